@@ -1,0 +1,77 @@
+// Package auth answers who somebody is: it checks credentials, and runs the
+// SASL exchanges that carry them.
+//
+// Invariants of this package:
+//
+//   - A wrong password and a broken directory are never confused:
+//     ErrBadCredentials is permanent, ErrUnavailable is "ask again later".
+//   - Missing, disabled and wrong-password users get the same answer in about
+//     the same time.
+//   - Passwords are in no log line, no error and no String method.
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/posthouse-mail/posthouse/internal/power"
+)
+
+// Authenticator checks credentials.
+type Authenticator interface {
+	// Authenticate returns the identity that the credentials prove. Failures
+	// are of the kinds below; any other error counts as ErrUnavailable.
+	Authenticate(ctx context.Context, c Credentials) (Identity, error)
+}
+
+// AuthenticatorFunc lets a function be an Authenticator.
+type AuthenticatorFunc func(ctx context.Context, c Credentials) (Identity, error)
+
+// Authenticate calls f.
+func (f AuthenticatorFunc) Authenticate(ctx context.Context, c Credentials) (Identity, error) {
+	return f(ctx, c)
+}
+
+// As finds an optional power T of an Authenticator, through wrappers that
+// have a method Unwrap() Authenticator.
+func As[T any](a Authenticator) (T, bool) { return power.Of[T](a) }
+
+// Kinds of failure. Test with errors.Is.
+var (
+	ErrBadCredentials = errors.New("authentication failed")           // wrong, missing or unknown: the client learns no more
+	ErrUnavailable    = errors.New("authentication is not available") // ask again later
+	ErrDisabled       = errors.New("account is disabled")             // shown to the client as ErrBadCredentials
+	ErrNeedsTLS       = errors.New("a secure connection is required")
+	ErrTooMany        = errors.New("too many failed attempts")
+)
+
+// Credentials are what a client showed, with what is known of its connection.
+type Credentials struct {
+	Service  string     // "smtp", "submission", "imap", "pop3", …
+	Remote   netip.Addr // the client's address
+	Secure   bool       // the connection is encrypted
+	User     string     // authentication identity, as the client wrote it
+	Password string
+	AuthzID  string // authorization identity; empty means User
+}
+
+// Identity is who somebody proved to be.
+type Identity struct {
+	User string // the account's name in storage and directory, normal form
+}
+
+// SecretSource is an optional power of an Authenticator that keeps what
+// challenge-response mechanisms need (SCRAM, CRAM-MD5).
+type SecretSource interface {
+	Secret(ctx context.Context, user string) (Secret, error)
+}
+
+// Secret is a stored secret of a user. Scheme names its kind, as in "PLAIN" or "SCRAM-SHA-256".
+type Secret struct {
+	Scheme string
+	Value  []byte
+}
+
+// String keeps passwords out of logs: it shows the user and where he came from.
+func (c Credentials) String() string { return c.User + " from " + c.Remote.String() }

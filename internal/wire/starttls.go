@@ -1,0 +1,41 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+)
+
+// StartTLS performs the server's side of a TLS handshake, within the
+// handshake timeout. Answer the client and Flush first. ErrEarlyInput when octets
+// have arrived already: they are plain text that an attacker may have put
+// there, and the connection must be closed. After any error it is unusable.
+func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) error {
+	if c.tls != nil {
+		return ErrAlreadyTLS
+	}
+	if c.Buffered() > 0 {
+		return ErrEarlyInput
+	}
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	c.dropInput()
+	layer := tls.Server(c.outer, config)
+	if err := c.handshake(ctx, layer); err != nil {
+		return err
+	}
+	state := layer.ConnectionState()
+	c.tls, c.nc = &state, layer
+	c.wait = newWaiter(layer)
+	return nil
+}
+
+// handshake runs in a goroutine of its own: it needs a deep stack, which the
+// session's goroutine would keep.
+func (c *Conn) handshake(ctx context.Context, layer *tls.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, c.t.Handshake)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- layer.HandshakeContext(ctx) }()
+	return <-done
+}

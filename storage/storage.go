@@ -1,0 +1,211 @@
+// Package storage says what a mail store is: accounts that hold mailboxes
+// that hold messages. Implementations live in the packages below it;
+// storagetest checks that one keeps the promises written here.
+//
+// Promises of every Store:
+//
+//   - What a method acknowledged is durable: it survives kill -9 and power
+//     loss, whole. What it did not acknowledge may or may not have happened,
+//     but never in part.
+//   - Data is durable before anything that points to it is visible.
+//   - UIDs of a mailbox only grow and are never given twice under one
+//     UIDVALIDITY; UIDVALIDITY of a name only grows.
+//   - Every change of a mailbox raises its ModSeq; expunged UIDs can be asked
+//     for by ModSeq (tombstones).
+//   - Memory is bounded whatever the size of a message or a mailbox.
+//   - Methods are safe for concurrent use and honour their context before
+//     they begin to change anything.
+//
+// Optional powers of a Store, Account or Mailbox are found by [As], which
+// follows Unwrap through wrappers.
+package storage
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/posthouse-mail/posthouse/message"
+)
+
+// Store keeps the mail of many accounts.
+type Store interface {
+	// Deliver stores one message in many mailboxes, each in its own account.
+	// It returns a receipt per target, in order; a receipt with an error was
+	// not stored, the others are durable. A non-nil error means that nothing
+	// was stored. Accounts are made on first use.
+	Deliver(ctx context.Context, d *Delivery) ([]Receipt, error)
+
+	// Account returns the account of a user, by the name that authentication
+	// or the directory gave it. It makes the account, with INBOX and the
+	// store's default mailboxes, when it does not exist.
+	Account(ctx context.Context, user string) (Account, error)
+}
+
+// Delivery is one message on its way into mailboxes.
+type Delivery struct {
+	Body    message.Body
+	Index   *message.Part // of Body; nil: the store makes it
+	Date    time.Time     // becomes INTERNALDATE; zero means now
+	Targets []Target
+}
+
+// Target is one mailbox of a delivery.
+type Target struct {
+	User    string
+	Mailbox string // a name; empty means INBOX
+	Create  bool   // make the mailbox when it is missing
+	Flags   Flags
+	Prefix  []byte // header fields that stand before Body in this mailbox only (Return-Path, Received, …), with CRLF
+}
+
+// Receipt tells where a message was stored, or why not.
+type Receipt struct {
+	Mailbox     MailboxID
+	UIDValidity uint32
+	UID         imap.UID
+	Err         error // nil when stored; ErrNoMailbox, ErrOverQuota, …
+}
+
+// MailboxID names a mailbox for ever, through renames. It is never reused.
+type MailboxID uint64
+
+// Account is one user's tree of mailboxes. Names are UTF-8, hierarchy levels
+// are separated by Separator, "INBOX" is one name in any letter case.
+type Account interface {
+	// Mailboxes returns all mailboxes of the account and names that are only
+	// subscribed, sorted by name, INBOX first.
+	Mailboxes(ctx context.Context) ([]MailboxInfo, error)
+	// Mailbox opens a mailbox by name. ErrNoMailbox when there is none.
+	Mailbox(ctx context.Context, name string) (Mailbox, error)
+	// Create makes a mailbox. Missing parents are made too, as RFC 9051
+	// §6.3.4 says. ErrMailboxExists, ErrBadName.
+	Create(ctx context.Context, name string, attrs ...imap.MailboxAttr) error
+	// Rename moves a mailbox and all its children. Renaming INBOX moves its
+	// messages to a new mailbox and leaves INBOX empty (RFC 9051 §6.3.6).
+	Rename(ctx context.Context, from, to string) error
+	// Delete removes a mailbox and its messages. ErrHasChildren when it has
+	// children, ErrNoMailbox, ErrBadName for INBOX.
+	Delete(ctx context.Context, name string) error
+	// Subscribe and Unsubscribe keep the list of subscribed names, which need
+	// not exist as mailboxes (RFC 9051 §6.3.7).
+	Subscribe(ctx context.Context, name string) error
+	Unsubscribe(ctx context.Context, name string) error
+	// Watch calls notify after every committed change in the account until
+	// stop is called; after stop has returned it is not called again. notify must return at once and must
+	// not call the store. It is told that something changed, not what: the
+	// subscriber asks Mailbox.Changes since the ModSeq that it knows, so a
+	// slow one costs nothing and misses nothing.
+	Watch(notify func(Change)) (stop func())
+}
+
+// Separator stands between the levels of a mailbox name.
+const Separator = "/"
+
+// Change is a note that a mailbox, or the list of mailboxes, changed.
+type Change struct {
+	Mailbox MailboxID // 0: the list of mailboxes or subscriptions
+	ModSeq  uint64
+}
+
+// MailboxInfo is one line of an account's list.
+type MailboxInfo struct {
+	Name       string
+	ID         MailboxID // 0: the name is only subscribed, there is no mailbox
+	Subscribed bool
+	Attrs      []imap.MailboxAttr // special use (RFC 6154)
+}
+
+// Mailbox is an open mailbox. It stays valid until the mailbox is deleted;
+// after that its methods return ErrNoMailbox.
+type Mailbox interface {
+	ID() MailboxID
+	// Status returns the counters of the mailbox at one moment.
+	Status(ctx context.Context) (Status, error)
+	// Messages yields the messages of the mailbox by ascending UID, those
+	// with a ModSeq above since; 0 yields all. It stops at the first error.
+	Messages(ctx context.Context, since uint64) iter.Seq2[Message, error]
+	// Expunged returns the UIDs expunged after the ModSeq since. ErrResync
+	// when tombstones that old are gone.
+	Expunged(ctx context.Context, since uint64) (imap.UIDSet, error)
+	// Open returns a message's content, prefix and body joined.
+	// ErrNoMessage when it is expunged.
+	Open(ctx context.Context, uid imap.UID) (message.OpenBody, error)
+	// Index returns a message's part index, with offsets that fit Open.
+	Index(ctx context.Context, uid imap.UID) (*message.Part, error)
+	// Append stores messages, all or none, in order (RFC 9051 §6.3.12,
+	// RFC 3502). It returns their UIDs.
+	Append(ctx context.Context, msgs ...NewMessage) ([]imap.UID, error)
+	// StoreFlags changes the flags of the messages of u.UIDs that exist, as
+	// one durable change, and returns those it changed, with their new state.
+	// Messages whose ModSeq is above u.UnchangedSince (when not 0) are left
+	// alone and returned in failed (RFC 7162 §3.1.3).
+	StoreFlags(ctx context.Context, u FlagUpdate) (changed []Message, failed imap.UIDSet, err error)
+	// Expunge removes the messages of uids for good, flagged or not, and
+	// returns those that it removed. The caller picks those with \Deleted.
+	Expunge(ctx context.Context, uids imap.UIDSet) (imap.UIDSet, error)
+	// Copy copies messages to another mailbox of the account, all or none,
+	// with their flags and dates. The sets correspond in order; missing UIDs
+	// are skipped. ErrNoMailbox is about dest.
+	Copy(ctx context.Context, uids imap.UIDSet, dest string) (Copied, error)
+	// Move is Copy and Expunge as one change (RFC 6851).
+	Move(ctx context.Context, uids imap.UIDSet, dest string) (Copied, error)
+}
+
+// Status holds the counters of a mailbox (RFC 9051 §6.3.11).
+type Status struct {
+	UIDValidity   uint32
+	UIDNext       imap.UID
+	HighestModSeq uint64
+	Messages      uint32
+	Unseen        uint32
+	Deleted       uint32
+	Recent        uint32 // messages that no session was told of yet, see Recenter
+	Size          int64
+}
+
+// Message is what the index knows of a message without reading it.
+type Message struct {
+	UID    imap.UID
+	ModSeq uint64
+	Flags  Flags
+	Date   time.Time // INTERNALDATE
+	Size   int64     // RFC822.SIZE, octets with the prefix
+}
+
+// NewMessage is a message to append. The zero Date means now.
+type NewMessage struct {
+	Body  message.Body
+	Index *message.Part // of Body; nil: the store makes it
+	Flags Flags
+	Date  time.Time
+}
+
+// FlagUpdate says how to change the flags of which messages.
+type FlagUpdate struct {
+	UIDs           imap.UIDSet
+	Op             imap.StoreFlagsOp // set, add or remove
+	Flags          Flags
+	UnchangedSince uint64 // 0: unconditional
+}
+
+// Copied is the COPYUID of a copy or move (RFC 4315): Source[i] became Dest[i].
+type Copied struct {
+	UIDValidity  uint32
+	Source, Dest []imap.UID
+}
+
+// Recenter is an optional power of a Mailbox: IMAP4rev1's \Recent. TakeRecent
+// returns the first UID that no session has been told of and marks all up to
+// now as told; a mailbox without this power has no recent messages.
+type Recenter interface {
+	TakeRecent(ctx context.Context) (first imap.UID, err error)
+}
+
+// Remover is an optional power of a Store: RemoveAccount deletes an account
+// and all its mail. A missing account is no error.
+type Remover interface {
+	RemoveAccount(ctx context.Context, user string) error
+}
