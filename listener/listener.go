@@ -1,0 +1,200 @@
+// Package listener decides who may connect, how often and under which
+// limits, before any protocol octet is exchanged, and hands on connections
+// that are ready to be served.
+//
+// Invariants of this package:
+//
+//   - A connection is judged by [Decide] and [Admit], two pure functions,
+//     before a single octet is read or written, TLS included.
+//   - A TLS handshake has a deadline and never delays another connection.
+//   - What is counted for a connection is given back when it is closed, once.
+//   - Memory for peers is bounded: a peer with no connection and no running
+//     interval is forgotten.
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Config describes a listener. Only Address is required.
+type Config struct {
+	Address          string        // "host:port", as net.Listen takes it
+	TLS              *tls.Config   // not nil: connections are encrypted from the first octet
+	HandshakeTimeout time.Duration // of that encryption; 0 means 30 seconds
+	Rules            []Rule        // the listener's own rules
+	Service          []Rule        // the rules of its service, asked where Rules pass on or don't match
+	Limits           Limits        // of connections that no Allow rule with limits of its own admitted
+	Logger           *slog.Logger  // nil means slog.Default()
+}
+
+// Listener is a net.Listener that applies rules and limits and performs TLS
+// handshakes. Accept returns connections of type *Conn.
+type Listener struct {
+	config Config
+	inner  net.Listener
+	log    *slog.Logger
+	flows  *flows
+	ready  chan net.Conn
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// Listen binds the address and begins to accept. Close the listener to stop.
+func Listen(ctx context.Context, c Config) (*Listener, error) {
+	inner, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Address)
+	if err != nil {
+		return nil, err
+	}
+	return Wrap(inner, c), nil
+}
+
+// Wrap applies a configuration, without its Address, to a listener that is
+// bound already. The new listener owns inner.
+func Wrap(inner net.Listener, c Config) *Listener {
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = 30 * time.Second
+	}
+	l := &Listener{config: c, inner: inner, log: c.Logger, flows: newFlows(), ready: make(chan net.Conn)}
+	if l.log == nil {
+		l.log = slog.Default()
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.done.Add(1)
+	go l.accept()
+	return l
+}
+
+// Accept returns the next connection that was admitted and, where TLS is
+// configured, has shaken hands.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.ready:
+		return c, nil
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Addr returns the address that is listened on.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Close stops listening and drops connections that nobody accepted yet.
+// Accepted connections live on.
+func (l *Listener) Close() error {
+	l.cancel()
+	err := l.inner.Close()
+	l.done.Wait()
+	return err
+}
+
+func (l *Listener) accept() {
+	defer l.done.Done()
+	for {
+		nc, err := l.inner.Accept()
+		switch {
+		case err == nil:
+			l.judge(nc)
+		case l.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			l.cancel()
+			return
+		default: // out of descriptors, most likely: others must close first
+			l.log.Warn("accept failed", "listener", l.Addr().String(), "err", err)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-l.ctx.Done():
+			}
+		}
+	}
+}
+
+// judge admits or closes a connection.
+func (l *Listener) judge(nc net.Conn) {
+	addr := remoteAddr(nc)
+	d := Decide(addr, l.config.Rules, l.config.Service)
+	if d.Action == Deny {
+		l.log.Info("connection refused", "listener", l.Addr().String(), "remote", addr.String(), "by", d.String())
+		nc.Close()
+		return
+	}
+	limits, key := l.config.Limits, flowKey(nil)
+	if d.Rule != nil && d.Rule.Limits != (Limits{}) {
+		limits, key = d.Rule.Limits, flowKey(d.Rule)
+	}
+	release, err := l.flows.enter(key, limits, addr, time.Now())
+	if err != nil {
+		l.log.Info("connection refused", "listener", l.Addr().String(), "remote", addr.String(), "by", err.Error())
+		nc.Close()
+		return
+	}
+	c := &Conn{Conn: nc, release: release}
+	if l.config.TLS == nil {
+		l.deliver(c)
+		return
+	}
+	l.done.Add(1)
+	go func() {
+		defer l.done.Done()
+		l.shakeHands(c)
+	}()
+}
+
+func (l *Listener) shakeHands(c *Conn) {
+	ctx, cancel := context.WithTimeout(l.ctx, l.config.HandshakeTimeout)
+	defer cancel()
+	layer := tls.Server(c.Conn, l.config.TLS)
+	if err := layer.HandshakeContext(ctx); err != nil {
+		l.log.Debug("TLS handshake failed", "listener", l.Addr().String(), "remote", c.RemoteAddr().String(), "err", err)
+		c.Close()
+		return
+	}
+	c.Conn = layer
+	l.deliver(c)
+}
+
+func (l *Listener) deliver(c *Conn) {
+	select {
+	case l.ready <- c:
+	case <-l.ctx.Done():
+		c.Close()
+	}
+}
+
+// Conn is an admitted connection.
+type Conn struct {
+	net.Conn
+	once    sync.Once
+	release func()
+}
+
+// NetConn returns the connection below, as tls.Conn does.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// Close closes the connection and gives back what was counted for it.
+func (c *Conn) Close() error {
+	defer c.once.Do(c.release)
+	return c.Conn.Close()
+}
+
+func remoteAddr(nc net.Conn) netip.Addr {
+	if t, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// String says which rule decided, for logs.
+func (d Decision) String() string {
+	if d.Rule == nil {
+		return "default"
+	}
+	return fmt.Sprintf("%v rule with priority %d", d.Action, d.Rule.Priority)
+}
