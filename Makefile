@@ -1,0 +1,22 @@
+# Everything a user needs is `go run ./examples/fullnode` and `go test ./...`.
+# These targets are for who works on Posthouse itself.
+
+.PHONY: test check bench stress fuzz
+
+test: ## what every change must pass
+	go vet ./... && go tool staticcheck ./... && go test ./...
+
+check: ## the same with the race detector
+	go test -race ./...
+
+bench: ## the whole node beside Postfix and Dovecot, one run, ratios
+	go run ./bench
+
+stress: ## the long versions of the durability tests
+	POSTHOUSE_CUTS=10000 POSTHOUSE_KILLS=50 go test -timeout 60m ./internal/engine/... ./storage/... ./queue/... ./examples/fullnode/...
+
+FUZZTIME ?= 5m
+fuzz: ## every fuzz target, FUZZTIME each
+	@go list ./... | while read p; do \
+	  go test -list '^Fuzz' $$p | grep '^Fuzz' | while read f; do \
+	    echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
