@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,20 +40,15 @@ const Timeout = 30 * time.Second
 // System returns the resolver of the operating system.
 func System() Resolver { return Typed(net.DefaultResolver) }
 
-// Using returns a resolver that asks the given name servers, port 53 when it
-// is 0, each next one when the one before does not answer.
+// Using returns a resolver that asks the given name servers in turn, port 53
+// when it is 0; a question that one does not answer goes to the next.
 func Using(servers ...netip.AddrPort) Resolver {
-	var next int
-	order := make(chan string, 1)
-	order <- ""
+	var asked atomic.Uint32
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		if len(servers) == 0 {
 			return nil, errNoServers
 		}
-		<-order // one at a time takes the next server
-		server := servers[next%len(servers)]
-		next++
-		order <- ""
+		server := servers[int(asked.Add(1)-1)%len(servers)]
 		if server.Port() == 0 {
 			server = netip.AddrPortFrom(server.Addr(), 53)
 		}
