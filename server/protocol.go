@@ -23,8 +23,9 @@ type Engine interface {
 type Protocol struct {
 	Title     string
 	Listeners []listener.Config
-	Engine    func() Engine // a new engine for each run: a stopped one stays stopped
-	Drain     time.Duration // how long sessions may go on after a stop; 0 means 10 seconds
+	Engine    func() Engine              // a new engine for each run: a stopped one stays stopped
+	Drain     time.Duration              // how long sessions may go on after a stop; 0 means 10 seconds
+	Bound     func(l *listener.Listener) // called for each listener once it is bound; nil: nobody wants to know
 }
 
 // Name returns the title.
@@ -67,6 +68,9 @@ func (p *Protocol) bind(ctx context.Context) ([]*listener.Listener, error) {
 			return nil, err
 		}
 		bound = append(bound, l)
+		if p.Bound != nil {
+			p.Bound(l)
+		}
 	}
 	if len(bound) == 0 {
 		return nil, errors.New("no listener configured")

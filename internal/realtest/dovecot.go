@@ -1,0 +1,134 @@
+package realtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Dovecot is a running Dovecot with users user0, user1, … and password "pw",
+// mailboxes in sdbox.
+type Dovecot struct {
+	IMAP, POP3, LMTP int // ports
+	dir              string
+	cmd              *exec.Cmd
+}
+
+// StartDovecot starts a Dovecot with a number of users. Stop it afterwards.
+func StartDovecot(ctx context.Context, users int) (*Dovecot, error) {
+	if os.Getuid() != 0 {
+		return nil, errNotRoot
+	}
+	dir, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], dir: dir}
+	if err := d.configure(users); err != nil {
+		return nil, err
+	}
+	d.cmd = exec.Command("dovecot", "-F", "-c", filepath.Join(dir, "dovecot.conf"))
+	if err := d.cmd.Start(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for _, p := range ports {
+		if err := WaitPort(ctx, p); err != nil {
+			log, _ := os.ReadFile(filepath.Join(dir, "log"))
+			d.Stop()
+			return nil, fmt.Errorf("%w\n%s", err, log)
+		}
+	}
+	return d, nil
+}
+
+// Stop ends the server and removes its state.
+func (d *Dovecot) Stop() {
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	_ = d.cmd.Wait()
+	_ = os.RemoveAll(d.dir)
+}
+
+func (d *Dovecot) configure(users int) error {
+	mail := filepath.Join(d.dir, "mail")
+	if err := os.MkdirAll(mail, 0o755); err != nil {
+		return err
+	}
+	if err := os.Chown(mail, 5000, 5000); err != nil {
+		return err
+	}
+	var passwd strings.Builder
+	for i := range users {
+		fmt.Fprintf(&passwd, "user%d:{PLAIN}pw:5000:5000::%s/user%d::\n", i, mail, i)
+	}
+	if err := write(d.dir, "users", passwd.String()); err != nil {
+		return err
+	}
+	return write(d.dir, "dovecot.conf", fmt.Sprintf(`
+base_dir = %[1]s/run
+state_dir = %[1]s/state
+log_path = %[1]s/log
+protocols = imap pop3 lmtp
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+auth_username_format = %%Ln
+first_valid_uid = 5000
+mail_max_userip_connections = 5000
+default_process_limit = 500
+default_client_limit = 8000
+mail_location = sdbox:~/sdbox
+mail_fsync = optimized
+passdb {
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%%n %[1]s/users
+}
+userdb {
+  driver = passwd-file
+  args = username_format=%%n %[1]s/users
+}
+namespace inbox {
+  inbox = yes
+  separator = /
+}
+service imap-login {
+  inet_listener imap {
+    port = %[2]d
+  }
+  inet_listener imaps {
+    port = 0
+  }
+  service_count = 0
+  process_min_avail = 2
+}
+service pop3-login {
+  inet_listener pop3 {
+    port = %[3]d
+  }
+  inet_listener pop3s {
+    port = 0
+  }
+  service_count = 0
+}
+service imap {
+  service_count = 1000
+}
+service lmtp {
+  inet_listener lmtp {
+    port = %[4]d
+  }
+  process_limit = 200
+}
+`, d.dir, d.IMAP, d.POP3, d.LMTP))
+}
