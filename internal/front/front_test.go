@@ -1,0 +1,161 @@
+package front
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/posthouse-mail/posthouse/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve runs a pool whose sessions echo lines and say goodbye when stopped.
+func serve(t *testing.T, p *Pool) (address string, done chan error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done = make(chan error, 1)
+	go func() { done <- p.Serve(context.Background(), l, wire.Timeouts{}, echo) }()
+	return l.Addr().String(), done
+}
+
+func echo(_ context.Context, c *wire.Conn) {
+	for {
+		line, err := c.ReadLine(100)
+		switch {
+		case err == wire.ErrInterrupted:
+			_, _ = c.WriteString("bye\r\n")
+			_ = c.Flush()
+			return
+		case err != nil:
+			return
+		case string(line) == "panic\r\n":
+			panic("as asked")
+		}
+		_, _ = c.Write(line)
+	}
+}
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	nc, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { nc.Close() })
+	return nc
+}
+
+func ask(t *testing.T, nc net.Conn, s string) {
+	t.Helper()
+	_, err := io.WriteString(nc, s)
+	require.NoError(t, err)
+	got := make([]byte, len(s))
+	_, err = io.ReadFull(nc, got)
+	require.NoError(t, err)
+	require.Equal(t, s, string(got))
+}
+
+func TestShutdownAsksIdleSessionsToEnd(t *testing.T) {
+	var p Pool
+	address, done := serve(t, &p)
+	nc := dial(t, address)
+	ask(t, nc, "hello\r\n")
+	require.Equal(t, 1, p.Len())
+	require.NoError(t, p.Shutdown(context.Background()))
+	rest, err := io.ReadAll(nc)
+	require.NoError(t, err)
+	require.Equal(t, "bye\r\n", string(rest))
+	require.ErrorIs(t, <-done, ErrStopped)
+	require.Zero(t, p.Len())
+}
+
+func TestCloseAfterAShutdownThatTookTooLongCutsSessions(t *testing.T) {
+	var p Pool
+	address, done := serve(t, &p)
+	nc := dial(t, address)
+	ask(t, nc, "hello\r\n")
+	_, err := io.WriteString(nc, "begun") // a line that never ends holds the session
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		defer cancel()
+		return p.Shutdown(ctx) == context.DeadlineExceeded || p.Len() == 0
+	}, 5*time.Second, time.Millisecond)
+	require.NoError(t, p.Close())
+	_, err = io.ReadAll(nc)
+	_ = err // reset or end: either way it is over
+	require.ErrorIs(t, <-done, ErrStopped)
+}
+
+func TestServeAfterShutdownIsRefused(t *testing.T) {
+	var p Pool
+	require.NoError(t, p.Shutdown(context.Background()))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.ErrorIs(t, p.Serve(context.Background(), l, wire.Timeouts{}, echo), ErrStopped)
+}
+
+func TestPanicEndsOneSessionOnly(t *testing.T) {
+	var p Pool
+	address, done := serve(t, &p)
+	other, nc := dial(t, address), dial(t, address)
+	ask(t, other, "hello\r\n")
+	_, err := io.WriteString(nc, "panic\r\n")
+	require.NoError(t, err)
+	_, _ = io.ReadAll(nc)
+	ask(t, other, "still here\r\n")
+	require.NoError(t, p.Close())
+	<-done
+}
+
+// flaky fails its first Accepts as a system out of descriptors does.
+type flaky struct {
+	net.Listener
+	failures atomic.Int32
+}
+
+func (f *flaky) Accept() (net.Conn, error) {
+	if f.failures.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: io.ErrShortBuffer}
+	}
+	return f.Listener.Accept()
+}
+
+func TestAcceptErrorsDoNotEndTheServer(t *testing.T) {
+	var p Pool
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	f := &flaky{Listener: l}
+	f.failures.Store(3)
+	done := make(chan error, 1)
+	go func() { done <- p.Serve(context.Background(), f, wire.Timeouts{}, echo) }()
+	ask(t, dial(t, l.Addr().String()), "hello\r\n")
+	require.NoError(t, p.Close())
+	require.ErrorIs(t, <-done, ErrStopped)
+}
+
+func TestNewIDsAreDistinct(t *testing.T) {
+	seen := map[string]bool{}
+	for range 10_000 {
+		id := NewID()
+		require.Len(t, id, 10)
+		require.False(t, seen[id])
+		seen[id] = true
+	}
+}
+
+func TestGuardAllowsSomeFailures(t *testing.T) {
+	g := Guard{Max: 3, Delay: -1}
+	require.True(t, g.Failed(context.Background()))
+	require.True(t, g.Failed(context.Background()))
+	require.False(t, g.Failed(context.Background()))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.False(t, (&Guard{}).Failed(ctx), "nobody waits for a session that ended")
+}
