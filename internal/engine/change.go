@@ -24,8 +24,16 @@ type Change struct {
 	// of it is written; Commit returns the error as it is.
 	//
 	// When the disk refuses the whole group, Commit fails although Build
-	// succeeded: what Build changes outside of tx must be harmless then.
+	// succeeded: what Build changes outside of tx must be harmless then, or
+	// taken back by Undo.
 	Build func(tx *Tx) error
+
+	// Undo, when it is not nil, is called when Build succeeded and the change
+	// is not made after all (a bad key, a dead body, a record too large, a
+	// write or sync that failed), before the next Build of any change and
+	// before Commit returns: the place to forget what Build kept in memory. A
+	// refused group is undone from its last change to its first.
+	Undo func()
 
 	// Done, when it is not nil, is called after the change is durable and can
 	// be read, in commit order, before the next group's Builds and before

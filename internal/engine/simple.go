@@ -29,6 +29,12 @@ func (e *Engine) commit(c *Change) error {
 	if err := c.Build(tx); err != nil {
 		return err
 	}
+	made := false
+	defer func() {
+		if !made && c.Undo != nil {
+			c.Undo()
+		}
+	}()
 	for _, r := range tx.refs {
 		tx.fail(e.ref(tx, r))
 	}
@@ -41,6 +47,7 @@ func (e *Engine) commit(c *Change) error {
 	if err := tx.batch.Commit(pebble.Sync); err != nil {
 		return err
 	}
+	made = true
 	if c.Done != nil {
 		c.Done()
 	}
