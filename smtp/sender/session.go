@@ -1,0 +1,206 @@
+package sender
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	smtp "github.com/emersion/go-smtp"
+)
+
+// session is a connection to a host that has greeted us.
+type session struct {
+	*smtp.Client
+	guard   *guard
+	end     endpoint
+	plain   net.Conn // below TLS
+	secure  bool     // TLS is active
+	release func() bool
+}
+
+// errTLS marks a failure of STARTTLS or its handshake.
+type errTLS struct{ error }
+
+func (e errTLS) Unwrap() error { return e.error }
+
+// connect opens a session: connection, greeting, EHLO, TLS, login. When TLS
+// is only an offer and fails, it tries once more without.
+func (s *Sender) connect(ctx context.Context, e endpoint, j *Job) (*session, error) {
+	c, err := s.open(ctx, e, j)
+	if _, ok := errors.AsType[errTLS](err); ok && e.TLS == TLSOffered && !j.Envelope.Options.RequireTLS {
+		s.o.Logger.InfoContext(ctx, "TLS failed, going on without", "job", j.ID, "host", e.Name, "address", e.address, "err", err)
+		e.TLS = TLSNone
+		c, err = s.open(ctx, e, j)
+	}
+	return c, err
+}
+
+func (s *Sender) open(ctx context.Context, e endpoint, j *Job) (*session, error) {
+	dialing, cancel := context.WithTimeout(ctx, s.o.Timeouts.Connect)
+	defer cancel()
+	nc, err := s.o.Dial(dialing, e.network, e.address)
+	if err != nil {
+		return nil, replyTo(ctx, err, noAnswer)
+	}
+	c := &session{end: e, plain: nc, release: context.AfterFunc(ctx, func() { nc.Close() })}
+	if err := s.greet(ctx, c, j); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// greet brings a fresh connection to the point where MAIL may be sent.
+func (s *Sender) greet(ctx context.Context, c *session, j *Job) error {
+	if c.end.TLS == TLSImplicit {
+		if err := s.encrypt(ctx, c, j); err != nil {
+			return err
+		}
+	} else {
+		s.attach(ctx, c, c.plain, j)
+	}
+	if err := s.hello(ctx, c, j); err != nil {
+		return err
+	}
+	if err := s.startTLS(ctx, c, j); err != nil {
+		return err
+	}
+	return s.login(ctx, c, j.Route.Auth)
+}
+
+// attach makes the client over a layer of the connection.
+func (s *Sender) attach(ctx context.Context, c *session, layer net.Conn, j *Job) {
+	end, _ := ctx.Deadline() // Send has set one
+	c.guard = newGuard(layer, end, s.o.Timeouts.DataBlock)
+	if j.Route.Protocol == LMTP {
+		c.Client = smtp.NewClientLMTP(c.guard)
+	} else {
+		c.Client = smtp.NewClient(c.guard)
+	}
+	c.CommandTimeout, c.SubmissionTimeout = s.o.Timeouts.Command, s.o.Timeouts.DataEnd
+}
+
+// hello waits for the greeting and says EHLO, or HELO to a host that doesn't
+// know it. A host that answers with our own name is ourselves.
+func (s *Sender) hello(ctx context.Context, c *session, j *Job) error {
+	if err := c.Hello(s.o.Hostname); err != nil {
+		return replyTo(ctx, err, noAnswer)
+	}
+	if j.Route.Protocol == SMTP && c.end.found && strings.EqualFold(c.guard.peerName(), s.o.Hostname) {
+		return loops(j.Domain)
+	}
+	return nil
+}
+
+// verified reports whether the peer's certificate must be good.
+func (j *Job) verified(e endpoint) bool {
+	return e.TLS == TLSStart || e.TLS == TLSImplicit || j.Envelope.Options.RequireTLS
+}
+
+// startTLS secures the session as its host's mode says (RFC 3207). The client
+// of before is dropped with whatever it has read: nothing that came in clear
+// is seen after the handshake.
+func (s *Sender) startTLS(ctx context.Context, c *session, j *Job) error {
+	must := j.verified(c.end)
+	if c.secure || c.end.TLS == TLSNone && !must {
+		return nil
+	}
+	if offered, _ := c.Extension("STARTTLS"); !offered {
+		if must {
+			return needsTLS
+		}
+		return nil
+	}
+	if err := c.command(s.o.Timeouts.Command, "STARTTLS", 220); err != nil {
+		return errTLS{replyTo(ctx, err, lost)}
+	}
+	if err := s.encrypt(ctx, c, j); err != nil {
+		return err
+	}
+	c.guard.forged = []byte("220 \r\n") // the client expects a greeting; TLS brings none
+	return s.hello(ctx, c, j)
+}
+
+// command sends a command that the client has no method for.
+func (c *session) command(d time.Duration, line string, want int) error {
+	if err := c.guard.SetDeadline(time.Now().Add(d)); err != nil {
+		return err
+	}
+	if _, err := c.guard.Write([]byte(line + "\r\n")); err != nil {
+		return err
+	}
+	_, _, err := c.answer(want)
+	return err
+}
+
+// answer reads one reply beside the client.
+func (c *session) answer(want int) (int, string, error) {
+	code, text, err := textproto.NewReader(bufio.NewReader(c.guard)).ReadResponse(want)
+	if e, ok := errors.AsType[*textproto.Error](err); ok {
+		err = &smtp.SMTPError{Code: e.Code, Message: e.Msg}
+	}
+	return code, text, err
+}
+
+// encrypt puts TLS over the connection and makes a new client over that.
+func (s *Sender) encrypt(ctx context.Context, c *session, j *Job) error {
+	config := s.o.TLS.Clone()
+	if config.ServerName == "" {
+		config.ServerName = c.end.Name
+	}
+	config.InsecureSkipVerify = !j.verified(c.end)
+	shaking, cancel := context.WithTimeout(ctx, s.o.Timeouts.Connect)
+	defer cancel()
+	layer := tls.Client(c.plain, config)
+	if err := layer.HandshakeContext(shaking); err != nil {
+		return errTLS{replyTo(ctx, err, needsTLS)}
+	}
+	c.secure = true
+	s.attach(ctx, c, layer, j)
+	return nil
+}
+
+// login authenticates, if the route says how. A refusal is temporary: the
+// mistake is in our configuration, not in the message.
+func (s *Sender) login(ctx context.Context, c *session, a Auth) error {
+	if !a.isSet() {
+		return nil
+	}
+	var mech sasl.Client
+	switch {
+	case c.SupportsAuth("PLAIN"):
+		mech = sasl.NewPlainClient("", a.User, a.Password)
+	case c.SupportsAuth("LOGIN"):
+		mech = sasl.NewLoginClient(a.User, a.Password)
+	default:
+		return loginFailed.Because(errors.New("neither PLAIN nor LOGIN is offered"))
+	}
+	if err := c.Auth(mech); err != nil {
+		if _, ok := answered(err); ok {
+			return loginFailed.Because(err)
+		}
+		return replyTo(ctx, err, lost)
+	}
+	return nil
+}
+
+// quit says good-bye without waiting for the answer, and closes.
+func (c *session) quit() {
+	_ = c.guard.SetDeadline(time.Now().Add(time.Second))
+	_, _ = c.guard.Write([]byte("QUIT\r\n"))
+	c.close()
+}
+
+func (c *session) close() {
+	c.release()
+	if c.guard != nil {
+		c.guard.Close()
+	}
+	c.plain.Close()
+}
