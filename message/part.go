@@ -1,7 +1,5 @@
 package message
 
-import "strings"
-
 // Shift returns the index of Join(prefix, body) made from p, the index of
 // body, when prefix is n octets of whole header fields: a copy whose root
 // still begins at 0 and whose every other offset is n larger. The envelope is
@@ -55,10 +53,8 @@ func (p *Part) Find(path []int) (part *Part, ok bool) {
 
 // isMessage reports whether p holds another message (RFC 2046 §5.2.1,
 // RFC 6532 §3.7).
-func (p *Part) isMessage() bool {
-	return p.Type == "message" && isMessageSubtype(p.Subtype) && len(p.Parts) == 1
-}
+func (p *Part) isMessage() bool { return p.holdsMessage() && len(p.Parts) == 1 }
 
-func isMessageSubtype(s string) bool {
-	return strings.EqualFold(s, "rfc822") || strings.EqualFold(s, "global")
+func (p *Part) holdsMessage() bool {
+	return p.Type == "message" && (p.Subtype == "rfc822" || p.Subtype == "global")
 }
