@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -62,6 +63,26 @@ func (f Flags) Has(s SystemFlags) bool { return f.System&s == s }
 func (f Flags) HasKeyword(k imap.Flag) bool {
 	_, ok := slices.BinarySearchFunc(f.Keywords, k, compareKeywords)
 	return ok
+}
+
+// Bounds of the keywords that a store keeps with one message.
+const (
+	MaxKeywords = 100
+	MaxKeyword  = 100 // octets of one
+)
+
+// Check returns ErrLimit when a message can't have these flags because of the
+// number or length of its keywords.
+func (f Flags) Check() error {
+	if len(f.Keywords) > MaxKeywords {
+		return fmt.Errorf("%w: %d keywords", ErrLimit, len(f.Keywords))
+	}
+	for _, k := range f.Keywords {
+		if len(k) > MaxKeyword {
+			return fmt.Errorf("%w: a keyword of %d octets", ErrLimit, len(k))
+		}
+	}
+	return nil
 }
 
 // Equal reports whether two sets of flags are the same.

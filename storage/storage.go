@@ -16,6 +16,10 @@
 //   - Methods are safe for concurrent use and honour their context before
 //     they begin to change anything.
 //
+// Sets of UIDs may hold '*', which is the highest UID of the mailbox at that
+// moment, and UIDs that no message has, which are passed over. What a set
+// costs depends on the messages that are there, not on the numbers it spans.
+//
 // Optional powers of a Store, Account or Mailbox are found by [As], which
 // follows Unwrap through wrappers.
 package storage
@@ -35,12 +39,14 @@ type Store interface {
 	// Deliver stores one message in many mailboxes, each in its own account.
 	// It returns a receipt per target, in order; a receipt with an error was
 	// not stored, the others are durable. A non-nil error means that nothing
-	// was stored. Accounts are made on first use.
+	// was stored. Accounts are made on first use; the mailboxes that a target
+	// makes are subscribed.
 	Deliver(ctx context.Context, d *Delivery) ([]Receipt, error)
 
 	// Account returns the account of a user, by the name that authentication
-	// or the directory gave it. It makes the account, with INBOX and the
-	// store's default mailboxes, when it does not exist.
+	// or the directory gave it, octet for octet. It makes the account, with
+	// INBOX and the store's default mailboxes, all subscribed, when it does not
+	// exist. ErrBadName when the name is empty or longer than MaxName.
 	Account(ctx context.Context, user string) (Account, error)
 }
 
@@ -48,7 +54,7 @@ type Store interface {
 type Delivery struct {
 	Body    message.Body
 	Index   *message.Part // of Body; nil: the store makes it
-	Date    time.Time     // becomes INTERNALDATE; zero means now
+	Date    time.Time     // becomes INTERNALDATE, see Message; zero means now
 	Targets []Target
 }
 
@@ -58,7 +64,7 @@ type Target struct {
 	Mailbox string // a name; empty means INBOX
 	Create  bool   // make the mailbox when it is missing
 	Flags   Flags
-	Prefix  []byte // header fields that stand before Body in this mailbox only (Return-Path, Received, …), with CRLF
+	Prefix  []byte // whole header fields that stand before Body in this mailbox only (Return-Path, Received, …), with CRLF
 }
 
 // Receipt tells where a message was stored, or why not.
@@ -73,24 +79,34 @@ type Receipt struct {
 type MailboxID uint64
 
 // Account is one user's tree of mailboxes. Names are UTF-8, hierarchy levels
-// are separated by Separator, "INBOX" is one name in any letter case.
+// are separated by Separator, "INBOX" is one name in any letter case, and
+// names that [CleanName] makes equal are one name. Parents always exist: a
+// mailbox is made with them and can't be deleted before its children. It
+// stays valid until the account is removed; after that, its methods return
+// ErrNoMailbox.
 type Account interface {
 	// Mailboxes returns all mailboxes of the account and names that are only
-	// subscribed, sorted by name, INBOX first.
+	// subscribed, INBOX first, then sorted by the octets of the name.
 	Mailboxes(ctx context.Context) ([]MailboxInfo, error)
 	// Mailbox opens a mailbox by name. ErrNoMailbox when there is none.
 	Mailbox(ctx context.Context, name string) (Mailbox, error)
 	// Create makes a mailbox. Missing parents are made too, as RFC 9051
-	// §6.3.4 says. ErrMailboxExists, ErrBadName.
+	// §6.3.4 says, without attrs. It subscribes nothing. ErrMailboxExists,
+	// ErrBadName, ErrLimit.
 	Create(ctx context.Context, name string, attrs ...imap.MailboxAttr) error
-	// Rename moves a mailbox and all its children. Renaming INBOX moves its
-	// messages to a new mailbox and leaves INBOX empty (RFC 9051 §6.3.6).
+	// Rename moves a mailbox and all its children, which keep their IDs,
+	// messages and UIDs; missing parents of the new name are made. Renaming
+	// INBOX moves its messages to a new mailbox and leaves INBOX, with its
+	// children, empty (RFC 9051 §6.3.6). Subscriptions are of names and stay.
+	// ErrNoMailbox, ErrMailboxExists when to exists, ErrBadName, also for a
+	// mailbox that would become its own child, ErrLimit.
 	Rename(ctx context.Context, from, to string) error
 	// Delete removes a mailbox and its messages. ErrHasChildren when it has
 	// children, ErrNoMailbox, ErrBadName for INBOX.
 	Delete(ctx context.Context, name string) error
 	// Subscribe and Unsubscribe keep the list of subscribed names, which need
-	// not exist as mailboxes (RFC 9051 §6.3.7).
+	// not exist as mailboxes (RFC 9051 §6.3.7). Doing it twice is no error.
+	// ErrBadName, ErrLimit.
 	Subscribe(ctx context.Context, name string) error
 	Unsubscribe(ctx context.Context, name string) error
 	// Watch calls notify after every committed change in the account until
@@ -104,10 +120,11 @@ type Account interface {
 // Separator stands between the levels of a mailbox name.
 const Separator = "/"
 
-// Change is a note that a mailbox, or the list of mailboxes, changed.
+// Change is a note that a mailbox, or the list of mailboxes, changed. When a
+// mailbox is deleted both are told: the list, and the mailbox with ModSeq 0.
 type Change struct {
 	Mailbox MailboxID // 0: the list of mailboxes or subscriptions
-	ModSeq  uint64
+	ModSeq  uint64    // of the mailbox after the change
 }
 
 // MailboxInfo is one line of an account's list.
@@ -125,10 +142,13 @@ type Mailbox interface {
 	// Status returns the counters of the mailbox at one moment.
 	Status(ctx context.Context) (Status, error)
 	// Messages yields the messages of the mailbox by ascending UID, those
-	// with a ModSeq above since; 0 yields all. It stops at the first error.
+	// with a ModSeq above since; 0 yields all. They are those of one moment,
+	// when the iteration began, and nothing waits for who consumes them. An
+	// error comes with a zero Message and is the last that is yielded.
 	Messages(ctx context.Context, since uint64) iter.Seq2[Message, error]
 	// Expunged returns the UIDs expunged after the ModSeq since. ErrResync
-	// when tombstones that old are gone.
+	// when tombstones that old are gone; a store keeps those of at least the
+	// last 1,000 changes that expunged something.
 	Expunged(ctx context.Context, since uint64) (imap.UIDSet, error)
 	// Open returns a message's content, prefix and body joined.
 	// ErrNoMessage when it is expunged.
@@ -136,19 +156,24 @@ type Mailbox interface {
 	// Index returns a message's part index, with offsets that fit Open.
 	Index(ctx context.Context, uid imap.UID) (*message.Part, error)
 	// Append stores messages, all or none, in order (RFC 9051 §6.3.12,
-	// RFC 3502). It returns their UIDs.
+	// RFC 3502). It returns their UIDs. ErrLimit when the store can't make so
+	// much one change, or when flags are more than it keeps.
 	Append(ctx context.Context, msgs ...NewMessage) ([]imap.UID, error)
 	// StoreFlags changes the flags of the messages of u.UIDs that exist, as
 	// one durable change, and returns those it changed, with their new state.
 	// Messages whose ModSeq is above u.UnchangedSince (when not 0) are left
-	// alone and returned in failed (RFC 7162 §3.1.3).
+	// alone and returned in failed (RFC 7162 §3.1.3). A message that has the
+	// flags already is not changed: it keeps its ModSeq and is not returned.
+	// ErrLimit when flags are more than the store keeps.
 	StoreFlags(ctx context.Context, u FlagUpdate) (changed []Message, failed imap.UIDSet, err error)
 	// Expunge removes the messages of uids for good, flagged or not, and
 	// returns those that it removed. The caller picks those with \Deleted.
 	Expunge(ctx context.Context, uids imap.UIDSet) (imap.UIDSet, error)
 	// Copy copies messages to another mailbox of the account, all or none,
-	// with their flags and dates. The sets correspond in order; missing UIDs
-	// are skipped. ErrNoMailbox is about dest.
+	// with their flags and dates, in the order of their UIDs. dest may be this
+	// mailbox. Missing UIDs are skipped; when none is left nothing changes and
+	// only UIDValidity is returned. ErrNoMailbox is about dest, or about this
+	// mailbox when it is gone.
 	Copy(ctx context.Context, uids imap.UIDSet, dest string) (Copied, error)
 	// Move is Copy and Expunge as one change (RFC 6851).
 	Move(ctx context.Context, uids imap.UIDSet, dest string) (Copied, error)
@@ -163,10 +188,11 @@ type Status struct {
 	Unseen        uint32
 	Deleted       uint32
 	Recent        uint32 // messages that no session was told of yet, see Recenter
-	Size          int64
+	Size          int64  // octets of all messages
 }
 
-// Message is what the index knows of a message without reading it.
+// Message is what the index knows of a message without reading it. Date has
+// whole seconds and the zone, in whole minutes, that the message was given.
 type Message struct {
 	UID    imap.UID
 	ModSeq uint64
@@ -191,7 +217,8 @@ type FlagUpdate struct {
 	UnchangedSince uint64 // 0: unconditional
 }
 
-// Copied is the COPYUID of a copy or move (RFC 4315): Source[i] became Dest[i].
+// Copied is the COPYUID of a copy or move (RFC 4315): Source[i] became Dest[i],
+// both ascending.
 type Copied struct {
 	UIDValidity  uint32
 	Source, Dest []imap.UID
@@ -199,13 +226,16 @@ type Copied struct {
 
 // Recenter is an optional power of a Mailbox: IMAP4rev1's \Recent. TakeRecent
 // returns the first UID that no session has been told of and marks all up to
-// now as told; a mailbox without this power has no recent messages.
+// now as told; a mailbox without this power has no recent messages. Of two
+// callers only one is given a message as recent. That a message was told of is
+// no durable promise: after a crash it may be recent again.
 type Recenter interface {
 	TakeRecent(ctx context.Context) (first imap.UID, err error)
 }
 
 // Remover is an optional power of a Store: RemoveAccount deletes an account
-// and all its mail. A missing account is no error.
+// and all its mail. A missing account is no error. A new account of the same
+// name has nothing of the old one.
 type Remover interface {
 	RemoveAccount(ctx context.Context, user string) error
 }

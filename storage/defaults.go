@@ -1,0 +1,22 @@
+package storage
+
+import "github.com/emersion/go-imap/v2"
+
+// Default is a mailbox that a store makes, and subscribes, with every new
+// account.
+type Default struct {
+	Name  string
+	Attrs []imap.MailboxAttr // special use (RFC 6154)
+}
+
+// Defaults returns the mailboxes that the stores of Posthouse make with every
+// account when they are not told otherwise: INBOX is always made and is not
+// among them.
+func Defaults() []Default {
+	return []Default{
+		{Name: "Drafts", Attrs: []imap.MailboxAttr{imap.MailboxAttrDrafts}},
+		{Name: "Junk", Attrs: []imap.MailboxAttr{imap.MailboxAttrJunk}},
+		{Name: "Sent", Attrs: []imap.MailboxAttr{imap.MailboxAttrSent}},
+		{Name: "Trash", Attrs: []imap.MailboxAttr{imap.MailboxAttrTrash}},
+	}
+}

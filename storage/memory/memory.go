@@ -1,0 +1,170 @@
+// Package memory is a mail store in memory, for tests and for programs whose
+// mail may end with them.
+//
+// It keeps every promise of package storage but durability and small memory:
+// all messages live in memory until they are expunged. Its Mailbox has the
+// power Recenter, its Store the power Remover.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/posthouse-mail/posthouse/message"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// Store is a mail store in memory. Make one with New.
+type Store struct {
+	mu           sync.Mutex
+	closed       bool
+	defaults     []storage.Default
+	accounts     map[string]*account
+	lastMailbox  storage.MailboxID
+	lastValidity uint32
+}
+
+var (
+	_ storage.Store    = (*Store)(nil)
+	_ storage.Remover  = (*Store)(nil)
+	_ storage.Account  = (*account)(nil)
+	_ storage.Mailbox  = (*mailbox)(nil)
+	_ storage.Recenter = (*mailbox)(nil)
+)
+
+// New makes an empty store. Its accounts begin with the mailboxes of
+// storage.Defaults.
+func New() *Store {
+	return &Store{
+		defaults:     storage.Defaults(),
+		accounts:     make(map[string]*account),
+		lastValidity: uint32(min(time.Now().Unix(), math.MaxUint32/2)),
+	}
+}
+
+// Close refuses all further work with storage.ErrClosed. What is stored is
+// lost with the Store; contents that are open stay readable.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
+
+// Account returns a user's account.
+func (s *Store) Account(ctx context.Context, user string) (storage.Account, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	return s.account(user)
+}
+
+// RemoveAccount deletes an account.
+func (s *Store) RemoveAccount(ctx context.Context, user string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	a := s.accounts[user]
+	if a == nil {
+		return nil
+	}
+	delete(s.accounts, user)
+	a.gone = true
+	for name := range a.boxes {
+		a.drop(name)
+	}
+	a.notify(storage.Change{})
+	return nil
+}
+
+// Deliver stores a message in many mailboxes. They share its content.
+func (s *Store) Deliver(ctx context.Context, d *storage.Delivery) ([]storage.Receipt, error) {
+	c, err := read(d.Body, d.Index)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	receipts := make([]storage.Receipt, len(d.Targets))
+	for i := range d.Targets {
+		receipts[i] = s.deliver(c, d.Date, &d.Targets[i])
+	}
+	return receipts, nil
+}
+
+func (s *Store) deliver(c content, date time.Time, t *storage.Target) storage.Receipt {
+	if err := t.Flags.Check(); err != nil {
+		return storage.Receipt{Err: err}
+	}
+	m, err := s.target(t)
+	if err != nil {
+		return storage.Receipt{Err: err}
+	}
+	if c, err = c.with(t.Prefix); err != nil {
+		return storage.Receipt{Err: err}
+	}
+	uid := m.add(c, t.Flags, date)
+	m.changed()
+	return storage.Receipt{Mailbox: m.id, UIDValidity: m.validity, UID: uid}
+}
+
+// target finds or makes the mailbox of a delivery.
+func (s *Store) target(t *storage.Target) (*mailbox, error) {
+	a, err := s.account(t.User)
+	if err != nil {
+		return nil, err
+	}
+	name := t.Mailbox
+	if name == "" {
+		name = storage.Inbox
+	}
+	m, err := a.find(name)
+	if err == nil || !t.Create {
+		return m, err
+	}
+	return a.create(name, nil, subscribed)
+}
+
+// ready is what every method asks first, with the lock held.
+func (s *Store) ready(ctx context.Context) error {
+	if s.closed {
+		return storage.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// content is what a message holds. It never changes.
+type content struct {
+	body  message.Body
+	index *message.Part
+}
+
+// read copies a body. It runs without the store's lock.
+func read(b message.Body, index *message.Part) (content, error) {
+	if b == nil {
+		b = message.FromBytes(nil)
+	}
+	data := make([]byte, b.Size())
+	if _, err := io.ReadFull(message.NewReader(b), data); err != nil {
+		return content{}, fmt.Errorf("reading the message: %w", err)
+	}
+	c := content{message.FromBytes(data), index}
+	if index == nil {
+		var err error
+		if c.index, err = message.Parse(c.body, message.Limits{}); err != nil {
+			return content{}, err
+		}
+	}
+	return c, nil
+}

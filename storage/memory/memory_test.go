@@ -1,0 +1,33 @@
+package memory
+
+import (
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/message"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+func TestDeliveredMessageCanBeListedAndRead(t *testing.T) {
+	s := New()
+	receipts, err := s.Deliver(t.Context(), &storage.Delivery{
+		Body:    message.FromBytes([]byte("Subject: hi\r\n\r\nbody\r\n")),
+		Targets: []storage.Target{{User: "alice@example.test", Prefix: []byte("Return-Path: <bob@example.test>\r\n")}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, receipts[0].Err)
+	a, err := s.Account(t.Context(), "alice@example.test")
+	require.NoError(t, err)
+	m, err := a.Mailbox(t.Context(), "inbox")
+	require.NoError(t, err)
+	for msg, err := range m.Messages(t.Context(), 0) {
+		require.NoError(t, err)
+		body, err := m.Open(t.Context(), msg.UID)
+		require.NoError(t, err)
+		text, err := io.ReadAll(message.NewReader(body))
+		require.NoError(t, err)
+		require.Equal(t, "Return-Path: <bob@example.test>\r\nSubject: hi\r\n\r\nbody\r\n", string(text))
+	}
+}
