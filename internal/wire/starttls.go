@@ -30,6 +30,23 @@ func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) error {
 	return nil
 }
 
+// Handshake performs the TLS handshake of a connection that was accepted with
+// a TLS layer whose handshake has not been done yet, as tls.Listener hands
+// them out. It does nothing for every other connection. After an error the
+// connection is unusable.
+func (c *Conn) Handshake(ctx context.Context) error {
+	layer, ok := innermostTLS(c.nc)
+	if !ok || c.tls == nil || c.tls.HandshakeComplete {
+		return nil
+	}
+	if err := c.handshake(ctx, layer); err != nil {
+		return err
+	}
+	state := layer.ConnectionState()
+	c.tls = &state
+	return nil
+}
+
 // handshake runs in a goroutine of its own: it needs a deep stack, which the
 // session's goroutine would keep.
 func (c *Conn) handshake(ctx context.Context, layer *tls.Conn) error {

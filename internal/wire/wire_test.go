@@ -176,3 +176,39 @@ func TestPipeWithoutADescriptor(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "hello\r\n", string(line))
 }
+
+func TestHandshakeOfASilentClientEnds(t *testing.T) {
+	server, client := net.Pipe()
+	defer client.Close()
+	c := New(tls.Server(server, testcert.Server()), Timeouts{Handshake: 20 * time.Millisecond})
+	defer c.Close()
+	require.Error(t, c.Handshake(context.Background()))
+}
+
+func TestHandshakeOfAnAcceptedTLSConnection(t *testing.T) {
+	server, client := net.Pipe()
+	c := New(tls.Server(server, testcert.Server()), Timeouts{})
+	defer c.Close()
+	go func() {
+		tc := tls.Client(client, testcert.Client())
+		io.WriteString(tc, "hello\r\n")
+	}()
+	require.NoError(t, c.Handshake(context.Background()))
+	require.True(t, c.TLS().HandshakeComplete)
+	line, err := c.ReadLine(100)
+	require.NoError(t, err)
+	require.Equal(t, "hello\r\n", string(line))
+}
+
+func TestLingerLetsTheLastReplyArrive(t *testing.T) {
+	c, client := tcpPair(t, Timeouts{})
+	send(t, client, strings.Repeat("unread\r\n", 10_000))
+	_, _ = c.WriteString("BYE\r\n")
+	done := make(chan struct{})
+	go func() { c.Linger(10*time.Second, 1<<20); c.Close(); close(done) }()
+	got, err := io.ReadAll(client)
+	require.NoError(t, err)
+	require.Equal(t, "BYE\r\n", string(got))
+	client.Close()
+	<-done
+}
