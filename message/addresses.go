@@ -1,30 +1,19 @@
 package message
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// parseAddresses reads an address list (RFC 5322 §3.4, §4.4), most entries at
-// the most, groups included. It takes linear time, reads every list somehow,
-// and what is wrong with one address does not touch the next:
+// addressParser reads address lists (RFC 5322 §3.4, §4.4), groups included. It
+// takes linear time, reads every list somehow, and what is wrong with one
+// address does not touch the next:
 //
 //   - a comment behind an address without a display name is its name;
 //   - several words before an address without angle brackets are its name;
 //   - a semicolon outside a group is a comma;
 //   - a source route is dropped;
 //   - what holds no address at all is a name, or one word alone a mailbox.
-func parseAddresses(s string, most int) []Address {
-	p := addressParser{s: s, most: most}
-	p.reset()
-	for p.i < len(s) && len(p.list) < most {
-		if !p.simple() {
-			p.step()
-		}
-	}
-	p.finish()
-	p.endGroup()
-	return p.list
-}
-
-// addressParser gathers the words of one address at a time.
 type addressParser struct {
 	s    string
 	i    int
@@ -41,6 +30,34 @@ type addressParser struct {
 	start   int     // where the address without brackets begins in text
 	at      int     // where its "@" is, or -1
 	end     int     // where it ends, or -1
+}
+
+// parse reads a list, most entries at the most. The memory of the list before
+// is used again.
+func (p *addressParser) parse(s string, most int) []Address {
+	p.begin(s, most)
+	for p.more() {
+		if !p.simple() {
+			p.step()
+		}
+	}
+	return p.result()
+}
+
+func (p *addressParser) begin(s string, most int) {
+	*p = addressParser{s: s, most: most, list: p.list[:0], text: p.text}
+	p.reset()
+}
+
+func (p *addressParser) more() bool { return p.i < len(p.s) && len(p.list) < p.most }
+
+func (p *addressParser) result() []Address {
+	p.finish()
+	p.endGroup()
+	if len(p.list) == 0 {
+		return nil
+	}
+	return slices.Clone(p.list)
 }
 
 type bracket uint8
@@ -66,7 +83,8 @@ func (p *addressParser) step() {
 	switch c {
 	case ' ', '\t', '\r', '\n':
 		p.space = true
-		p.i++
+		for p.i++; p.i < len(p.s) && (p.s[p.i] == ' ' || p.s[p.i] == '\t'); p.i++ {
+		}
 	case '(':
 		end := commentEnd(p.s, p.i)
 		p.comment = strings.TrimSpace(strings.TrimSuffix(p.s[p.i+1:end], ")"))
@@ -294,5 +312,3 @@ func newAddress(name, mailbox, host string) Address {
 	}
 	return Address{Name: name, Mailbox: mailbox, Host: host}
 }
-
-func (p *addressParser) simple() bool { return false }

@@ -186,7 +186,7 @@ func (p *parser) setPartField(part *Part, value []byte) {
 	case contentDisposition:
 		part.Disposition, part.DispositionParams = parseDisposition(string(value), p.limits.Params)
 	case contentTransferEncoding:
-		part.Encoding = parseToken(string(value))
+		part.Encoding = parseEncoding(value)
 	case contentLanguage:
 		part.Language = parseLanguages(string(value), p.limits.Params)
 	case contentID:
@@ -226,7 +226,7 @@ func (p *parser) setEnvelopeField(e *Envelope, value []byte) {
 }
 
 func (p *parser) addressList(value []byte) []Address {
-	list := parseAddresses(string(value), min(p.limits.Address, p.addresses))
+	list := p.address.parse(string(value), min(p.limits.Address, p.addresses))
 	p.addresses -= len(list)
 	return list
 }

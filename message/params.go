@@ -125,10 +125,14 @@ func parseDisposition(value string, most int) (disposition string, params []Para
 	return disposition, v.params(most)
 }
 
-// parseToken reads a field that is one token, such as
-// Content-Transfer-Encoding (RFC 2045 §6.1).
-func parseToken(value string) string {
-	v := &structured{s: value}
+// parseEncoding reads a Content-Transfer-Encoding field (RFC 2045 §6.1).
+func parseEncoding(value []byte) string {
+	for _, usual := range [...]string{"7bit", "8bit", "base64", "quoted-printable", "binary"} {
+		if string(value) == usual {
+			return usual
+		}
+	}
+	v := &structured{s: string(value)}
 	return strings.ToLower(v.token())
 }
 

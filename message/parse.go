@@ -24,6 +24,7 @@ func parse(b Body, l Limits, window int) (*Part, error) {
 		addresses: 4 * l.Address,
 	}
 	p.open = p.first[:0]
+	p.head.value = make([]byte, 0, 256)
 	root := p.begin(0, newMessage())
 	for p.lines.next() {
 		switch {
@@ -69,6 +70,7 @@ type parser struct {
 
 	inHeader bool // the last open part is in its header
 	head     header
+	address  addressParser
 }
 
 // frame is an open part. All but the last one are containers.
