@@ -8,6 +8,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/storage"
+	"github.com/posthouse-mail/posthouse/storage/storagetest"
 )
 
 func TestDeliveredMessageCanBeListedAndRead(t *testing.T) {
@@ -30,4 +31,27 @@ func TestDeliveredMessageCanBeListedAndRead(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "Return-Path: <bob@example.test>\r\nSubject: hi\r\n\r\nbody\r\n", string(text))
 	}
+}
+
+func TestStoreKeepsThePromisesOfStorage(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.Store {
+		s := New()
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
+func TestClosedStoreRefusesEverything(t *testing.T) {
+	s := New()
+	a, err := s.Account(t.Context(), "a")
+	require.NoError(t, err)
+	m, err := a.Mailbox(t.Context(), "INBOX")
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	_, err = s.Account(t.Context(), "a")
+	require.ErrorIs(t, err, storage.ErrClosed)
+	_, err = m.Status(t.Context())
+	require.ErrorIs(t, err, storage.ErrClosed)
+	_, err = s.Deliver(t.Context(), &storage.Delivery{Body: message.FromBytes(nil)})
+	require.ErrorIs(t, err, storage.ErrClosed)
 }
