@@ -1,0 +1,37 @@
+package smtp
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+)
+
+// Session holds the facts about one client's connection, for hooks and
+// handlers. They must not change it, nor keep it after the session has ended.
+type Session struct {
+	ID       string // names the session in the log
+	Protocol Protocol
+	Remote   netip.AddrPort // of the client
+	Local    netip.AddrPort // of the server
+
+	Helo  string               // what the client calls itself, printable ASCII or UTF-8; empty before EHLO
+	ESMTP bool                 // it said EHLO or LHLO, not HELO
+	TLS   *tls.ConnectionState // nil while the connection is not encrypted
+	User  string               // the account that was authenticated; empty: none
+
+	Messages     int   // messages that were accepted so far
+	Octets       int64 // of their content
+	Errors       int   // refused commands, content and logins so far
+	AuthFailures int   // failed logins so far
+}
+
+// Secure reports whether the connection is encrypted.
+func (s *Session) Secure() bool { return s.TLS != nil }
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if ap, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
+		v := ap.AddrPort()
+		return netip.AddrPortFrom(v.Addr().Unmap(), v.Port())
+	}
+	return netip.AddrPort{}
+}
