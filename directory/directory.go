@@ -18,9 +18,15 @@ import (
 // Directory resolves addresses.
 type Directory interface {
 	// Resolve returns who gets the mail of an address of a local domain:
-	// each account once, aliases and groups followed.
+	// each account and each foreign address once, aliases and groups followed.
+	// A sub-address "user+tag" leads where "user" does, unless it is a name of
+	// its own (RFC 5233). Postmaster, with or without a local domain, always
+	// leads to somebody while there is an account (RFC 5321 §4.5.1).
+	// ErrUnknown, ErrNotLocal, ErrUnavailable; ErrDisabled when nobody is left
+	// but disabled accounts.
 	Resolve(ctx context.Context, a mail.Address) ([]Recipient, error)
-	// Local reports whether this system is responsible for a domain.
+	// Local reports whether this system is responsible for a domain. Spellings
+	// that mail.DomainKey holds to be equal are one domain.
 	Local(ctx context.Context, domain string) (bool, error)
 }
 
@@ -49,25 +55,44 @@ type Account struct {
 	Name     string   `json:"name"`               // its main address in normal form, user@domain
 	Password string   `json:"password,omitempty"` // a hash, never clear text; empty: can't log in
 	Disabled bool     `json:"disabled,omitempty"`
-	Aliases  []string `json:"aliases,omitempty"` // further addresses, normal form
+	Aliases  []string `json:"aliases,omitempty"` // further addresses that lead straight to it, normal form, sorted
 }
 
 // Accounts is the power to look accounts up by the name somebody logs in with:
-// the main address, or its local part when the domain is the primary one.
+// the main address, or its local part when the domain is the primary one, in
+// any letter case and Unicode form, with or without a sub-address. All of them
+// give the same Account, whose Name is what limits and logs count by. A
+// disabled account is returned, with Disabled set.
 type Accounts interface {
 	Account(ctx context.Context, login string) (Account, error) // ErrUnknown, ErrUnavailable
 }
 
 // Editor is the power to change a directory. Changes are durable when the
 // methods return, and seen by the next lookup.
+//
+// Names are main addresses in any letter case. Of an unknown name they
+// return ErrUnknown, of a malformed one mail.ErrBadAddress.
 type Editor interface {
 	Accounts
+	// AddDomain makes a domain local; the first one is the primary domain.
+	// ErrExists when it is local already.
 	AddDomain(ctx context.Context, domain string) error
-	AddAccount(ctx context.Context, a Account) error // ErrExists; ErrNotLocal for a foreign domain
+	// AddAccount adds an account with its aliases, all or nothing. ErrExists
+	// when a name is taken, ErrNotLocal for a name in a foreign domain.
+	AddAccount(ctx context.Context, a Account) error
 	SetPassword(ctx context.Context, name, hash string) error
 	SetDisabled(ctx context.Context, name string, to Switch) error
-	AddAlias(ctx context.Context, alias mail.Address, account string) error
+	// AddAlias makes alias, an address of a local domain, lead to an account,
+	// to another alias or to a foreign address. An alias that leads to several
+	// is added several times. ErrExists when it leads there already or is an
+	// account's name, ErrNotLocal for an alias in a foreign domain, ErrUnknown
+	// when to is local and nobody has it.
+	AddAlias(ctx context.Context, alias mail.Address, to string) error
+	// RemoveAlias removes an alias with everything that it leads to.
 	RemoveAlias(ctx context.Context, alias mail.Address) error
+	// RemoveAccount removes an account and takes it out of every alias; an
+	// alias that then leads nowhere is removed as well. Its mail is not
+	// touched.
 	RemoveAccount(ctx context.Context, name string) error
 	List(ctx context.Context) iter.Seq2[Account, error] // by name
 	Domains(ctx context.Context) ([]string, error)      // primary domain first

@@ -1,0 +1,145 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/posthouse-mail/posthouse/directory"
+	"github.com/posthouse-mail/posthouse/mail"
+)
+
+// change checks, writes and then shows a change. check sees the names as they
+// are and returns the line to write.
+func (d *Directory) change(ctx context.Context, check func(n *names) (*line, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.edit.Lock()
+	defer d.edit.Unlock()
+	if d.shut {
+		return errClosed
+	}
+	l, err := check(d.names) // only a change writes to names, and this is the only one
+	if err != nil {
+		return err
+	}
+	if err := d.journal.append(l); err != nil {
+		return fmt.Errorf("%w: %w", directory.ErrUnavailable, err)
+	}
+	d.mu.Lock()
+	err = d.names.apply(l)
+	d.names.findFirst()
+	d.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("%w: %w", directory.ErrUnavailable, err)
+	}
+	d.journal.compact(d.names)
+	return nil
+}
+
+// AddDomain makes a domain local.
+func (d *Directory) AddDomain(ctx context.Context, domain string) error {
+	a, err := mail.Postmaster.WithDomain(domain)
+	if err != nil {
+		return err
+	}
+	key := mail.DomainKey(a.Domain())
+	return d.change(ctx, func(n *names) (*line, error) {
+		if n.local(key) {
+			return nil, directory.ErrExists
+		}
+		return &line{Op: opDomain, Domain: key}, nil
+	})
+}
+
+// AddAccount adds an account.
+func (d *Directory) AddAccount(ctx context.Context, a directory.Account) error {
+	key, err := nameKey(a.Name)
+	if err != nil {
+		return err
+	}
+	aliases := make([]string, 0, len(a.Aliases))
+	for _, alias := range a.Aliases {
+		k, err := nameKey(alias)
+		if err != nil {
+			return err
+		}
+		aliases = append(aliases, k)
+	}
+	return d.change(ctx, func(n *names) (*line, error) {
+		seen := []string{}
+		for _, k := range append([]string{key}, aliases...) {
+			if err := n.free(k); err != nil {
+				return nil, err
+			}
+			if slices.Contains(seen, k) {
+				return nil, directory.ErrExists
+			}
+			seen = append(seen, k)
+		}
+		a.Name, a.Aliases = key, aliases
+		return &line{Op: opAccount, Account: &a}, nil
+	})
+}
+
+// SetPassword replaces the password hash of an account.
+func (d *Directory) SetPassword(ctx context.Context, name, hash string) error {
+	return d.alter(ctx, name, func(key string) *line { return &line{Op: opPassword, Name: key, Password: hash} })
+}
+
+// SetDisabled switches an account off or on.
+func (d *Directory) SetDisabled(ctx context.Context, name string, to directory.Switch) error {
+	return d.alter(ctx, name, func(key string) *line { return &line{Op: opDisabled, Name: key, Disabled: bool(to)} })
+}
+
+// RemoveAccount removes an account.
+func (d *Directory) RemoveAccount(ctx context.Context, name string) error {
+	return d.alter(ctx, name, func(key string) *line { return &line{Op: opRemove, Name: key} })
+}
+
+// alter changes an account that exists.
+func (d *Directory) alter(ctx context.Context, name string, to func(key string) *line) error {
+	return d.change(ctx, func(n *names) (*line, error) {
+		key, err := n.key(name)
+		if err != nil {
+			return nil, err
+		}
+		if n.accounts[key] == nil {
+			return nil, directory.ErrUnknown
+		}
+		return to(key), nil
+	})
+}
+
+// AddAlias makes an alias lead to somebody.
+func (d *Directory) AddAlias(ctx context.Context, alias mail.Address, to string) error {
+	key, err := nameKey(alias.String())
+	if err != nil {
+		return err
+	}
+	return d.change(ctx, func(n *names) (*line, error) {
+		target, err := n.target(to)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case !n.local(domainOf(key)):
+			return nil, directory.ErrNotLocal
+		case n.accounts[key] != nil, slices.Contains(n.aliases[key], target):
+			return nil, directory.ErrExists
+		}
+		return &line{Op: opAlias, Name: key, To: target}, nil
+	})
+}
+
+// RemoveAlias removes an alias.
+func (d *Directory) RemoveAlias(ctx context.Context, alias mail.Address) error {
+	key := alias.Key()
+	return d.change(ctx, func(n *names) (*line, error) {
+		if len(n.aliases[key]) == 0 {
+			return nil, directory.ErrUnknown
+		}
+		return &line{Op: opUnalias, Name: key}, nil
+	})
+}
