@@ -17,106 +17,143 @@
 package engine
 
 import (
-	"context"
-	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"github.com/posthouse-mail/posthouse/message"
 )
-
-// Options of an engine. The zero value is usable.
-type Options struct {
-	FS          vfs.FS       // where everything is kept; nil: the disk
-	SegmentSize int64        // octets after which a new segment begins; 0: 256 MiB; at most 1 GiB
-	Logger      *slog.Logger // nil: slog.Default()
-}
 
 // Engine is an open log with its index. All methods may be called from many
 // goroutines.
 type Engine struct {
-	mu   sync.Mutex
-	db   *pebble.DB
-	next uint64
+	options Options
+	fs      vfs.FS
+	log     *slog.Logger
+	logDir  string
+	lock    io.Closer
+
+	db       *pebble.DB
+	files    *files
+	accounts *accounts
+	preparer *preparer
+	requests sync.Pool // *request
+	inbox    inbox
+	janitor  *janitor
+	gate     gate
+	failure  failure
+	counters counters
+	stopped  chan struct{} // closed when the committer has ended
+
+	// The committer's alone.
+	w       *writer
+	writing *segmentFile // w's file, kept open
+	space   space
 }
 
-// Open opens the engine in dir, which is made when it does not exist, and
-// brings the index up to the end of the log. It fails with ErrLocked when the
-// directory is in use and with ErrDamaged when the log has a hole.
+// Open opens the engine in dir, which is made when it does not exist (but not
+// its parents), and brings the index up to the end of the log. It fails with
+// ErrLocked when the directory is in use and with ErrDamaged when the log has
+// a hole.
 func Open(dir string, o Options) (*Engine, error) {
-	db, err := pebble.Open(dir, &pebble.Options{FS: o.FS})
-	if err != nil {
-		return nil, err
+	o = o.withDefaults()
+	e := &Engine{
+		options: o, fs: o.FS, log: o.Logger, logDir: o.FS.PathJoin(dir, "log"),
+		preparer: newPreparer(), janitor: newJanitor(), stopped: make(chan struct{}),
 	}
-	e := &Engine{db: db}
-	v, ok, err := get(db, []byte("!next"))
-	if err != nil {
-		db.Close()
-		return nil, err
+	e.inbox.signal = make(chan struct{}, 1)
+	e.gate.left = make(chan struct{}, 1)
+	e.requests.New = func() any { return &request{done: make(chan struct{}, 1)} }
+	e.space = space{fs: o.FS, dir: dir, reserve: o.Reserve, written: e.counters.written.Load}
+	e.files = newFiles(o, e.logDir)
+	if err := e.open(dir); err != nil {
+		return nil, errors.Join(err, e.shut())
 	}
-	if ok {
-		e.next = binary.BigEndian.Uint64(v)
-	}
+	go e.run()
+	go e.tidy()
+	e.janitor.wake()
 	return e, nil
 }
 
-// Close waits for changes under way, refuses new ones with ErrClosed, and
-// brings everything to disk, so that the next Open has nothing to catch up.
-// Open bodies stay readable until they are closed.
+func (e *Engine) open(dir string) (err error) {
+	for _, d := range []string{dir, e.logDir} {
+		if err := makeDir(e.fs, d); err != nil {
+			return err
+		}
+	}
+	name := e.fs.PathJoin(dir, "lock")
+	if e.lock, err = e.fs.Lock(name); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrLocked, name, err)
+	}
+	cache := pebble.NewCache(indexCache)
+	defer cache.Unref()
+	if e.db, err = pebble.Open(e.fs.PathJoin(dir, "index"), e.indexOptions(cache)); err != nil {
+		return indexFailure(err)
+	}
+	if err := checkFormat(e.db); err != nil {
+		return err
+	}
+	if e.accounts, err = loadAccounts(e.db); err != nil {
+		return err
+	}
+	return e.catchUp()
+}
+
+// Close waits for changes and reads under way, refuses new ones with
+// ErrClosed, and brings everything to disk, so that the next Open has nothing
+// to catch up. Open bodies stay readable until they are closed. A second
+// Close does nothing.
 func (e *Engine) Close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.db.Close()
-}
-
-// Commit makes one change and returns when it is durable and applied, or
-// refused with nothing of it written. ctx counts only until the change's turn
-// comes: after that Commit returns with the change's real outcome.
-// It must not be called from Build or Done.
-func (e *Engine) Commit(ctx context.Context, c *Change) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
+	first := e.inbox.close()
+	<-e.stopped
+	if !first {
+		return nil
 	}
-	return e.commit(c)
+	e.janitor.stop()
+	e.gate.close()
+	return errors.Join(e.flush(), e.shut())
 }
 
-// Get returns the value of key; ok is false when there is none.
-func (e *Engine) Get(key []byte) (value []byte, ok bool, err error) { return get(e.db, key) }
-
-// Scan calls f for every key in [from, to) in order, as everything stood at
-// one moment. A nil from or to is no bound. Key and value are valid during the
-// call only. Scan stops at the first error of f and returns it, or ctx's.
-func (e *Engine) Scan(ctx context.Context, from, to []byte, f func(key, value []byte) error) error {
-	return scan(ctx, e.db, from, to, f)
-}
-
-// Open opens a body for reading. ErrNoBlob: it has no references (any more);
-// ErrDamaged, also from its ReadAt: the body is not what was written.
-// A body that is open stays readable when its last reference goes.
-func (e *Engine) Open(b BlobID) (message.OpenBody, error) {
-	v, ok, err := get(e.db, blobKey("!d", b))
+// flush brings the index to disk. When that fails nothing is lost, as the log
+// has everything.
+func (e *Engine) flush() error {
+	flushed, err := flushedPosition(e.db)
 	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, ErrNoBlob
-	}
-	return nopCloser{message.FromBytes(v)}, nil
-}
-
-// PutCache stores a value that can be computed again, outside of a change:
-// it may be missing after a crash. A nil value removes it.
-func (e *Engine) PutCache(key, value []byte) error {
-	if err := checkKey(key); err != nil {
 		return err
 	}
-	if value == nil {
-		return e.db.Delete(key, pebble.NoSync)
+	if flushed == e.w.position() {
+		return nil
 	}
-	return e.db.Set(key, value, pebble.NoSync)
+	select {
+	case <-e.janitor.failed: // an old failure
+	default:
+	}
+	done, err := e.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-e.janitor.failed:
+		return errors.New("engine: the index could not be flushed")
+	}
+}
+
+// shut gives back what open took, as far as it came.
+func (e *Engine) shut() (err error) {
+	if e.db != nil {
+		err = e.db.Close()
+	}
+	if e.writing != nil {
+		e.files.release(e.writing)
+	}
+	e.files.close()
+	if e.lock != nil {
+		err = errors.Join(err, e.lock.Close())
+	}
+	return err
 }

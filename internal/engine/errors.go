@@ -20,6 +20,10 @@ var (
 	ErrFailed = errors.New("engine: refuses changes after a failure")
 	// ErrTooLarge: a change has more keys and values than a record may hold.
 	ErrTooLarge = errors.New("engine: change is too large")
+	// ErrNoSpace: the disk is full, or so nearly that only changes without a
+	// body are taken. The error is a syscall.ENOSPC as well; what frees space
+	// makes the engine take changes again.
+	ErrNoSpace = errors.New("engine: no space on the disk")
 	// ErrBadKey: a key is empty or begins with '!', which are the engine's own.
 	ErrBadKey = errors.New("engine: key not allowed")
 )

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// maxIdleFiles is how many segments stay open without a reader.
+const maxIdleFiles = 128
+
+// files are the segments' files, shared by their readers and the writer.
+type files struct {
+	fs  vfs.FS
+	dir string
+	log *slog.Logger
+
+	mu     sync.Mutex
+	open   map[uint32]*segmentFile
+	idle   int // of open, those without users
+	closed bool
+}
+
+// segmentFile is an open segment.
+type segmentFile struct {
+	vfs.File
+	number uint32
+	users  int
+	gone   bool // to be removed with its last user
+}
+
+var errNoSegment = errors.New("engine: no such segment")
+
+func newFiles(o Options, dir string) *files {
+	return &files{fs: o.FS, dir: dir, log: o.Logger, open: make(map[uint32]*segmentFile)}
+}
+
+func (s *files) name(number uint32) string { return s.fs.PathJoin(s.dir, segmentName(number)) }
+
+// acquire opens a segment for reading; release must be called.
+func (s *files) acquire(number uint32) (*segmentFile, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	f, ok := s.open[number]
+	switch {
+	case ok && f.gone:
+		return nil, errNoSegment
+	case ok:
+		if f.users == 0 {
+			s.idle--
+		}
+		f.users++
+		return f, nil
+	}
+	file, err := s.fs.Open(s.name(number))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNoSegment
+	}
+	if err != nil {
+		return nil, err
+	}
+	f = &segmentFile{File: file, number: number, users: 1}
+	s.open[number] = f
+	return f, nil
+}
+
+// add takes over the file of the segment that is written.
+func (s *files) add(number uint32, file vfs.File) *segmentFile {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := &segmentFile{File: file, number: number, users: 1}
+	s.open[number] = f
+	return f
+}
+
+// release ends a use.
+func (s *files) release(f *segmentFile) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.users--
+	if f.users > 0 {
+		return
+	}
+	s.idle++
+	if f.gone || s.closed || s.idle > maxIdleFiles {
+		s.shut(f)
+	}
+}
+
+// shut closes a file without users, and removes it when it is gone.
+func (s *files) shut(f *segmentFile) {
+	s.idle--
+	delete(s.open, f.number)
+	err := f.Close()
+	if f.gone {
+		err = errors.Join(err, removeIfThere(s.fs, s.name(f.number)))
+	}
+	if err != nil {
+		s.log.Error("mail segment could not be closed", "segment", f.number, "error", err)
+	}
+}
+
+// remove removes a segment as soon as nobody reads it any more.
+func (s *files) remove(number uint32) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.open[number]
+	if !ok {
+		return removeIfThere(s.fs, s.name(number))
+	}
+	f.gone = true
+	if f.users == 0 {
+		s.shut(f)
+	}
+	return nil
+}
+
+// close closes what nobody uses, and the rest when its last use ends.
+func (s *files) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for _, f := range s.open {
+		if f.users == 0 {
+			s.shut(f)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package engine
+
+import (
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options of an engine. The zero value is usable.
+type Options struct {
+	FS          vfs.FS       // where everything is kept; nil: the disk
+	SegmentSize int64        // octets after which a new segment begins; 0: 256 MiB; at most 1 GiB
+	Reserve     int64        // octets of free space below which changes with a body are refused with ErrNoSpace; 0: 64 MiB; negative: none
+	Logger      *slog.Logger // nil: slog.Default()
+
+	memTable uint64       // octets of index that gather before they are flushed; 0: 8 MiB
+	fatal    func(string) // never returns; called when the index can't go on
+}
+
+const (
+	defaultSegment = 256 << 20
+	maxSegment     = 1 << 30
+	defaultReserve = 64 << 20
+)
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.SegmentSize <= 0 {
+		o.SegmentSize = defaultSegment
+	}
+	o.SegmentSize = min(o.SegmentSize, maxSegment)
+	if o.Reserve == 0 {
+		o.Reserve = defaultReserve
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.memTable == 0 {
+		o.memTable = indexMemTable
+	}
+	if o.fatal == nil {
+		o.fatal = func(text string) { panic(text) }
+	}
+	return o
+}
