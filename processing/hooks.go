@@ -1,0 +1,73 @@
+package processing
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"github.com/posthouse-mail/posthouse/mail"
+	"github.com/posthouse-mail/posthouse/smtp"
+)
+
+// Hooks returns the relay policy as hooks for a server:
+//
+//   - A recipient of a local domain must be known to the directory.
+//   - A foreign recipient needs a client that has authenticated or comes from
+//     a trusted network. Which network counts is decided by the session's
+//     Remote alone, so a proxy must be one that tells the real client.
+//   - An authenticated client sends under its own addresses (see SenderPolicy).
+func (p *Processor) Hooks() smtp.Hooks {
+	return smtp.Hooks{Mail: p.checkSender, Rcpt: p.checkRecipient}
+}
+
+// trusted reports whether an address may relay without authentication.
+func (p *Processor) trusted(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	return a.IsValid() && slices.ContainsFunc(p.o.Trusted, func(n netip.Prefix) bool { return n.Contains(a) })
+}
+
+func (p *Processor) mayRelay(s *smtp.Session) bool {
+	return s.User != "" || p.trusted(s.Remote.Addr())
+}
+
+func (p *Processor) checkSender(ctx context.Context, s *smtp.Session, e *mail.Envelope) error {
+	if s.User == "" || p.o.Senders == AnyAddress || e.From.IsNull() {
+		return nil
+	}
+	local, err := p.local(ctx, e.From)
+	if err != nil {
+		return lookupFailed.Because(err)
+	}
+	if !local {
+		return notYours
+	}
+	recipients, err := p.o.Directory.Resolve(ctx, e.From)
+	if err != nil {
+		if r := recipientReply(err); r.Temporary() {
+			return r
+		}
+		return notYours.Because(err)
+	}
+	for _, r := range recipients {
+		if r.Account == s.User {
+			return nil
+		}
+	}
+	return notYours
+}
+
+func (p *Processor) checkRecipient(ctx context.Context, s *smtp.Session, _ *mail.Envelope, r *mail.Recipient) error {
+	local, err := p.local(ctx, r.To)
+	switch {
+	case err != nil:
+		return lookupFailed.Because(err)
+	case !local && !p.mayRelay(s):
+		return relayRefused
+	case !local:
+		return nil
+	}
+	if _, err := p.o.Directory.Resolve(ctx, r.To); err != nil {
+		return recipientReply(err)
+	}
+	return nil
+}
