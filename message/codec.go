@@ -81,7 +81,7 @@ var textIndex = func() map[string]uint64 {
 // to 600 octets for most messages. DecodePart reads it, of this version and of
 // all later ones.
 func (p *Part) AppendBinary(b []byte) ([]byte, error) {
-	if p.Envelope == nil {
+	if p.Envelope == nil || p.Offset != 0 {
 		return nil, ErrBadIndex
 	}
 	return p.append(append(b, codecVersion), span{end: math.MaxInt64}, 1)

@@ -20,8 +20,8 @@ func DecodePart(data []byte) (*Part, error) {
 		return nil, fmt.Errorf("%w: damaged at octet %d", ErrBadIndex, d.i)
 	case d.i < len(d.data):
 		return nil, fmt.Errorf("%w: octets after its end", ErrBadIndex)
-	case root.Envelope == nil:
-		return nil, fmt.Errorf("%w: no envelope", ErrBadIndex)
+	case root.Envelope == nil || root.Offset != 0:
+		return nil, fmt.Errorf("%w: its root is no message", ErrBadIndex)
 	}
 	return root, nil
 }
@@ -55,9 +55,14 @@ func (d *decoder) distance(most int64) int64 {
 	return int64(n)
 }
 
-// count reads how many things follow that take size octets at least.
+// count reads how many things follow, one at least, that take size octets each
+// at least.
 func (d *decoder) count(size int) int {
-	return int(d.distance(int64((len(d.data) - d.i) / size)))
+	n := int(d.distance(int64((len(d.data) - d.i) / size)))
+	if n == 0 {
+		d.bad = true
+	}
+	return n
 }
 
 func (d *decoder) string() string {

@@ -165,16 +165,14 @@ func (p *parser) delimiter() bool {
 	line = bytes.TrimRight(line[2:], " \t\r\n")
 	for i := len(p.open) - 1; i >= 0; i-- {
 		b := p.open[i].boundary
-		if b == "" || len(line) < len(b) || string(line[:len(b)]) != b {
-			continue
-		}
-		switch string(line[len(b):]) {
-		case "":
+		more := len(line) - len(b)
+		switch {
+		case b == "" || more != 0 && more != len("--") || string(line[:len(b)]) != b:
+		case more == 0:
 			return p.nextPart(i)
-		case "--":
+		case string(line[len(b):]) == "--":
 			p.close(i+1, p.ending())
 			p.open[i].boundary = ""
-			p.inHeader = false
 			return true
 		}
 	}
