@@ -165,14 +165,15 @@ func (r *report) status() []byte {
 	var b bytes.Buffer
 	field := func(name, format string, args ...any) { fmt.Fprintf(&b, name+": "+format+"\r\n", args...) }
 	if id := r.about.envelope.Options.EnvelopeID; id != "" {
-		field("Original-Envelope-Id", "%s", clean(id))
+		field("Original-Envelope-Id", "%s", r.spell(clean(id)))
 	}
 	field("Reporting-MTA", "dns; %s", r.hostname)
 	field("Arrival-Date", "%s", r.about.received.Format(dateLayout))
 	for _, f := range r.fates {
 		b.WriteString("\r\n")
-		if o := f.recipient.Options; o.OriginalRecipient != "" {
-			field("Original-Recipient", "%s; %s", strings.ToLower(clean(string(o.OriginalRecipientType))), r.spell(clean(o.OriginalRecipient)))
+		o := f.recipient.Options
+		if t := o.OriginalRecipientType; t == smtp.DSNAddressTypeRFC822 || t == smtp.DSNAddressTypeUTF8 {
+			field("Original-Recipient", "%s; %s", strings.ToLower(string(t)), r.spell(clean(o.OriginalRecipient)))
 		}
 		field("Final-Recipient", "%s; %s", r.addressType(f.recipient.To.String()), r.spell(f.recipient.To.String()))
 		field("Action", "%s", f.action)

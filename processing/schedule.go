@@ -27,7 +27,6 @@ func (s Schedule) withDefaults() Schedule {
 	if s.Jitter == 0 {
 		s.Jitter = 0.1
 	}
-	s.Jitter = min(max(s.Jitter, 0), 1)
 	return s
 }
 
@@ -41,7 +40,7 @@ func (s Schedule) Next(attempts int, received, now time.Time) (at time.Time, ok 
 		return time.Time{}, false
 	}
 	delay := s.Delays[min(max(attempts, 1), len(s.Delays))-1]
-	delay += time.Duration(float64(delay) * s.Jitter * (2*rand.Float64() - 1))
+	delay += time.Duration(float64(delay) * min(max(s.Jitter, 0), 1) * (2*rand.Float64() - 1))
 	at = now.Add(delay)
 	if at.After(end) {
 		at = end

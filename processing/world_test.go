@@ -216,10 +216,10 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 func (w *world) run(f func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
 	running.Go(func() { _ = w.Run(ctx) })
 	f()
-	stop()
-	running.Wait()
 }
 
 // inbox returns the contents of an account's mailbox.
