@@ -1,0 +1,57 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/internal/front"
+	"github.com/posthouse-mail/posthouse/internal/wire"
+)
+
+type authenticateRequest struct {
+	mechanism string
+	initial   []byte // nil: none
+}
+
+// parseAuthenticate reads AUTHENTICATE (RFC 9051 §6.2.2, RFC 4959).
+func parseAuthenticate(p *parser) request {
+	p.space()
+	r := &authenticateRequest{mechanism: p.word()}
+	if p.more() {
+		p.space()
+		r.initial = append([]byte{}, p.buf[p.pos:]...)
+		p.pos = len(p.buf)
+	}
+	return r
+}
+
+func (r *authenticateRequest) run(ctx context.Context, s *session) (result, error) {
+	if !slices.Contains(s.mechanisms(), r.mechanism) {
+		if !s.mayShowPassword() && slices.Contains(auth.Mechanisms(s.server.Auth), r.mechanism) {
+			return result{}, errNeedsTLS
+		}
+		return result{}, no("", "Unsupported authentication mechanism")
+	}
+	exchange, ok := auth.NewExchange(ctx, r.mechanism, s.server.Auth, s.credentials())
+	if !ok {
+		return result{}, no("", "Unsupported authentication mechanism")
+	}
+	_ = s.out.release()
+	id, err := front.RunSASL(s.conn, "+ ", exchange, r.initial)
+	s.out.reset()
+	switch {
+	case err == nil:
+		return s.login(ctx, id)
+	case errors.Is(err, front.ErrCancelled):
+		return result{}, bad("Authentication cancelled")
+	case errors.Is(err, front.ErrBadBase64):
+		return result{}, bad("Response is not base64")
+	case errors.Is(err, wire.ErrLineTooLong):
+		return result{}, errLineTooLong
+	case lost(err):
+		return result{}, &broken{err}
+	}
+	return result{}, s.loginFailed(ctx, err, "")
+}

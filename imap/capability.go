@@ -1,0 +1,75 @@
+package imap
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/posthouse-mail/posthouse/auth"
+)
+
+// What every session can do, and what only sessions that are logged in are
+// told of.
+const (
+	capsAlways = "IMAP4rev1 IMAP4rev2 LITERAL+ ENABLE ID SASL-IR"
+	capsAfter  = "UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS " +
+		"ESEARCH SEARCHRES WITHIN BINARY MULTIAPPEND STATUS=SIZE"
+)
+
+// capabilityCode returns the capabilities of the session as it is now, as a
+// response code (RFC 9051 §7.2.2).
+func (s *session) capabilityCode() string {
+	var b strings.Builder
+	b.WriteString("CAPABILITY " + capsAlways)
+	if s.states() != before {
+		b.WriteString(" " + capsAfter + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
+		return b.String()
+	}
+	if s.canStartTLS() {
+		b.WriteString(" STARTTLS")
+	}
+	if !s.mayShowPassword() {
+		b.WriteString(" LOGINDISABLED")
+	}
+	for _, m := range s.mechanisms() {
+		b.WriteString(" AUTH=" + m)
+	}
+	return b.String()
+}
+
+func (s *session) canStartTLS() bool { return s.server.TLS != nil && !s.secure() }
+
+// mayShowPassword reports whether the client may send a password as it is.
+func (s *session) mayShowPassword() bool {
+	allowed := s.server.PlainAuth
+	return s.secure() || allowed != nil && allowed(s.remote())
+}
+
+// mechanisms returns the SASL mechanisms that this connection may use.
+func (s *session) mechanisms() []string {
+	var names []string
+	for _, m := range auth.Mechanisms(s.server.Auth) {
+		hidden := strings.HasPrefix(m, "SCRAM-") || strings.HasPrefix(m, "CRAM-")
+		if hidden || s.mayShowPassword() {
+			names = append(names, m)
+		}
+	}
+	return names
+}
+
+// parseCapability reads CAPABILITY (RFC 9051 §6.1.1).
+func parseCapability(*parser) request {
+	return requestFunc(func(_ context.Context, s *session) (result, error) {
+		s.out.text("* ")
+		s.out.text(s.capabilityCode())
+		s.out.end()
+		return result{}, nil
+	})
+}
+
+// requestFunc lets a function be a request.
+type requestFunc func(ctx context.Context, s *session) (result, error)
+
+func (f requestFunc) run(ctx context.Context, s *session) (result, error) { return f(ctx, s) }
+
+func nothing(context.Context, *session) (result, error) { return result{}, nil }

@@ -1,0 +1,217 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/posthouse-mail/posthouse/message"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// fetchRequest is FETCH or UID FETCH (RFC 9051 §6.4.5, §6.4.9).
+type fetchRequest struct {
+	set   numSet
+	kind  numKind
+	items []fetchItem
+	needs needs // of all items
+}
+
+func fetchParser(kind numKind) func(*parser) request {
+	return func(p *parser) request {
+		p.space()
+		r := &fetchRequest{set: p.numSet(), kind: kind}
+		p.space()
+		r.items = p.fetchItems()
+		for _, item := range r.items {
+			r.needs |= item.needs
+		}
+		return r
+	}
+}
+
+func upper(b []byte) string { return strings.ToUpper(string(b)) }
+
+// fetching is one message on its way to the client.
+type fetching struct {
+	s     *session
+	out   *output
+	view  *view
+	i     int           // index in the view
+	entry *entry        // of the view
+	attr  *attr         // with needAttrs
+	part  *message.Part // with needIndex
+	body  message.OpenBody
+}
+
+func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
+	spans, err := s.view.spans(r.set, r.kind)
+	if err != nil || len(spans) == 0 {
+		return result{}, err
+	}
+	if r.needs&needAttrs != 0 {
+		if err := s.view.loadAttrs(ctx); err != nil {
+			return result{}, err
+		}
+	}
+	seen, err := r.setSeen(ctx, s, spans)
+	if err != nil {
+		return result{}, err
+	}
+	var missing, failed error
+	m := &fetching{s: s, out: &s.out, view: s.view}
+	for _, p := range spans {
+		for m.i = p.from; m.i < p.to; m.i++ {
+			m.entry = &s.view.entries[m.i]
+			err := r.message(ctx, m, seen.Contains(m.entry.uid))
+			switch {
+			case err == nil:
+			case endsSession(err) || ctx.Err() != nil || s.out.err != nil:
+				return result{}, err
+			case errors.Is(err, storage.ErrNoMessage):
+				missing = err
+			default:
+				failed = err
+				s.log(ctx, slog.LevelError, "message could not be fetched", err, "mailbox", s.view.name, "uid", m.entry.uid)
+			}
+		}
+	}
+	return result{}, r.verdict(s, missing, failed)
+}
+
+// verdict is the outcome of a FETCH that could not show everything.
+func (r *fetchRequest) verdict(s *session, missing, failed error) error {
+	var shown *imap.Error
+	switch {
+	case errors.As(failed, &shown):
+		return shown
+	case failed != nil:
+		return no(imap.ResponseCodeServerBug, "Some messages could not be read")
+	case missing != nil:
+		s.dirty.Store(true)
+		if r.kind == bySeq {
+			return errExpunged
+		}
+	}
+	return nil
+}
+
+// setSeen sets \Seen on the messages of spans, as one change, when an item
+// asks for it. It returns those that it changed.
+func (r *fetchRequest) setSeen(ctx context.Context, s *session, spans []span) (imap.UIDSet, error) {
+	if r.needs&needSeen == 0 || s.view.readOnly {
+		return nil, nil
+	}
+	unseen := s.view.uidsWhere(spans, func(e *entry) bool { return e.system()&storage.Seen == 0 })
+	if len(unseen) == 0 {
+		return nil, nil
+	}
+	update := storage.FlagUpdate{UIDs: unseen, Op: imap.StoreFlagsAdd, Flags: storage.Flags{System: storage.Seen}}
+	changed, _, err := s.view.box.StoreFlags(ctx, update)
+	if err != nil {
+		return nil, err
+	}
+	s.takeOver(changed, update.Op, update.Flags)
+	return unseen, nil
+}
+
+// message writes one FETCH response. When it can't, nothing of it is
+// written, unless a literal had begun already: then the session is broken.
+func (r *fetchRequest) message(ctx context.Context, m *fetching, seen bool) error {
+	if err := m.open(ctx, r.needs); err != nil {
+		return err
+	}
+	defer m.close()
+	o := m.out
+	mark := o.mark()
+	if err := r.write(ctx, m, seen); err != nil {
+		if !o.rewind(mark) && !endsSession(err) {
+			return &broken{err}
+		}
+		return err
+	}
+	return nil
+}
+
+func (r *fetchRequest) write(ctx context.Context, m *fetching, seen bool) error {
+	o := m.out
+	o.text("* ")
+	o.number(uint64(m.i + 1))
+	o.text(" FETCH (")
+	sep := ""
+	for _, item := range r.items {
+		o.text(sep)
+		if err := item.write(ctx, m); err != nil {
+			return err
+		}
+		sep = " "
+	}
+	if r.kind == byUID && r.needs&needUID == 0 {
+		o.text(" UID ")
+		o.number(uint64(m.entry.uid))
+	}
+	if seen && r.needs&needFlags == 0 {
+		o.text(" FLAGS (")
+		o.flags(m.view, m.entry)
+		o.byte(')')
+	}
+	o.byte(')')
+	o.end()
+	return o.err
+}
+
+// open gets what the items need of the message.
+func (m *fetching) open(ctx context.Context, n needs) (err error) {
+	uid := m.entry.uid
+	if n&needAttrs != 0 {
+		if m.attr = &m.view.attrs[m.i]; !m.attr.known {
+			return storage.ErrNoMessage
+		}
+	}
+	if n&needIndex != 0 {
+		if m.part, err = m.view.box.Index(ctx, uid); err != nil {
+			return err
+		}
+	}
+	if n&needBody != 0 {
+		m.body, err = m.view.box.Open(ctx, uid)
+	}
+	return err
+}
+
+func (m *fetching) close() {
+	if m.body != nil {
+		m.body.Close()
+		m.body = nil
+	}
+}
+
+func writeUID(_ context.Context, m *fetching) error {
+	m.out.text("UID ")
+	m.out.number(uint64(m.entry.uid))
+	return nil
+}
+
+func writeFlags(_ context.Context, m *fetching) error {
+	m.out.text("FLAGS (")
+	m.out.flags(m.view, m.entry)
+	m.out.byte(')')
+	return nil
+}
+
+func writeInternalDate(_ context.Context, m *fetching) error {
+	o := m.out
+	o.text(`INTERNALDATE "`)
+	o.b = m.attr.date().AppendFormat(o.b, internalDate)
+	o.byte('"')
+	return nil
+}
+
+func writeSize(_ context.Context, m *fetching) error {
+	m.out.text("RFC822.SIZE ")
+	m.out.size(m.attr.size)
+	return nil
+}

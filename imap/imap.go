@@ -1,0 +1,137 @@
+// Package imap is an IMAP server: IMAP4rev1 (RFC 3501) and IMAP4rev2
+// (RFC 9051) over any [storage.Store].
+//
+// Invariants of this package:
+//
+//   - Octets of a refused literal or of a broken line never run as commands.
+//   - A command is bounded in octets, literals, depth and keys before it
+//     runs; a message to append goes to a spool, never whole into memory.
+//   - Messages are served octet for octet as they were stored. A literal that
+//     can't be finished ends the connection.
+//   - Sequence numbers mean what the client was last told: no EXPUNGE is sent
+//     while FETCH, STORE or SEARCH runs (RFC 3501 §7.4.1).
+//   - A client sees fixed texts; the reason of a failure goes to the log.
+//   - An idle session holds its view of a mailbox, 16 octets a message, and
+//     no buffer.
+//
+// The words of the protocol (flags, UIDs, sets, response codes) are those of
+// github.com/emersion/go-imap/v2.
+package imap
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/internal/front"
+	"github.com/posthouse-mail/posthouse/internal/wire"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// ErrStopped is what Serve returns after Shutdown or Close.
+var ErrStopped = front.ErrStopped
+
+// Server serves IMAP. Set its fields before Serve and leave them alone then;
+// Store and Auth are required.
+type Server struct {
+	Store    storage.Store
+	Auth     auth.Authenticator
+	Hostname string // in the greeting; "" leaves it out
+
+	// TLS lets clients ask for encryption with STARTTLS; nil: they can't.
+	TLS *tls.Config
+	// PlainAuth says who may send a password over an unencrypted connection;
+	// nil: nobody.
+	PlainAuth func(remote netip.Addr) bool
+
+	Limits   Limits
+	Timeouts Timeouts
+	ID       map[string]string // answer to ID (RFC 2971); nil: NIL
+	SpoolDir string            // for messages that are being appended; "" means os.TempDir
+	Logger   *slog.Logger      // nil means slog.Default()
+
+	pool front.Pool
+}
+
+// Limits bound what a client may ask. A zero field means its default.
+type Limits struct {
+	AppendSize   int64 // octets of an appended message; default 50 MiB
+	Line         int   // octets of a line; default 64 KiB
+	Command      int   // octets of a command with its literals, messages apart; default 256 KiB, before login 16 KiB
+	Literals     int   // literals of one command; default 1,000
+	BadBefore    int   // bad commands before login; default 10
+	BadAfter     int   // bad commands in a row after login; default 20
+	AuthFailures int   // failed logins of a session; default 5
+	SpoolMemory  int64 // octets of an appended message that stay in memory; default 64 KiB
+}
+
+// Timeouts of a session. A zero field means its default.
+type Timeouts struct {
+	Login     time.Duration // waiting for a command before login; default 3 minutes
+	Idle      time.Duration // waiting for a command after login; default 31 minutes (RFC 9051 §5.4: at least 30)
+	Push      time.Duration // inside IDLE; default 24 hours, the network's own checks find dead clients earlier
+	Line      time.Duration // from the first octet of a line to its end; default 1 minute
+	Read      time.Duration // each read inside a literal; default 3 minutes
+	Write     time.Duration // each write; default 3 minutes
+	Handshake time.Duration // a TLS handshake; default 30 seconds
+	AuthDelay time.Duration // grows with each failed login by this; default 1 second, negative: none
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+const commandBeforeLogin = 16 << 10
+
+func (l Limits) withDefaults() Limits {
+	l.AppendSize = orDefault(l.AppendSize, 50<<20)
+	l.Line = orDefault(l.Line, 64<<10)
+	l.Command = orDefault(l.Command, 256<<10)
+	l.Literals = orDefault(l.Literals, 1000)
+	l.BadBefore = orDefault(l.BadBefore, 10)
+	l.BadAfter = orDefault(l.BadAfter, 20)
+	l.SpoolMemory = orDefault(l.SpoolMemory, 64<<10)
+	return l
+}
+
+func (t Timeouts) wire() wire.Timeouts {
+	return wire.Timeouts{
+		Idle: orDefault(t.Login, 3*time.Minute), Line: t.Line,
+		Read: t.Read, Write: t.Write, Handshake: t.Handshake,
+	}
+}
+
+func (t Timeouts) idle() time.Duration { return orDefault(t.Idle, 31*time.Minute) }
+func (t Timeouts) push() time.Duration { return orDefault(t.Push, 24*time.Hour) }
+
+// Serve accepts connections from l and serves each until it ends. It returns
+// ErrStopped when ctx ends or the server is stopped, and closes l. It may be
+// called for several listeners.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return s.pool.Serve(ctx, l, s.Timeouts.wire(), s.serve)
+}
+
+// Shutdown stops accepting, lets running commands finish, tells every client
+// BYE, and waits until all sessions have ended or ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error { return s.pool.Shutdown(ctx) }
+
+// Close stops accepting and cuts every session.
+func (s *Server) Close() error { return s.pool.Close() }
+
+// Sessions returns how many sessions run.
+func (s *Server) Sessions() int { return s.pool.Len() }
+
+func (s *Server) logger() *slog.Logger {
+	if s.Logger == nil {
+		return slog.Default()
+	}
+	return s.Logger
+}

@@ -1,0 +1,100 @@
+package imap
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+)
+
+// needle is a string that a search looks for, in any letter case.
+type needle struct{ folded []byte }
+
+func newNeedle(s string) *needle {
+	folded, _ := appendFolded(nil, []byte(s))
+	return &needle{folded}
+}
+
+// haystack is the scratch space of a search.
+type haystack struct {
+	raw    [16 << 10]byte
+	folded []byte
+}
+
+var haystacks = sync.Pool{New: func() any { return new(haystack) }}
+
+// in reports whether s holds the needle.
+func (n *needle) in(s string) bool {
+	h := haystacks.Get().(*haystack)
+	defer haystacks.Put(h)
+	h.folded, _ = appendFolded(h.folded[:0], []byte(s))
+	return bytes.Contains(h.folded, n.folded)
+}
+
+// inReader reports whether what r yields holds the needle. It reads in
+// pieces and keeps what may be the beginning of a match.
+func (n *needle) inReader(r io.Reader) (bool, error) {
+	if len(n.folded) == 0 {
+		return true, nil
+	}
+	h := haystacks.Get().(*haystack)
+	defer haystacks.Put(h)
+	h.folded = h.folded[:0]
+	pending := 0 // octets of an unfinished character at the front of raw
+	for {
+		k, err := r.Read(h.raw[pending:])
+		filled := pending + k
+		if err != nil && !errors.Is(err, io.EOF) {
+			return false, err
+		}
+		var used int
+		h.folded, used = appendFolded(h.folded, h.raw[:filled])
+		pending = copy(h.raw[:], h.raw[used:filled])
+		if bytes.Contains(h.folded, n.folded) {
+			return true, nil
+		}
+		if err != nil {
+			return false, nil
+		}
+		keep := min(len(h.folded), len(n.folded)-1)
+		h.folded = h.folded[:copy(h.folded, h.folded[len(h.folded)-keep:])]
+	}
+}
+
+// appendFolded appends text with its letter case removed and returns how much
+// of it was used: all but the first octets of a character that is cut off.
+func appendFolded(dst, text []byte) (folded []byte, used int) {
+	i := 0
+	for i < len(text) {
+		start := i
+		for i < len(text) && text[i] < utf8.RuneSelf {
+			i++
+		}
+		at := len(dst)
+		dst = append(dst, text[start:i]...)
+		lower(dst[at:])
+		for i < len(text) && text[i] >= utf8.RuneSelf {
+			if !utf8.FullRune(text[i:]) && len(text)-i < utf8.UTFMax {
+				return dst, i
+			}
+			r, size := utf8.DecodeRune(text[i:])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(dst, text[i])
+			} else {
+				dst = utf8.AppendRune(dst, unicode.ToLower(unicode.ToUpper(r)))
+			}
+			i += size
+		}
+	}
+	return dst, i
+}
+
+func lower(b []byte) {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+}

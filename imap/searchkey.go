@@ -1,0 +1,260 @@
+package imap
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// key is one search key (RFC 9051 §6.4.4), or several joined by AND, OR and NOT.
+type key struct {
+	cost  cost
+	match func(ctx context.Context, c *candidate) (bool, error)
+}
+
+// cost says what a key has to look at. Cheaper keys are asked first.
+type cost int
+
+const (
+	costView   cost = iota // what the view holds
+	costAttrs              // size and date
+	costIndex              // the part index
+	costHeader             // the header
+	costBody               // the whole content
+)
+
+// Bounds of a search.
+const (
+	maxSearchDepth = 100
+	maxSearchKeys  = 2000
+)
+
+// keyParser reads search keys.
+type keyParser struct {
+	*parser
+	keys  int
+	depth int
+}
+
+// all reads keys up to the end of a list or of the command and joins them by AND.
+func (p *keyParser) all() key {
+	keys := []key{p.one()}
+	for p.accept(' ') {
+		keys = append(keys, p.one())
+	}
+	return and(keys)
+}
+
+// one reads a single key.
+func (p *keyParser) one() key {
+	if p.keys++; p.keys > maxSearchKeys || p.depth >= maxSearchDepth {
+		p.fail("Search is too complicated")
+		return key{}
+	}
+	p.depth++
+	defer func() { p.depth-- }()
+	switch c := p.peek(); {
+	case p.accept('('):
+		k := p.all()
+		p.expect(')')
+		return k
+	case c >= '0' && c <= '9', c == '*', c == '$':
+		return setKey(p.numSet(), bySeq)
+	}
+	switch name := p.word(); name {
+	case "NOT":
+		p.space()
+		return not(p.one())
+	case "OR":
+		p.space()
+		a := p.one()
+		p.space()
+		return or(a, p.one())
+	default:
+		read, ok := searchKeys[name]
+		if !ok {
+			p.fail("Unknown search key")
+			return key{}
+		}
+		return read(p.parser)
+	}
+}
+
+// searchKeys are the keys that contain no other keys (RFC 9051 §6.4.4,
+// RFC 5032).
+var searchKeys = map[string]func(p *parser) key{
+	"ALL":        flagKey(0, true),
+	"ANSWERED":   flagKey(storage.Answered, true),
+	"UNANSWERED": flagKey(storage.Answered, false),
+	"DELETED":    flagKey(storage.Deleted, true),
+	"UNDELETED":  flagKey(storage.Deleted, false),
+	"DRAFT":      flagKey(storage.Draft, true),
+	"UNDRAFT":    flagKey(storage.Draft, false),
+	"FLAGGED":    flagKey(storage.Flagged, true),
+	"UNFLAGGED":  flagKey(storage.Flagged, false),
+	"SEEN":       flagKey(storage.Seen, true),
+	"UNSEEN":     flagKey(storage.Seen, false),
+	"RECENT":     func(*parser) key { return viewKey((*candidate).recent) },
+	"OLD":        func(*parser) key { return not(viewKey((*candidate).recent)) },
+	"NEW": func(*parser) key {
+		return viewKey(func(c *candidate) bool { return c.recent() && c.entry.system()&storage.Seen == 0 })
+	},
+	"KEYWORD":    func(p *parser) key { return keywordKey(p) },
+	"UNKEYWORD":  func(p *parser) key { return not(keywordKey(p)) },
+	"UID":        func(p *parser) key { p.space(); return setKey(p.numSet(), byUID) },
+	"BEFORE":     dateKey((*candidate).received, func(have, want day) bool { return have < want }),
+	"ON":         dateKey((*candidate).received, func(have, want day) bool { return have == want }),
+	"SINCE":      dateKey((*candidate).received, func(have, want day) bool { return have >= want }),
+	"SENTBEFORE": dateKey((*candidate).sent, func(have, want day) bool { return have < want }),
+	"SENTON":     dateKey((*candidate).sent, func(have, want day) bool { return have == want }),
+	"SENTSINCE":  dateKey((*candidate).sent, func(have, want day) bool { return have >= want }),
+	"LARGER":     sizeKey(func(have, want int64) bool { return have > want }),
+	"SMALLER":    sizeKey(func(have, want int64) bool { return have < want }),
+	"OLDER":      ageKey(func(age, limit int64) bool { return age >= limit }),
+	"YOUNGER":    ageKey(func(age, limit int64) bool { return age <= limit }),
+	"FROM":       fieldKey("From"),
+	"TO":         fieldKey("To"),
+	"CC":         fieldKey("Cc"),
+	"BCC":        fieldKey("Bcc"),
+	"SUBJECT":    fieldKey("Subject"),
+	"HEADER": func(p *parser) key {
+		p.space()
+		name := p.astring()
+		return fieldKey(name)(p)
+	},
+	"BODY": contentKey((*candidate).bodyHolds),
+	"TEXT": contentKey((*candidate).textHolds),
+}
+
+// searchText reads the string that a key looks for.
+func (p *parser) searchText() string {
+	p.space()
+	s := p.astring()
+	if !utf8.ValidString(s) {
+		p.fail("String is not in the charset of the search")
+	}
+	return s
+}
+
+func viewKey(match func(c *candidate) bool) key {
+	return key{costView, func(_ context.Context, c *candidate) (bool, error) { return match(c), nil }}
+}
+
+func flagKey(flags storage.SystemFlags, want bool) func(*parser) key {
+	return func(*parser) key {
+		return viewKey(func(c *candidate) bool { return (c.entry.system()&flags == flags) == want })
+	}
+}
+
+func keywordKey(p *parser) key {
+	p.space()
+	k := p.flag()
+	return viewKey(func(c *candidate) bool { return c.view.flags(c.entry).HasKeyword(k) })
+}
+
+func setKey(set numSet, kind numKind) key {
+	var spans []span
+	resolved := false
+	return viewKey(func(c *candidate) bool {
+		if !resolved {
+			spans, _ = c.view.clip(set, kind)
+			resolved = true
+		}
+		_, in := slices.BinarySearchFunc(spans, c.i, func(s span, i int) int {
+			switch {
+			case s.to <= i:
+				return -1
+			case s.from > i:
+				return 1
+			}
+			return 0
+		})
+		return in
+	})
+}
+
+func dateKey(of func(*candidate, context.Context) (day, bool, error), holds func(have, want day) bool) func(*parser) key {
+	return func(p *parser) key {
+		p.space()
+		want := p.date()
+		return key{costIndex, func(ctx context.Context, c *candidate) (bool, error) {
+			have, ok, err := of(c, ctx)
+			return ok && holds(have, want), err
+		}}
+	}
+}
+
+func sizeKey(holds func(have, want int64) bool) func(*parser) key {
+	return func(p *parser) key {
+		p.space()
+		want := p.number64()
+		return key{costAttrs, func(ctx context.Context, c *candidate) (bool, error) {
+			a, err := c.attr(ctx)
+			return err == nil && holds(a.size, want), err
+		}}
+	}
+}
+
+func ageKey(holds func(age, limit int64) bool) func(*parser) key {
+	return func(p *parser) key {
+		p.space()
+		limit, now := int64(p.nzNumber()), time.Now().Unix()
+		return key{costAttrs, func(ctx context.Context, c *candidate) (bool, error) {
+			a, err := c.attr(ctx)
+			return err == nil && holds(now-a.sent, limit), err
+		}}
+	}
+}
+
+func fieldKey(name string) func(*parser) key {
+	return func(p *parser) key {
+		n := newNeedle(p.searchText())
+		return key{costHeader, func(ctx context.Context, c *candidate) (bool, error) { return c.fieldHolds(ctx, name, n) }}
+	}
+}
+
+func contentKey(holds func(*candidate, context.Context, *needle) (bool, error)) func(*parser) key {
+	return func(p *parser) key {
+		n := newNeedle(p.searchText())
+		return key{costBody, func(ctx context.Context, c *candidate) (bool, error) { return holds(c, ctx, n) }}
+	}
+}
+
+// and joins keys; the cheapest is asked first.
+func and(keys []key) key {
+	if len(keys) == 1 {
+		return keys[0]
+	}
+	slices.SortStableFunc(keys, func(a, b key) int { return cmp.Compare(a.cost, b.cost) })
+	return key{keys[len(keys)-1].cost, func(ctx context.Context, c *candidate) (bool, error) {
+		for _, k := range keys {
+			if ok, err := k.match(ctx, c); !ok || err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	}}
+}
+
+func or(a, b key) key {
+	if a.cost > b.cost {
+		a, b = b, a
+	}
+	return key{b.cost, func(ctx context.Context, c *candidate) (bool, error) {
+		if ok, err := a.match(ctx, c); ok || err != nil {
+			return ok, err
+		}
+		return b.match(ctx, c)
+	}}
+}
+
+func not(k key) key {
+	return key{k.cost, func(ctx context.Context, c *candidate) (bool, error) {
+		ok, err := k.match(ctx, c)
+		return !ok, err
+	}}
+}

@@ -1,0 +1,169 @@
+package imap
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/posthouse-mail/posthouse/internal/front"
+	"github.com/posthouse-mail/posthouse/internal/wire"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// session is one client's connection. One goroutine runs its commands; while
+// it waits inside IDLE, another may come and push updates.
+type session struct {
+	server *Server
+	conn   *wire.Conn
+	limits Limits
+	in     scanner
+	id     string
+	state  imap.ConnState
+
+	running opening // the command that runs; zero between commands
+
+	bad   int // commands that could not be understood; in a row, after login
+	guard front.Guard
+
+	user    string
+	account storage.Account
+	unwatch func() // stops the account's notes
+
+	// mu is held by a push for as long as it works and writes, because the
+	// session must neither run a command nor use the view meanwhile. It is
+	// never held while a command runs.
+	mu   sync.Mutex
+	idle bool // a push may come
+	out  output
+	view *view // nil: no mailbox is selected
+	rev2 bool  // IMAP4rev2 is enabled (RFC 5161)
+
+	selected atomic.Uint64 // ID of the selected mailbox; 0: none
+	dirty    atomic.Bool   // the selected mailbox changed
+	pushing  atomic.Bool   // a push is on its way
+	waiting  atomic.Bool   // inside IDLE
+}
+
+// serve runs a session from greeting to close.
+func (s *Server) serve(ctx context.Context, c *wire.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	limits := s.Limits.withDefaults()
+	before := limits
+	before.Command = min(limits.Command, commandBeforeLogin)
+	n := &session{
+		server: s, conn: c, limits: limits, id: front.NewID(), state: imap.ConnStateNotAuthenticated,
+		in:    scanner{conn: c, limits: before},
+		out:   output{conn: c},
+		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
+	}
+	defer n.close()
+	if err := c.Handshake(ctx); err != nil {
+		n.log(ctx, slog.LevelDebug, "TLS handshake failed", err)
+		return
+	}
+	n.greet()
+	err := n.commands(ctx)
+	n.farewell(ctx, err)
+}
+
+func (s *session) greet() {
+	s.out.reset()
+	text := "IMAP4 ready"
+	if s.server.Hostname != "" {
+		text = s.server.Hostname + " " + text
+	}
+	s.out.status("*", "OK", s.capabilityCode(), text)
+	_ = s.out.release()
+}
+
+// commands runs one command after the other until one ends the session.
+func (s *session) commands(ctx context.Context) error {
+	for s.state != imap.ConnStateLogout {
+		if err := s.in.begin(); err != nil {
+			return err
+		}
+		err := s.command(ctx)
+		if err != nil {
+			return err
+		}
+		s.in.done()
+		s.running = opening{}
+	}
+	return nil
+}
+
+// farewell says why the session ends, if the client can still hear it.
+func (s *session) farewell(ctx context.Context, err error) {
+	var bye *goodbye
+	text := ""
+	switch {
+	case err == nil: // LOGOUT has said it
+	case errors.As(err, &bye):
+		text = bye.text
+	case errors.Is(err, wire.ErrInterrupted):
+		text = "Server is shutting down"
+	case isTimeout(err):
+		text = "Idle for too long"
+	default:
+		s.log(ctx, slog.LevelDebug, "connection lost", err)
+		return
+	}
+	s.out.reset()
+	if bye != nil && bye.err != nil {
+		reply, _ := answer(bye.err)
+		s.out.status(s.running.tagOrStar(), string(reply.Type), string(reply.Code), reply.Text)
+	}
+	if text != "" {
+		s.out.status("*", "BYE", "", text)
+	}
+	if s.out.release() == nil && s.conn.Flush() == nil && bye != nil {
+		s.conn.Linger(lingerTime, lingerOctets)
+	}
+}
+
+// How long and how much a client may still send that was told BYE; cutting
+// it short could take the BYE away from it.
+const (
+	lingerTime   = 2 * time.Second
+	lingerOctets = 1 << 20
+)
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// close gives back what the session holds.
+func (s *session) close() {
+	if s.unwatch != nil {
+		s.unwatch()
+	}
+	s.endPushes()
+	s.view = nil
+}
+
+// remote returns the client's address.
+func (s *session) remote() netip.Addr { return s.conn.Remote() }
+
+// secure reports whether the connection is encrypted.
+func (s *session) secure() bool { return s.conn.TLS() != nil }
+
+// log writes a line about this session. Text from a client is only ever a value.
+func (s *session) log(ctx context.Context, level slog.Level, text string, err error, more ...any) {
+	args := append([]any{"session", s.id, "remote", s.remote().String()}, more...)
+	if s.user != "" {
+		args = append(args, "user", s.user)
+	}
+	if err != nil {
+		args = append(args, "err", err.Error())
+	}
+	s.server.logger().Log(ctx, level, text, args...)
+}

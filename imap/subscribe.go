@@ -1,0 +1,31 @@
+package imap
+
+import (
+	"context"
+
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// parseSubscribe reads SUBSCRIBE (RFC 9051 §6.3.7).
+func parseSubscribe(p *parser) request {
+	p.space()
+	name := p.mailbox()
+	return requestFunc(func(ctx context.Context, s *session) (result, error) {
+		if name == "" {
+			return result{}, errName
+		}
+		return result{}, s.account.Subscribe(ctx, name)
+	})
+}
+
+// parseUnsubscribe reads UNSUBSCRIBE (RFC 9051 §6.3.8).
+func parseUnsubscribe(p *parser) request {
+	p.space()
+	name := p.mailbox()
+	return requestFunc(func(ctx context.Context, s *session) (result, error) {
+		if name == "" {
+			return result{}, storage.ErrNoMailbox
+		}
+		return result{}, s.account.Unsubscribe(ctx, name)
+	})
+}
