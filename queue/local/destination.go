@@ -32,6 +32,7 @@ type destination struct {
 type filling struct {
 	added   []entry
 	removed map[entry]bool
+	useless bool // the horizon has moved back meanwhile
 }
 
 // due returns when the first may be due; ok is false when none waits.
@@ -69,7 +70,7 @@ func (d *destination) add(e entry) {
 
 // trim forgets what the head holds too much of, whole groups of it.
 func (d *destination) trim() {
-	if len(d.head) <= 2*headSize || d.filling != nil {
+	if len(d.head) <= 2*headSize {
 		return
 	}
 	cut := headSize
@@ -79,6 +80,9 @@ func (d *destination) trim() {
 	if cut < len(d.head) {
 		d.horizon = d.head[cut].mark()
 		d.head = slices.Clone(d.head[:cut])
+		if d.filling != nil {
+			d.filling.useless = true
+		}
 	}
 }
 
@@ -113,6 +117,9 @@ func (d *destination) take() []entry {
 func (d *destination) fill(read []entry, horizon mark, claimed func(entry) bool) {
 	f := d.filling
 	d.filling = nil
+	if f.useless {
+		return
+	}
 	d.horizon = horizon
 	for _, e := range read {
 		if !f.removed[e] && !claimed(e) {
