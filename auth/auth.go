@@ -21,7 +21,8 @@ import (
 // Authenticator checks credentials.
 type Authenticator interface {
 	// Authenticate returns the identity that the credentials prove. Failures
-	// are of the kinds below; any other error counts as ErrUnavailable.
+	// are of the kinds below; any other error counts as ErrUnavailable. An
+	// empty password proves nothing, whatever a directory says of it.
 	Authenticate(ctx context.Context, c Credentials) (Identity, error)
 }
 
@@ -52,8 +53,8 @@ type Credentials struct {
 	Remote   netip.Addr // the client's address
 	Secure   bool       // the connection is encrypted
 	User     string     // authentication identity, as the client wrote it
-	Password string
-	AuthzID  string // authorization identity; empty means User
+	Password string     `json:"-"`
+	AuthzID  string // authorization identity; empty means User. An Authenticator that gives nobody such a right refuses any other
 }
 
 // Identity is who somebody proved to be.
@@ -72,6 +73,3 @@ type Secret struct {
 	Scheme string
 	Value  []byte
 }
-
-// String keeps passwords out of logs: it shows the user and where he came from.
-func (c Credentials) String() string { return c.User + " from " + c.Remote.String() }

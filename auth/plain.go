@@ -1,0 +1,22 @@
+package auth
+
+import "bytes"
+
+// plain is the mechanism PLAIN (RFC 4616): one response,
+// authorization identity NUL user NUL password.
+type plain struct{}
+
+func (plain) next(e *Exchange, response []byte) (challenge []byte, done bool, err error) {
+	if response == nil {
+		return []byte{}, false, nil
+	}
+	words := bytes.Split(response, []byte{0})
+	if len(words) != 3 {
+		return nil, false, malformed("PLAIN has three words")
+	}
+	e.creds.AuthzID, e.creds.User, e.creds.Password = string(words[0]), string(words[1]), string(words[2])
+	if err := checkWords(&e.creds); err != nil {
+		return nil, false, err
+	}
+	return e.finish()
+}
