@@ -58,4 +58,7 @@ type Timeouts struct {
 	Handshake time.Duration // a TLS handshake; default 30 seconds
 }
 
-func (t Timeouts) wire() wire.Timeouts { return wire.Timeouts(t) }
+func (t Timeouts) wire() wire.Timeouts {
+	setDefault(&t.Idle, 5*time.Minute)
+	return wire.Timeouts(t)
+}

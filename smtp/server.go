@@ -7,10 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/internal/front"
+	"github.com/posthouse-mail/posthouse/internal/wire"
+	"github.com/posthouse-mail/posthouse/mail"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown or Close.
@@ -27,7 +30,7 @@ type Server struct {
 
 	Auth        auth.Authenticator           // nil: AUTH is not offered
 	TLS         *tls.Config                  // for STARTTLS; nil: not offered
-	RequireTLS  bool                         // no mail before STARTTLS (530)
+	RequireTLS  bool                         // no mail and no AUTH before STARTTLS (530)
 	RequireAuth bool                         // no mail before AUTH (530); always so with Submission
 	PlainAuth   func(remote netip.Addr) bool // who may log in without TLS; nil: nobody
 	GreetDelay  time.Duration                // who talks before the greeting, sent after this delay, is refused; 0: no check
@@ -46,8 +49,16 @@ var errNoHandler = errors.New("smtp: Server.Handler is not set")
 // Serve accepts connections from l and serves them until Shutdown or Close;
 // then it returns ErrServerClosed. The end of ctx stops accepting, and is the
 // end of the context of every hook. It may be called for several listeners.
+// It closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	return errNoHandler
+	p, err := s.prepare()
+	if err != nil {
+		l.Close()
+		return err
+	}
+	return s.pool.Serve(ctx, l, s.Timeouts.wire(), func(ctx context.Context, w *wire.Conn) {
+		newConversation(p, w).run(ctx)
+	})
 }
 
 // Shutdown stops accepting, answers 421 to every session that waits for a
@@ -57,3 +68,65 @@ func (s *Server) Shutdown(ctx context.Context) error { return s.pool.Shutdown(ct
 
 // Close stops accepting and cuts all sessions. It does not wait for them.
 func (s *Server) Close() error { return s.pool.Close() }
+
+// policy is a Server with its defaults filled in, shared by its sessions.
+type policy struct {
+	*Server
+	hostname    string
+	limits      Limits
+	log         *slog.Logger
+	requireAuth bool
+	asksRcpt    bool   // some hook decides about recipients
+	asksHeader  bool   // some hook wants to see the header
+	extensions  string // the lines of EHLO that are the same for every session
+}
+
+func (s *Server) prepare() (*policy, error) {
+	if s.Handler == nil {
+		return nil, errNoHandler
+	}
+	p := &policy{
+		Server:      s,
+		hostname:    s.Hostname,
+		limits:      s.Limits.withDefaults(s.Protocol),
+		log:         s.Logger,
+		requireAuth: s.RequireAuth || s.Protocol == Submission,
+	}
+	if p.hostname == "" {
+		p.hostname, _ = os.Hostname()
+	}
+	if p.hostname = printable(p.hostname); p.hostname == "" {
+		p.hostname = "localhost"
+	}
+	if p.log == nil {
+		p.log = slog.Default()
+	}
+	for _, h := range s.Hooks {
+		p.asksRcpt = p.asksRcpt || h.Rcpt != nil
+		p.asksHeader = p.asksHeader || h.Header != nil
+	}
+	p.extensions = p.fixedExtensions()
+	return p, nil
+}
+
+// ask puts one question to each of the hooks in order, until one refuses.
+func (p *policy) ask(question func(h *Hooks) error) *mail.Reply {
+	for i := range p.Hooks {
+		if r := refusal(question(&p.Hooks[i])); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// refusal is the answer that err calls for: nil when it is none, or success.
+func refusal(err error) *mail.Reply {
+	r := mail.AsReply(err)
+	switch {
+	case r == nil || r.Code/100 == 2:
+		return nil
+	case r.Code < 400 || r.Code > 599:
+		return mail.ErrTemporary.Because(err)
+	}
+	return r
+}

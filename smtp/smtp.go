@@ -59,7 +59,7 @@ type Handler interface {
 	// for the message from now on: it is stored or queued durably. A
 	// *mail.Reply is shown to the client, one with a 2xx code as the text of
 	// success; every other error answers 451 4.3.0 and is logged. With LMTP
-	// it may return RecipientErrors. m and its Body are valid until Handle
+	// it may return [RecipientErrors]. m and its Body are valid until Handle
 	// returns.
 	Handle(ctx context.Context, m *Message) error
 }
@@ -69,15 +69,6 @@ type HandlerFunc func(ctx context.Context, m *Message) error
 
 // Handle calls f.
 func (f HandlerFunc) Handle(ctx context.Context, m *Message) error { return f(ctx, m) }
-
-// RecipientErrors answers for each recipient of an LMTP message on its own
-// (RFC 2033 §4.2): one element per element of Envelope.Recipients, in order,
-// nil for success. One of another length, and one from a server that does not
-// speak LMTP, is answered 451.
-type RecipientErrors []error
-
-// Error tells how many recipients failed.
-func (e RecipientErrors) Error() string { return e.summary() }
 
 // Message is a message that was received.
 type Message struct {

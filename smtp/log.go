@@ -1,0 +1,81 @@
+package smtp
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+
+	"github.com/posthouse-mail/posthouse/mail"
+)
+
+// What a client sent stands in the log as a Go string literal of ASCII: it
+// can neither end a line nor move a cursor.
+
+const maxLogged = 256 // octets of a client's text
+
+func quoted(s string) string {
+	if len(s) > maxLogged {
+		s = s[:maxLogged]
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+func (c *conversation) logAccepted(ctx context.Context, m *Message, size int64) {
+	c.log.LogAttrs(ctx, slog.LevelInfo, "message accepted",
+		slog.String("session", c.facts.ID),
+		slog.String("id", m.ID),
+		slog.String("service", c.Protocol.String()),
+		slog.String("remote", c.facts.Remote.Addr().String()),
+		slog.String("user", c.facts.User),
+		slog.String("from", quoted(m.Envelope.From.String())),
+		slog.Int("recipients", len(m.Envelope.Recipients)),
+		slog.Int64("size", size))
+}
+
+func (c *conversation) logRefused(ctx context.Context, cmd command, r *mail.Reply) {
+	attrs := []slog.Attr{
+		slog.String("session", c.facts.ID),
+		slog.String("service", c.Protocol.String()),
+		slog.String("remote", c.facts.Remote.Addr().String()),
+		slog.String("command", cmd.verb),
+		slog.Int("code", r.Code),
+		slog.String("reply", printable(r.Text)),
+	}
+	if cmd.verb == "MAIL" || cmd.verb == "RCPT" || cmd.verb == "EHLO" { // arguments of AUTH are secrets
+		attrs = append(attrs, slog.String("argument", quoted(cmd.arg)))
+	}
+	if r.Reason != nil {
+		attrs = append(attrs, slog.String("reason", quoted(r.Reason.Error())))
+	}
+	if c.tx != nil {
+		attrs = append(attrs, slog.String("id", c.tx.id))
+	}
+	c.log.LogAttrs(ctx, slog.LevelInfo, "command refused", attrs...)
+}
+
+// logLoginFailed writes the line that tools such as fail2ban look for: its
+// message and the order of its attributes stay as they are.
+func (c *conversation) logLoginFailed(ctx context.Context, l *login, err error) {
+	c.log.LogAttrs(ctx, slog.LevelWarn, "authentication failed",
+		slog.String("service", c.Protocol.String()),
+		slog.String("remote", c.facts.Remote.Addr().String()),
+		slog.String("user", quoted(l.user)),
+		slog.String("session", c.facts.ID),
+		slog.String("reason", quoted(err.Error())))
+}
+
+func (c *conversation) logLogin(ctx context.Context) {
+	c.log.LogAttrs(ctx, slog.LevelInfo, "authenticated",
+		slog.String("service", c.Protocol.String()),
+		slog.String("remote", c.facts.Remote.Addr().String()),
+		slog.String("user", quoted(c.facts.User)),
+		slog.String("session", c.facts.ID))
+}
+
+// logEnd tells why a connection ended before its time.
+func (c *conversation) logEnd(ctx context.Context, what string, err error) {
+	c.log.LogAttrs(ctx, slog.LevelDebug, what,
+		slog.String("session", c.facts.ID),
+		slog.String("remote", c.facts.Remote.Addr().String()),
+		slog.String("reason", quoted(err.Error())))
+}
