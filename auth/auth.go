@@ -54,7 +54,7 @@ type Credentials struct {
 	Secure   bool       // the connection is encrypted
 	User     string     // authentication identity, as the client wrote it
 	Password string     `json:"-"`
-	AuthzID  string // authorization identity; empty means User. An Authenticator that gives nobody such a right refuses any other
+	AuthzID  string     // authorization identity; empty means User. An Authenticator that gives nobody such a right refuses any other
 }
 
 // Identity is who somebody proved to be.

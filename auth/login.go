@@ -10,21 +10,21 @@ type step int
 
 const (
 	nothing step = iota
-	user
-	password
+	theUser
+	thePassword
 )
 
 func (l *login) next(e *Exchange, response []byte) (challenge []byte, done bool, err error) {
 	switch {
 	case l.asked == nothing && response == nil:
-		l.asked = user
+		l.asked = theUser
 		return []byte("Username:"), false, nil
-	case l.asked != password:
+	case l.asked != thePassword:
 		e.creds.User = string(response)
 		if !cleanName(e.creds.User) || len(e.creds.User) > maxWord {
 			return nil, false, malformed("a name is not text")
 		}
-		l.asked = password
+		l.asked = thePassword
 		return []byte("Password:"), false, nil
 	}
 	e.creds.AuthzID, e.creds.Password = "", string(response)

@@ -1,0 +1,133 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// alice knows one account.
+var alice = AuthenticatorFunc(func(_ context.Context, c Credentials) (Identity, error) {
+	if c.User == "alice" && c.Password == "secret" {
+		return Identity{User: "alice@example.test"}, nil
+	}
+	return Identity{}, ErrBadCredentials
+})
+
+func exchange(t *testing.T, name string) *Exchange {
+	t.Helper()
+	e, ok := NewExchange(context.Background(), name, alice, Credentials{Service: "test"})
+	require.True(t, ok)
+	return e
+}
+
+func TestMechanismsAreThoseOfNewExchange(t *testing.T) {
+	require.Equal(t, []string{"PLAIN", "LOGIN"}, Mechanisms(alice))
+	require.Empty(t, Mechanisms(nil))
+	for _, name := range Mechanisms(alice) {
+		_, ok := NewExchange(context.Background(), strings.ToLower(name), alice, Credentials{})
+		require.True(t, ok)
+	}
+	_, ok := NewExchange(context.Background(), "SCRAM-SHA-256", alice, Credentials{})
+	require.False(t, ok)
+}
+
+func TestPlainWithAnInitialResponse(t *testing.T) {
+	e := exchange(t, "PLAIN")
+	_, done, err := e.Next([]byte("\x00alice\x00secret"))
+	require.NoError(t, err)
+	require.True(t, done)
+	require.Equal(t, "alice@example.test", e.Identity().User)
+}
+
+func TestPlainAsksWhenThereIsNoInitialResponse(t *testing.T) {
+	e := exchange(t, "PLAIN")
+	challenge, done, err := e.Next(nil)
+	require.NoError(t, err)
+	require.False(t, done)
+	require.Empty(t, challenge)
+	_, done, err = e.Next([]byte("alice\x00alice\x00secret"))
+	require.NoError(t, err)
+	require.True(t, done)
+}
+
+func TestLoginAsksForUserAndPassword(t *testing.T) {
+	for _, initial := range [][]byte{nil, []byte("alice")} {
+		e := exchange(t, "login")
+		challenge, _, err := e.Next(initial)
+		require.NoError(t, err)
+		if initial == nil {
+			require.Equal(t, "Username:", string(challenge))
+			challenge, _, err = e.Next([]byte("alice"))
+			require.NoError(t, err)
+		}
+		require.Equal(t, "Password:", string(challenge))
+		_, done, err := e.Next([]byte("secret"))
+		require.NoError(t, err)
+		require.True(t, done)
+		require.Equal(t, "alice@example.test", e.Identity().User)
+	}
+}
+
+func TestA09AuthorizationIdentityOfSomebodyElseIsRefused(t *testing.T) {
+	e := exchange(t, "PLAIN")
+	_, done, err := e.Next([]byte("bob\x00alice\x00secret"))
+	require.ErrorIs(t, err, ErrBadCredentials)
+	require.False(t, done)
+	require.Zero(t, e.Identity())
+}
+
+func TestA01MalformedResponsesProveNothing(t *testing.T) {
+	long := strings.Repeat("x", 64<<10)
+	for _, r := range []string{
+		"", "\x00", "\x00\x00", "\x00\x00\x00", "alice", "alice\x00secret", "\x00alice\x00", "\x00\x00secret",
+		"\x00alice\x00secret\x00", "\x00ali\xffce\x00secret", "\x00alice\r\n\x00secret", "\x00" + long + "\x00secret", "\x00alice\x00" + long,
+		"\x00*\x00secret", "\x00admin)(uid=*\x00secret", "\x00\\28\x00secret", "\x00a,ou=x\x00secret",
+	} {
+		e := exchange(t, "PLAIN")
+		_, done, err := e.Next([]byte(r))
+		require.ErrorIs(t, err, ErrBadCredentials, "%.40q", r)
+		require.False(t, done)
+		_, _, err = e.Next([]byte("\x00alice\x00secret"))
+		require.Error(t, err, "an exchange that failed is over")
+	}
+}
+
+func TestUnavailableStaysUnavailable(t *testing.T) {
+	broken := AuthenticatorFunc(func(context.Context, Credentials) (Identity, error) {
+		return Identity{User: "not to be seen"}, fmt.Errorf("%w: wire cut", ErrUnavailable)
+	})
+	e, _ := NewExchange(context.Background(), "PLAIN", broken, Credentials{})
+	_, _, err := e.Next([]byte("\x00alice\x00secret"))
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.False(t, errors.Is(err, ErrBadCredentials))
+	require.Zero(t, e.Identity())
+}
+
+func FuzzExchange(f *testing.F) {
+	f.Add("PLAIN", []byte("\x00alice\x00secret"), []byte(nil), []byte(nil))
+	f.Add("PLAIN", []byte(nil), []byte("bob\x00alice\x00secret"), []byte("x"))
+	f.Add("login", []byte(nil), []byte("alice"), []byte("secret"))
+	f.Add("LOGIN", []byte("alice"), []byte("secret"), []byte(""))
+	f.Fuzz(func(t *testing.T, name string, one, two, three []byte) {
+		e, ok := NewExchange(context.Background(), name, alice, Credentials{})
+		if !ok {
+			return
+		}
+		over := false
+		for _, response := range [][]byte{nil, one, two, three} {
+			_, done, err := e.Next(response)
+			require.False(t, done && err != nil)
+			require.False(t, done && over, "done after the end")
+			require.Equal(t, done || over && e.id.User != "", e.Identity().User == "alice@example.test")
+			if err != nil {
+				require.ErrorIs(t, err, ErrBadCredentials)
+			}
+			over = over || done || err != nil
+		}
+	})
+}
