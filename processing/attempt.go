@@ -47,7 +47,15 @@ func (p *Processor) try(ctx context.Context, l *letter, destination string) []se
 	if err != nil {
 		return same(l, mail.AsReply(err))
 	}
-	return p.o.Sender.Send(ctx, &sender.Job{ID: l.id, Domain: destination, Route: route, Envelope: l.envelope, Body: l.body})
+	way := wayOf(destination, route)
+	if r := p.cold.check(way, time.Now()); r != nil {
+		return same(l, r)
+	}
+	results := p.o.Sender.Send(ctx, &sender.Job{ID: l.id, Domain: destination, Route: route, Envelope: l.envelope, Body: l.body})
+	if ctx.Err() == nil {
+		p.cold.note(way, results, time.Now().Add(p.o.Cooling))
+	}
+	return results
 }
 
 // tryHere delivers a queued letter to local mailboxes.
@@ -170,7 +178,7 @@ func (p *Processor) log(ctx context.Context, c queue.Claim, results []sender.Res
 func (p *Processor) wake(ctx context.Context, c queue.Claim, results []sender.Result) {
 	for i, r := range results {
 		last := c.States[i].Last
-		if r.Reply.Code/100 != 2 || last == nil || last.EnhancedCode()[1] != outOfReach {
+		if r.Reply.Code/100 != 2 || last == nil || !isOutOfReach(last) {
 			continue
 		}
 		if a, ok := queue.As[queue.Administrator](p.o.Queue); ok {
@@ -181,6 +189,3 @@ func (p *Processor) wake(ctx context.Context, c queue.Claim, results []sender.Re
 		return
 	}
 }
-
-// outOfReach is the subject of enhanced codes about network and routing (RFC 3463 §3.5).
-const outOfReach = 4

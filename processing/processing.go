@@ -57,6 +57,7 @@ type Options struct {
 	Schedule       Schedule      // when to try again, and how long
 	Concurrency    int           // attempts at a time; default 20
 	PerDestination int           // of them, to one destination; default 2. Needs a queue with the power queue.Limiter
+	Cooling        time.Duration // how long mail waits for a destination that was out of reach; default 1 minute, at most the first delay of Schedule
 	Lease          time.Duration // how long an attempt may take; default 1 hour. More than the Sender's total time
 	Drain          time.Duration // how long running attempts may go on when Run is told to stop; default 20 seconds
 
@@ -86,7 +87,10 @@ const (
 )
 
 // Processor is the mail flow of one system. It is safe for concurrent use.
-type Processor struct{ o Options }
+type Processor struct {
+	o    Options
+	cold cooling
+}
 
 // New returns a Processor. It fails when something required is missing or an
 // option can't work.
@@ -105,6 +109,7 @@ func New(o Options) (*Processor, error) {
 	o.Schedule = o.Schedule.withDefaults()
 	o.Concurrency = cmp.Or(o.Concurrency, 20)
 	o.PerDestination = cmp.Or(o.PerDestination, 2)
+	o.Cooling = min(cmp.Or(o.Cooling, time.Minute), o.Schedule.Delays[0])
 	o.Lease = cmp.Or(o.Lease, time.Hour)
 	o.Drain = cmp.Or(o.Drain, 20*time.Second)
 	o.DelayAfter = cmp.Or(o.DelayAfter, 4*time.Hour)
@@ -115,5 +120,5 @@ func New(o Options) (*Processor, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Processor{o}, nil
+	return &Processor{o: o}, nil
 }

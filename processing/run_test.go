@@ -271,6 +271,42 @@ func TestDestinationThatAnswersAgainWakesItsMail(t *testing.T) {
 	})
 }
 
+func TestMailForADeadDestinationWaitsWithoutAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.post.answer = func(string, int) sender.Result { return says(451, 4, 4, 1) }
+		for i := range 100 {
+			w.handle(t, mailTo(t, "alice@here.test", fmt.Sprintf("x%d@dead.test", i)))
+		}
+		w.run(func() {
+			time.Sleep(30 * time.Second)
+			require.LessOrEqual(t, len(w.post.tried), 2, "one attempt tells enough")
+			require.Len(t, w.queued(t), 100)
+			w.post.mu.Lock()
+			w.post.answer = nil
+			w.post.mu.Unlock()
+			time.Sleep(5 * time.Minute)
+		})
+		require.Len(t, w.post.parcels(), 100)
+	})
+}
+
+func TestColdDestinationsAreForgotten(t *testing.T) {
+	var c cooling
+	now := time.Now()
+	dead := []sender.Result{says(451, 4, 4, 1)}
+	for i := range 2 * maxCooling {
+		c.note(fmt.Sprint(i), dead, now.Add(-time.Second))
+	}
+	require.LessOrEqual(t, len(c.down), maxCooling)
+	c.note("d", dead, now.Add(time.Minute))
+	require.NotNil(t, c.check("d", now))
+	require.Nil(t, c.check("d", now.Add(time.Minute)))
+	c.note("d", dead, now.Add(time.Minute))
+	c.note("d", []sender.Result{says(450, 4, 2, 1)}, now.Add(time.Minute))
+	require.Nil(t, c.check("d", now), "it has answered")
+}
+
 func TestRefusalsForOtherReasonsDontWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
