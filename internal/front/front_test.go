@@ -159,3 +159,25 @@ func TestGuardAllowsSomeFailures(t *testing.T) {
 	cancel()
 	require.False(t, (&Guard{}).Failed(ctx), "nobody waits for a session that ended")
 }
+
+func TestCloseEndsTheContextOfEverySession(t *testing.T) {
+	p := new(Pool)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		served <- p.Serve(context.Background(), l, wire.Timeouts{}, func(ctx context.Context, c *wire.Conn) {
+			_, _ = c.ReadLine(100)
+			_, _ = c.ReadLine(100)
+			<-ctx.Done() // as a hook that waits for somebody else would
+			close(ended)
+		})
+	}()
+	nc := dial(t, l.Addr().String())
+	_, err = io.WriteString(nc, "x\r\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return p.Len() == 1 }, 10*time.Second, time.Millisecond)
+	require.NoError(t, p.Close())
+	<-ended
+	require.ErrorIs(t, <-served, ErrStopped)
+}

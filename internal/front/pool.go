@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -23,7 +24,7 @@ var ErrStopped = errors.New("server is stopped")
 type Pool struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
-	sessions  map[*wire.Conn]struct{}
+	sessions  map[*wire.Conn]context.CancelFunc
 	stopping  bool
 	idle      chan struct{} // closed when the last session ends while stopping
 }
@@ -66,7 +67,9 @@ func (p *Pool) Serve(ctx context.Context, l net.Listener, t wire.Timeouts, handl
 func (p *Pool) run(ctx context.Context, c *wire.Conn, handle Handler) {
 	defer c.Release()
 	defer c.Close()
-	if !p.add(c) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !p.add(c, cancel) {
 		return
 	}
 	defer p.remove(c)
@@ -89,7 +92,7 @@ func (p *Pool) Len() int {
 // a command, and waits until all have ended or ctx ends; then it returns
 // ctx's error, and Close can cut what is left.
 func (p *Pool) Shutdown(ctx context.Context) error {
-	for _, c := range p.stop() {
+	for c := range p.stop() {
 		c.Interrupt()
 	}
 	select {
@@ -102,7 +105,8 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 
 // Close stops accepting and cuts every session. It does not wait.
 func (p *Pool) Close() error {
-	for _, c := range p.stop() {
+	for c, cancel := range p.stop() {
+		cancel()
 		c.Close()
 	}
 	return nil
@@ -110,7 +114,7 @@ func (p *Pool) Close() error {
 
 // stop marks the pool as stopping, closes its listeners and returns the
 // sessions that still run.
-func (p *Pool) stop() []*wire.Conn {
+func (p *Pool) stop() map[*wire.Conn]context.CancelFunc {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.stopping {
@@ -123,11 +127,7 @@ func (p *Pool) stop() []*wire.Conn {
 	for l := range p.listeners {
 		l.Close()
 	}
-	running := make([]*wire.Conn, 0, len(p.sessions))
-	for c := range p.sessions {
-		running = append(running, c)
-	}
-	return running
+	return maps.Clone(p.sessions)
 }
 
 func (p *Pool) isStopping() bool {
@@ -156,16 +156,16 @@ func (p *Pool) removeListener(l net.Listener) {
 	delete(p.listeners, l)
 }
 
-func (p *Pool) add(c *wire.Conn) bool {
+func (p *Pool) add(c *wire.Conn, cancel context.CancelFunc) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopping {
 		return false
 	}
 	if p.sessions == nil {
-		p.sessions = make(map[*wire.Conn]struct{})
+		p.sessions = make(map[*wire.Conn]context.CancelFunc)
 	}
-	p.sessions[c] = struct{}{}
+	p.sessions[c] = cancel
 	return true
 }
 
