@@ -12,9 +12,12 @@ import (
 
 // Length limits of RFC 5321 §4.5.3.1, in octets.
 const (
+	// MaxLocalLength is the longest local part that every server takes.
+	// Variable reverse-paths and rewritten senders are longer at times, so an
+	// Address may have a longer one as long as the whole fits MaxPathLength.
 	MaxLocalLength  = 64
 	MaxDomainLength = 255
-	MaxPathLength   = 254
+	MaxPathLength   = 254 // of a whole address, without the angle brackets
 )
 
 // ErrBadAddress is the kind of every error that ParseAddress returns.
@@ -36,12 +39,16 @@ type Address struct {
 var Postmaster = Address{local: "postmaster"}
 
 // ParseAddress reads "local@domain", without angle brackets. The local part
-// may be a quoted string, the domain may be an address literal. An empty
-// string is not an address; the null path is the zero Address. Errors are
-// of kind ErrBadAddress.
+// may be a quoted string that is not empty, the domain may be an address
+// literal. "postmaster" in any letter case is Postmaster. An empty string is
+// not an address; the null path is the zero Address. Source routes are not
+// read. Errors are of kind ErrBadAddress.
 func ParseAddress(s string) (Address, error) {
-	if strings.EqualFold(s, "postmaster") {
+	if len(s) == len(Postmaster.local) && strings.EqualFold(s, Postmaster.local) {
 		return Postmaster, nil
+	}
+	if len(s) > MaxPathLength {
+		return Address{}, badAddress("too long")
 	}
 	if !utf8.ValidString(s) {
 		return Address{}, badAddress("not valid UTF-8")
@@ -53,14 +60,7 @@ func ParseAddress(s string) (Address, error) {
 	if n == len(s) || s[n] != '@' {
 		return Address{}, badAddress("no domain")
 	}
-	a := Address{local: s[:n], domain: s[n+1:]}
-	if len(a.local) > MaxLocalLength+2 || len(a.domain) > MaxDomainLength || len(s) > MaxPathLength+2 {
-		return Address{}, badAddress("too long")
-	}
-	if err := checkDomain(a.domain); err != nil {
-		return Address{}, err
-	}
-	return a, nil
+	return Address{local: s[:n]}.WithDomain(s[n+1:])
 }
 
 // MustParseAddress is ParseAddress for addresses known when the program is
@@ -93,28 +93,40 @@ func (a Address) Local() string { return unquote(a.local) }
 func (a Address) Domain() string { return a.domain }
 
 // Key returns the normal form under which two spellings of one mailbox are
-// equal: the unquoted local part and the domain in Unicode normal form C and
-// lower case, the domain as an A-label without a trailing dot. It is for
-// comparison and storage, not for the wire.
+// equal: the unquoted local part in lower case and Unicode normal form C, and
+// the DomainKey. It is for comparison and storage, not for the wire.
 func (a Address) Key() string {
-	local := strings.ToLower(norm.NFC.String(a.Local()))
+	local := fold(a.Local())
 	if a.domain == "" {
 		return local
 	}
 	return local + "@" + DomainKey(a.domain)
 }
 
-// DomainKey returns the normal form of a domain: lower case, NFC, A-labels
-// (RFC 5891), no trailing dot. A domain that IDNA refuses is only folded.
+// DomainKey returns the normal form of a domain: lower case, A-labels (RFC
+// 5891), no dots at its end, and an address literal as RFC 5952 writes it.
+// What is no domain is only folded.
 func DomainKey(domain string) string {
-	domain = strings.TrimSuffix(domain, ".")
-	if isASCII(domain) {
-		return strings.ToLower(domain)
+	if len(domain) <= MaxDomainLength && !isASCII(domain) {
+		if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+			domain = ascii
+		}
 	}
-	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
-		return strings.ToLower(ascii)
+	domain = strings.TrimRight(fold(domain), ".")
+	if ip, err := parseLiteral(domain); err == nil && ip.Is6() {
+		return "[ipv6:" + ip.String() + "]"
 	}
-	return strings.ToLower(norm.NFC.String(domain))
+	return domain
+}
+
+// fold takes away differences of letter case and of Unicode composition. A
+// small letter can have a composed form that its capital lacks, so the order
+// matters.
+func fold(s string) string {
+	if isASCII(s) {
+		return strings.ToLower(s)
+	}
+	return norm.NFC.String(strings.ToLower(norm.NFC.String(s)))
 }
 
 // NeedsUTF8 reports whether the address can only travel with SMTPUTF8
@@ -123,7 +135,8 @@ func DomainKey(domain string) string {
 func (a Address) NeedsUTF8() bool { return !isASCII(a.local) }
 
 // ASCII returns the address with its domain as A-labels, for a next hop
-// without SMTPUTF8. It fails when the local part is not ASCII.
+// without SMTPUTF8. It fails when the local part is not ASCII, and when the
+// A-labels make the address too long.
 func (a Address) ASCII() (Address, error) {
 	if a.NeedsUTF8() {
 		return Address{}, badAddress("the local part needs SMTPUTF8")
@@ -135,12 +148,20 @@ func (a Address) ASCII() (Address, error) {
 	if err != nil {
 		return Address{}, badAddress("the domain has no ASCII form")
 	}
-	return Address{local: a.local, domain: domain}, nil
+	return a.WithDomain(domain)
 }
 
 // WithDomain returns the address with another domain; it is how a recipient
-// without one gets the primary domain. An invalid domain is an error.
+// without one gets the primary domain. An invalid domain is an error of kind
+// ErrBadAddress, as is a null path, which has no mailbox, and an address that
+// gets too long.
 func (a Address) WithDomain(domain string) (Address, error) {
+	if a.local == "" {
+		return Address{}, badAddress("no local part")
+	}
+	if len(domain) > MaxDomainLength || len(a.local)+1+len(domain) > MaxPathLength {
+		return Address{}, badAddress("too long")
+	}
 	if err := checkDomain(domain); err != nil {
 		return Address{}, err
 	}

@@ -14,7 +14,7 @@ import (
 type Reply struct {
 	Code     int               // RFC 5321 §4.2
 	Enhanced smtp.EnhancedCode // RFC 3463; the zero value is derived from Code
-	Text     string            // one line of printable text; what is not printable is written as '?'
+	Text     string            // one line of printable ASCII, see PublicText
 	Reason   error             // nil when there is nothing more to say
 }
 
@@ -68,18 +68,25 @@ func (r *Reply) EnhancedCode() smtp.EnhancedCode {
 	return r.Enhanced
 }
 
-// PublicText returns Text as it may go on the wire: one line, no controls.
+// maxText keeps a reply line within 512 octets (RFC 5321 §4.5.3.1.5), its
+// codes and line end included.
+const maxText = 490
+
+// PublicText returns Text as it may go on the wire: one line of printable
+// ASCII (RFC 5321 §4.2 "textstring") of 490 octets at the most. A question
+// mark stands for every other character.
 func (r *Reply) PublicText() string {
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
+		if c < ' ' || c > '~' {
 			return '?'
 		}
 		return c
-	}, r.Text)
+	}, r.Text[:min(len(r.Text), maxText)])
 }
 
-// AsReply finds the Reply in err's chain. Any other error becomes
-// ErrTemporary with err as its private reason; nil stays nil.
+// AsReply finds the Reply in err's chain, or makes one of an smtp.SMTPError
+// that refuses. Any other error becomes ErrTemporary with err as its private
+// reason; nil stays nil.
 func AsReply(err error) *Reply {
 	if err == nil {
 		return nil
@@ -87,7 +94,7 @@ func AsReply(err error) *Reply {
 	if r, ok := errors.AsType[*Reply](err); ok {
 		return r
 	}
-	if e, ok := errors.AsType[*smtp.SMTPError](err); ok {
+	if e, ok := errors.AsType[*smtp.SMTPError](err); ok && e.Code >= 400 && e.Code <= 599 {
 		return &Reply{Code: e.Code, Enhanced: e.EnhancedCode, Text: e.Message}
 	}
 	return ErrTemporary.Because(err)

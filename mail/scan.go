@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -30,6 +31,8 @@ func scanLocal(s string) (int, error) {
 func scanQuoted(s string) (int, error) {
 	for i := 1; i < len(s); i++ {
 		switch c := s[i]; {
+		case c == '"' && i == 1:
+			return 0, badAddress("empty quoted local part")
 		case c == '"':
 			return i + 1, nil
 		case c == '\\':
@@ -63,40 +66,53 @@ func unquote(local string) string {
 // checkDomain accepts a host name of letters, digits and hyphens, one with
 // UTF-8 labels that IDNA knows, and an address literal (RFC 5321 §4.1.3).
 func checkDomain(d string) error {
-	switch {
-	case d == "":
-		return badAddress("no domain")
-	case d[0] == '[':
-		return checkLiteral(d)
-	case !isASCII(d):
-		if _, err := idna.Lookup.ToASCII(d); err != nil {
+	if d != "" && d[0] == '[' {
+		_, err := parseLiteral(d)
+		return err
+	}
+	if !isASCII(d) {
+		ascii, err := idna.Lookup.ToASCII(d)
+		if err != nil || !utf8.ValidString(d) {
 			return badAddress("the domain is not valid under IDNA")
 		}
-		return nil
+		d = ascii
 	}
-	for label := range strings.SplitSeq(strings.TrimSuffix(d, "."), ".") {
-		if !isLabel(label) {
-			return badAddress("the domain is not a host name")
-		}
+	if !isHostName(strings.TrimSuffix(d, ".")) {
+		return badAddress("the domain is not a host name")
 	}
 	return nil
 }
 
-func checkLiteral(d string) error {
-	inner, ok := strings.CutSuffix(d[1:], "]")
-	if !ok {
-		return badAddress("address literal without an end")
+// parseLiteral reads an address literal: [192.0.2.1] or [IPv6:2001:db8::1].
+func parseLiteral(d string) (netip.Addr, error) {
+	inner, begins := strings.CutPrefix(d, "[")
+	inner, ends := strings.CutSuffix(inner, "]")
+	if !begins || !ends {
+		return netip.Addr{}, badAddress("address literal without an end")
 	}
-	if len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:") {
-		if ip, err := netip.ParseAddr(inner[5:]); err == nil && ip.Is6() && ip.Zone() == "" {
-			return nil
+	if n := len("IPv6:"); len(inner) > n && strings.EqualFold(inner[:n], "IPv6:") {
+		if ip, err := netip.ParseAddr(inner[n:]); err == nil && ip.Is6() && ip.Zone() == "" {
+			return ip, nil
 		}
-		return badAddress("bad IPv6 literal")
+		return netip.Addr{}, badAddress("bad IPv6 literal")
 	}
 	if ip, err := netip.ParseAddr(inner); err == nil && ip.Is4() {
-		return nil
+		return ip, nil
 	}
-	return badAddress("bad address literal")
+	return netip.Addr{}, badAddress("bad address literal")
+}
+
+// isHostName checks a name without a trailing dot against RFC 1035 §2.3.4.
+func isHostName(name string) bool {
+	if len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !isLabel(label) {
+			return false
+		}
+	}
+	return true
 }
 
 // isLabel allows the underscore as well: hosts with one exist and mail for
