@@ -17,15 +17,14 @@ type command struct {
 // parse reads a command line (RFC 5321 §2.4, §4.1.1). A line that breaks the
 // framing ends the session.
 func (c *conversation) parse(line []byte) (command, *mail.Reply) {
-	text, ok := bytes.CutSuffix(line, []byte("\r\n"))
-	if !ok || bytes.IndexByte(text, '\r') >= 0 {
-		return command{}, c.lastWord(errLineEnd)
-	}
+	text, whole := bytes.CutSuffix(line, crlf)
 	verb, arg, _ := bytes.Cut(text, []byte(" "))
 	cmd := command{verb: verbOf(verb)}
 	switch {
 	case foreign(verb):
 		return command{}, c.lastWord(errNotSMTP)
+	case !whole || bytes.IndexByte(text, '\r') >= 0:
+		return command{}, c.lastWord(errLineEnd)
 	case len(line) > c.limits.CommandLine && cmd.verb != "AUTH":
 		return command{}, c.lastWord(errLineTooLong)
 	case cmd.verb == "" || hasControl(arg):
@@ -64,6 +63,8 @@ func verbOf(b []byte) string {
 // verbs are the usual ones, which then cost no memory.
 var verbs = [...]string{"MAIL", "RCPT", "DATA", "BDAT", "EHLO", "LHLO", "HELO", "RSET", "NOOP", "QUIT", "AUTH", "STARTTLS"}
 
+var crlf = []byte("\r\n")
+
 func hasControl(b []byte) bool {
 	for _, c := range b {
 		if c < ' ' || c == 0x7f {
@@ -77,7 +78,7 @@ func hasControl(b []byte) bool {
 // to a mail server, and clients that are on the wrong port. None of what they
 // send may be taken for commands.
 func foreign(verb []byte) bool {
-	switch string(verb) {
+	switch string(bytes.TrimRight(verb, "\r\n")) {
 	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI":
 		return true
 	}
