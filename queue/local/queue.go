@@ -183,7 +183,7 @@ func (q *Queue) Limit(perDestination int) {
 // commit writes a change. A full disk is a full queue.
 func (q *Queue) commit(ctx context.Context, c *engine.Change) error {
 	err := q.engine.Commit(ctx, c)
-	if errors.Is(err, syscall.ENOSPC) {
+	if errors.Is(err, engine.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
 	}
 	return err

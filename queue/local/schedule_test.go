@@ -285,7 +285,7 @@ func (w *world) drain() {
 
 func TestScheduleLosesAndDoublesNothingInAnyOrder(t *testing.T) {
 	fills := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed)
 			if seed%3 == 0 {
@@ -304,6 +304,9 @@ func TestScheduleLosesAndDoublesNothingInAnyOrder(t *testing.T) {
 				fills += max(0, len(w.fills)-before)
 				w.now += int64(w.r.IntN(2))
 				for _, d := range w.s.destinations {
+					if i%10 > 0 {
+						break
+					}
 					require.True(t, slices.IsSortedFunc(d.head, entry.compare))
 					require.LessOrEqual(t, len(d.head), 4*headSize)
 				}
@@ -311,7 +314,7 @@ func TestScheduleLosesAndDoublesNothingInAnyOrder(t *testing.T) {
 			w.drain()
 		})
 	}
-	require.Greater(t, fills, 600, "the index was hardly read")
+	require.Greater(t, fills, 400, "the index was hardly read")
 }
 
 func TestScheduleHoldsDestinationsNotMessages(t *testing.T) {
