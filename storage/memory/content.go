@@ -13,7 +13,7 @@ func (c content) with(prefix []byte) (content, error) {
 		return c, nil
 	}
 	joined := message.Join(bytes.Clone(prefix), c.body)
-	index, err := shape.Index(prefix, c.index, joined)
+	index, err := shape.Index(prefix, c.index, func() (message.OpenBody, error) { return open{joined}, nil })
 	return content{joined, index}, err
 }
 

@@ -9,14 +9,19 @@ import (
 )
 
 // Index returns the index of prefix and body joined. index is the body's own;
-// content gives the joined message when it has to be parsed after all.
-func Index(prefix []byte, index *message.Part, content message.Body) (*message.Part, error) {
+// open gives the joined message when it has to be parsed after all.
+func Index(prefix []byte, index *message.Part, open func() (message.OpenBody, error)) (*message.Part, error) {
 	if len(prefix) == 0 {
 		return index, nil
 	}
 	if onlyTrace(prefix) {
 		return index.Shift(int64(len(prefix))), nil
 	}
+	content, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
 	return message.Parse(content, message.Limits{})
 }
 

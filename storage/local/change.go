@@ -1,0 +1,222 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/posthouse-mail/posthouse/internal/engine"
+	"github.com/posthouse-mail/posthouse/message"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// errNothing is returned by a Build that finds nothing to change.
+var errNothing = errors.New("nothing to change")
+
+// tx is a change while it is being built.
+type tx struct {
+	*engine.Tx
+	s *Store
+	o *op
+}
+
+// commit makes one change. What build returns besides errNothing is returned.
+func (s *Store) commit(ctx context.Context, body message.Body, build func(tx) error) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	return failure(s.e.Commit(ctx, s.change(body, build)))
+}
+
+// change wires a change into the committer.
+func (s *Store) change(body message.Body, build func(tx) error) *engine.Change {
+	o := new(op)
+	return &engine.Change{
+		Body: body,
+		Build: func(etx *engine.Tx) error {
+			s.pending.begin(o)
+			err := build(tx{etx, s, o})
+			if err != nil {
+				s.pending.undo(o)
+			}
+			return err
+		},
+		Undo: func() { s.pending.undo(o) },
+		Done: func() { s.done(o) },
+	}
+}
+
+// done publishes a change that is durable.
+func (s *Store) done(o *op) {
+	s.pending.done(o)
+	s.mu.Lock()
+	for _, c := range o.boxes {
+		if c.gone {
+			s.states.remove(c.id)
+		} else {
+			s.states.put(c.id, c.after)
+		}
+	}
+	s.mu.Unlock()
+	for _, t := range o.trees {
+		s.users.remove(t.user)
+	}
+	for _, c := range o.boxes {
+		s.tables.changed(c)
+	}
+	s.watch.tell(o)
+}
+
+// state returns a mailbox's state as everybody may see it.
+func (s *Store) state(id storage.MailboxID) (state, error) {
+	s.mu.RLock()
+	st, ok := s.states.peek(id)
+	s.mu.RUnlock()
+	if ok {
+		return st, nil
+	}
+	return s.loadState(id)
+}
+
+func (s *Store) loadState(id storage.MailboxID) (state, error) {
+	return getState(s.e, id)
+}
+
+// getter is the engine, or a snapshot of it.
+type getter interface {
+	Get(key []byte) ([]byte, bool, error)
+}
+
+func getState(g getter, id storage.MailboxID) (state, error) {
+	b, ok, err := g.Get(stateKey(id))
+	if err != nil {
+		return state{}, failure(err)
+	}
+	if !ok {
+		return state{}, storage.ErrNoMailbox
+	}
+	st, err := parseState(b)
+	if err != nil {
+		return state{}, fmt.Errorf("state of mailbox %d: %w", id, err)
+	}
+	return st, nil
+}
+
+// state returns a mailbox's state as the changes built so far leave it.
+func (t tx) state(id storage.MailboxID) (state, error) {
+	if c := t.s.pending.latest(id); c != nil {
+		if c.gone {
+			return state{}, storage.ErrNoMailbox
+		}
+		return c.after, nil
+	}
+	if st, ok := t.s.states.peek(id); ok { // the committer needs no lock to read
+		return st, nil
+	}
+	st, err := t.s.loadState(id)
+	if err != nil {
+		return state{}, err
+	}
+	t.s.mu.Lock()
+	t.s.states.put(id, st)
+	t.s.mu.Unlock()
+	return st, nil
+}
+
+// put records a change of a mailbox.
+func (t tx) put(c *boxChange) {
+	t.s.value = c.after.append(t.s.value[:0])
+	t.Set(stateKey(c.id), t.s.value)
+	t.s.pending.change(t.o, c)
+}
+
+// table returns a mailbox's table as the changes built so far leave it, or nil
+// when it is not in memory.
+func (t tx) table(id storage.MailboxID) *table {
+	list := t.s.pending.boxes[id]
+	at := len(list)
+	for at > 0 && list[at-1].table == nil {
+		at--
+	}
+	var now *table
+	if at > 0 {
+		now = list[at-1].table
+	} else if now = t.s.tables.newest(id); now == nil {
+		return nil
+	}
+	for _, c := range list[at:] {
+		now = now.with(c.added, c.after.modSeq)
+		c.table = now
+	}
+	return now
+}
+
+// add gives messages UIDs and writes them into a mailbox. It fills in UIDs and
+// ModSeqs of the records.
+func (t tx) add(id storage.MailboxID, st state, msgs []record) (*boxChange, error) {
+	if uint64(st.next)+uint64(len(msgs)) > math.MaxUint32 {
+		return nil, fmt.Errorf("%w: UIDs of the mailbox are used up", storage.ErrLimit)
+	}
+	c := &boxChange{id: id, added: make([]listed, len(msgs))}
+	before := st
+	st.modSeq++
+	for i := range msgs {
+		m := &msgs[i]
+		m.uid, m.modSeq = st.next, st.modSeq
+		st.next++
+		st.count(m.flags, m.size, 1)
+		c.added[i] = m.listed
+		t.s.value = m.append(t.s.value[:0])
+		t.Set(messageKey(id, m.uid), t.s.value)
+	}
+	c.after = st
+	if err := t.seal(&before, c); err != nil {
+		return nil, err
+	}
+	t.put(c)
+	return c, nil
+}
+
+// seal writes the pages of which the last UID has been given out.
+func (t tx) seal(before *state, c *boxChange) error {
+	first, end := pageOf(before.next), pageOf(c.after.next)
+	if first == end {
+		return nil
+	}
+	begun := newChunk(first)
+	if before.next&pageMask != 0 && before.messages > 0 {
+		rows, err := t.rowsOf(c.id, before.next)
+		if err != nil {
+			return err
+		}
+		begun = rows
+	}
+	all := &table{chunks: []*chunk{begun}}
+	all = all.with(c.added, c.after.modSeq)
+	for _, chunk := range all.chunks {
+		if chunk.page < end && len(chunk.rows) > 0 {
+			t.setPage(c.id, chunk, c.after.next)
+		}
+	}
+	return nil
+}
+
+// setPage writes a page of a mailbox.
+func (t tx) setPage(id storage.MailboxID, c *chunk, next uint32) {
+	t.s.value = appendPage(t.s.value[:0], c, min(next-1, c.page<<pageBits|pageMask))
+	t.Set(pageKey(id, c.page), t.s.value)
+}
+
+// rowsOf returns a copy of the rows of the page that next is in, as the changes
+// built so far leave them, those below next.
+func (t tx) rowsOf(id storage.MailboxID, next uint32) (*chunk, error) {
+	page := pageOf(next)
+	if now := t.table(id); now != nil {
+		if c := now.chunkOf(page); c != nil {
+			return c.clone(), nil
+		}
+		return newChunk(page), nil
+	}
+	return readPage(t.Tx, id, next)
+}

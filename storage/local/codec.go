@@ -1,0 +1,120 @@
+package local
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// ErrDamaged is the kind of errors about records of the store that can't be
+// read. Damaged bodies are engine.ErrDamaged.
+var ErrDamaged = errors.New("damaged record of the mail store")
+
+// version begins every record.
+const version = 1
+
+// reader reads the fields of a record one after the other. After something
+// that it can't read all of its methods return zero values, and end returns
+// the error.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func newReader(record []byte) *reader {
+	r := &reader{rest: record}
+	if r.octet() != version {
+		r.fail()
+	}
+	return r
+}
+
+func (r *reader) fail() { r.bad, r.rest = true, nil }
+
+func (r *reader) end() error {
+	if r.bad || len(r.rest) > 0 {
+		return ErrDamaged
+	}
+	return nil
+}
+
+func (r *reader) octet() byte {
+	if len(r.rest) == 0 {
+		r.fail()
+		return 0
+	}
+	c := r.rest[0]
+	r.rest = r.rest[1:]
+	return c
+}
+
+func (r *reader) number() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+// upTo is number with a bound.
+func (r *reader) upTo(most uint64) uint64 {
+	v := r.number()
+	if v > most {
+		r.fail()
+		return 0
+	}
+	return v
+}
+
+func (r *reader) signed() int64 {
+	v, n := binary.Varint(r.rest)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+// bytes returns a piece of the record itself.
+func (r *reader) bytes() []byte {
+	n := r.upTo(uint64(len(r.rest)))
+	if r.bad || n > uint64(len(r.rest)) {
+		r.fail()
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+// words reads keywords or attributes; nil when there are none.
+func words[T imap.Flag | imap.MailboxAttr](r *reader) []T {
+	n := r.upTo(uint64(len(r.rest)))
+	if n == 0 {
+		return nil
+	}
+	list := make([]T, 0, n)
+	for range n {
+		list = append(list, T(r.bytes()))
+	}
+	if r.bad {
+		return nil
+	}
+	return list
+}
+
+func appendBytes[T string | []byte | imap.Flag | imap.MailboxAttr](b []byte, s T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendWords[T imap.Flag | imap.MailboxAttr](b []byte, list []T) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, w := range list {
+		b = appendBytes(b, w)
+	}
+	return b
+}

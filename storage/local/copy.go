@@ -1,0 +1,108 @@
+package local
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// Copy copies messages. The copies share the bodies.
+func (m *mailbox) Copy(ctx context.Context, set imap.UIDSet, dest string) (storage.Copied, error) {
+	return m.copy(ctx, set, dest, func(t tx, gone []record) error {
+		for i := range gone {
+			if gone[i].blob != 0 {
+				t.Ref(gone[i].blob, 1)
+			}
+		}
+		return nil
+	})
+}
+
+// Move moves messages, with their references to bodies.
+func (m *mailbox) Move(ctx context.Context, set imap.UIDSet, dest string) (storage.Copied, error) {
+	return m.copy(ctx, set, dest, func(t tx, gone []record) error {
+		st, now, err := m.current(t)
+		if err != nil {
+			return err
+		}
+		_, err = t.expunge(m.id, st, now, gone)
+		return err
+	})
+}
+
+// copy adds messages to another mailbox, or this one, as one change with what
+// becomes of the originals.
+func (m *mailbox) copy(ctx context.Context, set imap.UIDSet, dest string, originals func(tx, []record) error) (storage.Copied, error) {
+	name, err := storage.CleanName(dest)
+	if err != nil {
+		if _, err := m.ready(ctx); err != nil {
+			return storage.Copied{}, err
+		}
+		return storage.Copied{}, storage.ErrNoMailbox
+	}
+	p, err := m.pick(ctx, set)
+	if err != nil {
+		return storage.Copied{}, err
+	}
+	defer p.release()
+	var done storage.Copied
+	err = m.s.commit(ctx, nil, func(t tx) error {
+		_, now, err := m.current(t)
+		if err != nil {
+			return err
+		}
+		records, err := p.records(t, now)
+		if err != nil {
+			return err
+		}
+		to, err := t.named(m.user, m.account.id, name)
+		if err != nil {
+			return err
+		}
+		st, err := t.state(to)
+		if err != nil {
+			return err
+		}
+		done = storage.Copied{UIDValidity: st.validity}
+		if len(records) == 0 {
+			return errNothing
+		}
+		if err := t.copyTo(to, st, records, &done); err != nil {
+			return err
+		}
+		return originals(t, records)
+	})
+	if err != nil {
+		return storage.Copied{}, err
+	}
+	return done, nil
+}
+
+// copyTo adds copies of messages to a mailbox.
+func (t tx) copyTo(to storage.MailboxID, st state, records []record, done *storage.Copied) error {
+	copies := append([]record(nil), records...)
+	c, err := t.add(to, st, copies)
+	if err != nil {
+		return err
+	}
+	for i := range records {
+		done.Source = append(done.Source, uidOf(records[i].listed))
+		done.Dest = append(done.Dest, uidOf(c.added[i]))
+	}
+	return nil
+}
+
+// named finds a mailbox of an account by its clean name.
+func (t tx) named(user string, id accountID, name string) (storage.MailboxID, error) {
+	g, err := t.account(tree{user, id})
+	if err != nil {
+		return 0, err
+	}
+	b, ok, err := g.find(name)
+	if err != nil || !ok {
+		return 0, cmpErr(err, storage.ErrNoMailbox)
+	}
+	return b.id, nil
+}

@@ -1,0 +1,254 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/posthouse-mail/posthouse/internal/engine"
+	"github.com/posthouse-mail/posthouse/message"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// Deliver stores a message in many mailboxes, as one record of the log.
+func (s *Store) Deliver(ctx context.Context, d *storage.Delivery) ([]storage.Receipt, error) {
+	st, err := s.Prepare(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if st.left == 0 {
+		return st.receipts, nil
+	}
+	c := st.Change(func(*engine.Tx) error {
+		if st.stored == 0 {
+			return errNothing
+		}
+		return nil
+	})
+	if err := failure(s.e.Commit(ctx, c)); err != nil {
+		return nil, err
+	}
+	return st.receipts, nil
+}
+
+// Staged is a delivery with all that can be done before it is its turn: names
+// are checked and the message is indexed. It becomes part of one change of the
+// engine, see Change.
+type Staged struct {
+	s        *Store
+	d        *storage.Delivery
+	index    []byte // of the body, encoded
+	date     stamp
+	names    []string
+	receipts []storage.Receipt
+	left     int // targets that can be stored
+	stored   int // targets that Build stored
+	o        op
+}
+
+// Prepare begins a delivery. Nothing is stored yet.
+func (s *Store) Prepare(ctx context.Context, d *storage.Delivery) (*Staged, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	st := &Staged{s: s, d: d, date: newStamp(d.Date), names: make([]string, len(d.Targets)), receipts: make([]storage.Receipt, len(d.Targets))}
+	for i := range d.Targets {
+		if st.names[i], st.receipts[i].Err = checkTarget(&d.Targets[i]); st.receipts[i].Err == nil {
+			st.left++
+		}
+	}
+	if st.left == 0 {
+		return st, nil
+	}
+	var err error
+	st.index, err = s.encodeIndex(d.Body, d.Index)
+	return st, err
+}
+
+// checkTarget returns the clean name of a target's mailbox.
+func checkTarget(t *storage.Target) (string, error) {
+	if err := checkUser(t.User); err != nil {
+		return "", err
+	}
+	if err := t.Flags.Check(); err != nil {
+		return "", err
+	}
+	if t.Mailbox == "" {
+		return storage.Inbox, nil
+	}
+	name, err := storage.CleanName(t.Mailbox)
+	if err != nil && !t.Create {
+		err = storage.ErrNoMailbox
+	}
+	return name, err
+}
+
+// encodeIndex returns the index of a body as it is cached.
+func (s *Store) encodeIndex(b message.Body, index *message.Part) ([]byte, error) {
+	if index == nil {
+		if b == nil {
+			b = message.FromBytes(nil)
+		}
+		var err error
+		if index, err = message.Parse(b, s.options.Limits); err != nil {
+			return nil, fmt.Errorf("reading the message: %w", err)
+		}
+	}
+	return index.AppendBinary(nil)
+}
+
+// Change returns the change that stores the delivery, for engine.Commit. build
+// adds to it; when it fails, nothing is stored. It is called after Build, so
+// that it knows the receipts. Whoever wants more of Done calls the delivery's
+// first.
+func (st *Staged) Change(build func(*engine.Tx) error) *engine.Change {
+	return &engine.Change{
+		Body: st.d.Body,
+		Build: func(etx *engine.Tx) error {
+			err := st.Build(etx)
+			if err == nil && build != nil {
+				err = build(etx)
+			}
+			if err != nil {
+				st.Undo()
+			}
+			return err
+		},
+		Undo: st.Undo,
+		Done: st.Done,
+	}
+}
+
+// Build adds the delivery to a change of the engine whose Body is that of the
+// delivery. Targets that can't be stored get a receipt with an error; the
+// error of Build itself means that nothing can be stored, and the change must
+// be refused. A change that is refused, or not made, after Build must be told
+// to Undo.
+func (st *Staged) Build(etx *engine.Tx) error {
+	st.s.pending.begin(&st.o)
+	t := tx{etx, st.s, &st.o}
+	st.stored = 0
+	for i := range st.d.Targets {
+		r := &st.receipts[i]
+		if r.Err != nil {
+			continue
+		}
+		if err := st.deliver(t, i); refusesOne(err) {
+			r.Err = err
+		} else if err != nil {
+			st.Undo()
+			return err
+		}
+	}
+	if blob := etx.Blob(); blob != 0 && st.stored > 0 {
+		etx.Ref(blob, st.stored)
+		etx.Cache(indexKey(place{blob: blob}), st.index)
+	}
+	return nil
+}
+
+// refusesOne reports errors that concern one target alone.
+func refusesOne(err error) bool {
+	return errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrBadName) || errors.Is(err, storage.ErrLimit)
+}
+
+func (st *Staged) deliver(t tx, i int) error {
+	target, r := &st.d.Targets[i], &st.receipts[i]
+	id, err := t.target(target.User, st.names[i], target.Create)
+	if err != nil {
+		return err
+	}
+	before, err := t.state(id)
+	if err != nil {
+		return err
+	}
+	m := record{
+		listed: listed{row{flags: target.Flags.System, date: st.date}, target.Flags.Keywords},
+		place:  place{blob: t.Blob()},
+		prefix: target.Prefix,
+	}
+	m.size = int64(len(target.Prefix))
+	if st.d.Body != nil {
+		m.size += st.d.Body.Size()
+	}
+	c, err := t.add(id, before, []record{m})
+	if err != nil {
+		return err
+	}
+	st.stored++
+	*r = storage.Receipt{Mailbox: id, UIDValidity: c.after.validity, UID: uidOf(c.added[0])}
+	return nil
+}
+
+// Undo takes back what Build did in memory, when the change is not made. It
+// may be called twice, and without a Build.
+func (st *Staged) Undo() { st.s.pending.undo(&st.o) }
+
+// Done publishes the delivery, when the change is made.
+func (st *Staged) Done() { st.s.done(&st.o) }
+
+// Receipts returns a receipt per target, in order. They hold once the change
+// is made.
+func (st *Staged) Receipts() []storage.Receipt { return st.receipts }
+
+// target finds or makes the mailbox of a delivery. It makes the account, too.
+func (t tx) target(user, name string, create bool) (storage.MailboxID, error) {
+	if t.s.pending.trees[user] == 0 {
+		if id, err := t.targetKnown(user, name); err != nil || id != 0 {
+			return id, err
+		}
+	}
+	g, err := t.account(tree{user: user})
+	if errors.Is(err, storage.ErrNoMailbox) {
+		g, err = t.newAccount(user)
+	}
+	if err != nil {
+		return 0, err
+	}
+	b, ok, err := g.find(name)
+	switch {
+	case err != nil:
+		return 0, err
+	case ok:
+		return b.id, nil
+	case !create:
+		return 0, storage.ErrNoMailbox
+	}
+	id, err := g.create(name, nil, subscribed)
+	if err == nil {
+		g.save()
+	}
+	return id, err
+}
+
+// targetKnown finds a mailbox of an account whose tree nobody is changing. It
+// returns 0 when there is none.
+func (t tx) targetKnown(user, name string) (storage.MailboxID, error) {
+	s := t.s
+	k, ok := s.users.peek(user)
+	if !ok {
+		rec, there, err := getAccount(s.e, user)
+		if err != nil || !there {
+			return 0, err
+		}
+		k = &known{id: rec.id, boxes: make(map[string]storage.MailboxID, 1)}
+		s.users.put(user, k)
+	}
+	if id := k.boxes[name]; id != 0 {
+		return id, nil
+	}
+	s.key = append(s.key[:0], nameKey(keyName, k.id, name)...)
+	v, there, err := s.e.Get(s.key)
+	if err != nil || !there {
+		return 0, failure(err)
+	}
+	b, err := parseBox(v)
+	if err != nil {
+		return 0, err
+	}
+	if len(k.boxes) >= maxKnown {
+		clear(k.boxes)
+	}
+	k.boxes[name] = b.id
+	return b.id, nil
+}

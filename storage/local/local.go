@@ -1,0 +1,168 @@
+// Package local is Posthouse's embedded mail store: everything in one
+// directory, nothing to set up. Bodies stand in the segments of a message log,
+// each once however many mailboxes it is in, and the index beside it says what
+// is where.
+//
+// Invariants of this package:
+//
+//   - One change of a mailbox, or of many, is one record of the log and shares
+//     one sync with everything that happens at the same moment.
+//   - Only the committer changes what is in memory, when the change is
+//     durable. While a change is on its way it is seen by the changes built
+//     after it and by nobody else; if it is refused, so are they.
+//   - Counters, UIDNEXT and ModSeq are part of every record that changes them.
+//   - No lock is held while somebody reads a list or a message.
+//   - What is in memory is bounded: the states of mailboxes in use, and the
+//     rows of those that are being read.
+//
+// Its Store has the power storage.Remover, its Mailbox storage.Recenter.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/posthouse-mail/posthouse/internal/engine"
+	"github.com/posthouse-mail/posthouse/message"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// Options of a store. The zero value is usable.
+type Options struct {
+	FS          vfs.FS            // where everything is kept; nil: the disk
+	Mailboxes   []storage.Default // made with every new account, besides INBOX; nil: storage.Defaults
+	Logger      *slog.Logger      // nil: slog.Default()
+	SegmentSize int64             // octets of a segment of the log, see engine.Options; 0: 256 MiB
+	Rows        int               // messages whose flags, dates and sizes are kept in memory, about 40 octets each; 0: a million
+	States      int               // mailboxes and accounts whose state is kept in memory, about 200 octets each; 0: 50,000
+	Limits      message.Limits    // of the part indexes that the store makes
+}
+
+const (
+	defaultRows   = 1 << 20
+	defaultStates = 50_000
+)
+
+// Store is an open mail store. Make one with Open.
+type Store struct {
+	e       *engine.Engine
+	log     *slog.Logger
+	options Options
+	closed  atomic.Bool
+	tables  *tables
+	watch   watch
+	recent  [64]sync.Mutex // by mailbox: who takes \Recent
+	purger  *purger
+
+	// mu guards the states of mailboxes as they are on disk. The committer alone
+	// puts them in, since whoever else reads one may be late with it.
+	mu     sync.RWMutex
+	states cache[storage.MailboxID, state]
+
+	// The committer's alone: Build, Undo and Done use them.
+	pending  pending
+	users    cache[string, *known]
+	counters counters
+	key      []byte // scratch space for keys and values
+	value    []byte
+}
+
+var (
+	_ storage.Store    = (*Store)(nil)
+	_ storage.Remover  = (*Store)(nil)
+	_ storage.Account  = (*account)(nil)
+	_ storage.Mailbox  = (*mailbox)(nil)
+	_ storage.Recenter = (*mailbox)(nil)
+)
+
+// Open opens the store in dir, which is made when it does not exist (but not
+// its parents). Only one process at a time can have it open:
+// engine.ErrLocked. engine.ErrDamaged when the log has a hole.
+func Open(dir string, o Options) (*Store, error) {
+	if o.Mailboxes == nil {
+		o.Mailboxes = storage.Defaults()
+	}
+	if o.Rows <= 0 {
+		o.Rows = defaultRows
+	}
+	if o.States <= 0 {
+		o.States = defaultStates
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	for _, d := range o.Mailboxes {
+		if _, err := storage.CleanName(d.Name); err != nil {
+			return nil, fmt.Errorf("default mailbox %q: %w", d.Name, err)
+		}
+	}
+	e, err := engine.Open(dir, engine.Options{FS: o.FS, SegmentSize: o.SegmentSize, Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{e: e, log: o.Logger, options: o, pending: newPending()}
+	s.tables = newTables(o.Rows, s.loadTable)
+	s.states = newCache[storage.MailboxID, state](o.States)
+	s.users = newCache[string, *known](o.States)
+	if s.counters, err = loadCounters(e); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	s.purger = startPurger(s)
+	return s, nil
+}
+
+// loadCounters reads what was given out last. UIDVALIDITY begins with the
+// time, so that a store that was made anew does not repeat those of an old one.
+func loadCounters(e *engine.Engine) (counters, error) {
+	b, ok, err := e.Get([]byte{keyCounters})
+	if err != nil {
+		return counters{}, err
+	}
+	if !ok {
+		return counters{validity: uint32(min(time.Now().Unix(), math.MaxUint32/2))}, nil
+	}
+	return parseCounters(b)
+}
+
+// Close waits for changes under way, refuses all further work with
+// storage.ErrClosed and brings everything to disk. Contents that are open stay
+// readable until they are closed. A second Close does nothing.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.purger.stop()
+	return s.e.Close()
+}
+
+// Engine returns the log and index of the store, for a queue that shares them.
+func (s *Store) Engine() *engine.Engine { return s.e }
+
+// ready is what every method asks first.
+func (s *Store) ready(ctx context.Context) error {
+	if s.closed.Load() {
+		return storage.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// failure turns an error of the engine into one that storage promises.
+func failure(err error) error {
+	switch {
+	case err == nil, err == errNothing:
+		return nil
+	case errors.Is(err, engine.ErrClosed):
+		return storage.ErrClosed
+	case errors.Is(err, engine.ErrTooLarge):
+		return fmt.Errorf("%w: %w", storage.ErrLimit, err)
+	}
+	return err
+}

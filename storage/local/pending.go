@@ -1,0 +1,107 @@
+package local
+
+import (
+	"slices"
+
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// op is one change of the store on its way. The committer alone uses it.
+type op struct {
+	boxes []*boxChange
+	trees []tree // whose names or subscriptions it changes
+}
+
+// tree names an account in both ways.
+type tree struct {
+	user string
+	id   accountID
+}
+
+// boxChange is what an op does to one mailbox.
+type boxChange struct {
+	id    storage.MailboxID
+	after state
+	gone  bool     // deleted
+	added []listed // rows that it adds
+	table *table   // with the change made; nil if it only adds rows and nobody asked
+}
+
+// pending is the ops that were built and are not yet durable: what the next
+// Build has to see, though nobody else may. When an op is not made after all,
+// it and all that came after it are forgotten, since they were built on it.
+type pending struct {
+	ops   []*op
+	boxes map[storage.MailboxID][]*boxChange
+	trees map[string]int // users whose trees are changed, by how many ops
+}
+
+func newPending() pending {
+	return pending{boxes: make(map[storage.MailboxID][]*boxChange), trees: make(map[string]int)}
+}
+
+func (p *pending) begin(o *op) { p.ops = append(p.ops, o) }
+
+// latest returns the last change of a mailbox.
+func (p *pending) latest(id storage.MailboxID) *boxChange {
+	if list := p.boxes[id]; len(list) > 0 {
+		return list[len(list)-1]
+	}
+	return nil
+}
+
+func (p *pending) change(o *op, c *boxChange) {
+	o.boxes = append(o.boxes, c)
+	p.boxes[c.id] = append(p.boxes[c.id], c)
+}
+
+func (p *pending) changeTree(o *op, t tree) {
+	if !slices.Contains(o.trees, t) {
+		o.trees = append(o.trees, t)
+		p.trees[t.user]++
+	}
+}
+
+// undo forgets an op and all that came after it. One that is not there is
+// forgotten already.
+func (p *pending) undo(o *op) {
+	at := slices.Index(p.ops, o)
+	if at < 0 {
+		return
+	}
+	for _, x := range slices.Backward(p.ops[at:]) {
+		for _, c := range slices.Backward(x.boxes) {
+			p.shorten(c.id, func(list []*boxChange) []*boxChange { return list[:len(list)-1] })
+		}
+		p.leaveTrees(x)
+		x.boxes, x.trees = nil, nil
+	}
+	clear(p.ops[at:])
+	p.ops = p.ops[:at]
+}
+
+// done takes the first op out.
+func (p *pending) done(o *op) {
+	for _, c := range o.boxes {
+		p.shorten(c.id, func(list []*boxChange) []*boxChange { return list[1:] })
+	}
+	p.leaveTrees(o)
+	p.ops[0] = nil
+	p.ops = p.ops[1:]
+}
+
+func (p *pending) shorten(id storage.MailboxID, f func([]*boxChange) []*boxChange) {
+	if list := f(p.boxes[id]); len(list) > 0 {
+		p.boxes[id] = list
+	} else {
+		delete(p.boxes, id)
+	}
+}
+
+func (p *pending) leaveTrees(o *op) {
+	for _, t := range o.trees {
+		if p.trees[t.user]--; p.trees[t.user] == 0 {
+			delete(p.trees, t.user)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package local
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/posthouse-mail/posthouse/internal/engine"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// row is what listing a message needs, without its keywords.
+type row struct {
+	uid    uint32
+	flags  storage.SystemFlags
+	modSeq uint64
+	date   stamp
+	size   int64 // with the prefix
+}
+
+// listed is a row with its keywords.
+type listed struct {
+	row
+	words []imap.Flag
+}
+
+func (l *listed) message() storage.Message {
+	return storage.Message{
+		UID: imap.UID(l.uid), ModSeq: l.modSeq, Flags: storage.Flags{System: l.flags, Keywords: l.words}, Date: l.date.time(), Size: l.size,
+	}
+}
+
+// stamp is a date as storage.TrimDate makes it: seconds since 1970, times
+// 4096, plus the zone in minutes, plus 2048.
+type stamp int64
+
+func newStamp(t time.Time) stamp {
+	if t.IsZero() {
+		t = time.Now()
+	}
+	t = storage.TrimDate(t)
+	_, offset := t.Zone()
+	return stamp(t.Unix()<<12 + int64(offset/60) + 2048)
+}
+
+func (s stamp) time() time.Time {
+	t, minutes := time.Unix(int64(s>>12), 0), int(s&4095)-2048
+	if minutes == 0 {
+		return t.UTC()
+	}
+	return t.In(time.FixedZone("", minutes*60))
+}
+
+// record is a message as it came: where its content is, and the row that it
+// began with. It is never changed; later flags are in the page.
+type record struct {
+	listed
+	place
+	prefix []byte
+}
+
+func (m *record) append(b []byte) []byte {
+	b = append(b, version, byte(m.flags))
+	b = binary.AppendUvarint(b, uint64(m.blob))
+	b = binary.AppendUvarint(b, uint64(m.offset))
+	b = binary.AppendUvarint(b, m.modSeq)
+	b = binary.AppendVarint(b, int64(m.date))
+	b = binary.AppendUvarint(b, uint64(m.size))
+	b = appendWords(b, m.words)
+	return append(b, m.prefix...)
+}
+
+// parseRecord reads a record. Its prefix is a piece of b.
+func parseRecord(uid uint32, b []byte) (m record, err error) {
+	r := newReader(b)
+	m.uid = uid
+	m.flags = storage.SystemFlags(r.octet())
+	m.blob = engine.BlobID(r.number())
+	m.offset = int64(r.upTo(math.MaxInt64))
+	m.modSeq = r.number()
+	m.date = stamp(r.signed())
+	m.size = int64(r.upTo(math.MaxInt64))
+	m.words = words[imap.Flag](r)
+	if r.bad || int64(len(r.rest)) > m.size {
+		return record{}, ErrDamaged
+	}
+	m.prefix = r.rest
+	return m, nil
+}
+
+// bodySize is how many octets of the blob are the message's.
+func (m *record) bodySize() int64 { return m.size - int64(len(m.prefix)) }

@@ -1,0 +1,111 @@
+package local
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// state is what every change of a mailbox changes.
+type state struct {
+	account  accountID
+	validity uint32
+	next     uint32 // UIDNEXT
+	modSeq   uint64 // of the last change; 1 before the first
+
+	expunged uint64 // ModSeq of the last change that expunged something
+	floor    uint64 // tombstones up to this ModSeq are gone
+	tombs    uint32 // how many there are
+
+	messages, unseen, deleted uint32
+	size                      int64
+}
+
+func (s *state) append(b []byte) []byte {
+	b = append(b, version)
+	for _, v := range [...]uint64{
+		uint64(s.account), uint64(s.validity), uint64(s.next), s.modSeq, s.expunged, s.floor, uint64(s.tombs),
+		uint64(s.messages), uint64(s.unseen), uint64(s.deleted), uint64(s.size),
+	} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func parseState(b []byte) (s state, err error) {
+	r := newReader(b)
+	s.account = accountID(r.number())
+	s.validity = uint32(r.upTo(math.MaxUint32))
+	s.next = uint32(r.upTo(math.MaxUint32))
+	s.modSeq = r.number()
+	s.expunged = r.number()
+	s.floor = r.number()
+	s.tombs = uint32(r.upTo(math.MaxUint32))
+	s.messages = uint32(r.upTo(math.MaxUint32))
+	s.unseen = uint32(r.upTo(math.MaxUint32))
+	s.deleted = uint32(r.upTo(math.MaxUint32))
+	s.size = int64(r.upTo(math.MaxInt64))
+	return s, r.end()
+}
+
+// count adds a message to the counters, or with n -1 takes it out.
+func (s *state) count(f storage.SystemFlags, size int64, n int) {
+	s.messages += uint32(n)
+	s.size += int64(n) * size
+	if f&storage.Seen == 0 {
+		s.unseen += uint32(n)
+	}
+	if f&storage.Deleted != 0 {
+		s.deleted += uint32(n)
+	}
+}
+
+// counters are the numbers that were given out last in the whole store.
+type counters struct {
+	account  accountID
+	mailbox  storage.MailboxID
+	validity uint32
+}
+
+func (c *counters) append(b []byte) []byte {
+	b = append(b, version)
+	b = binary.AppendUvarint(b, uint64(c.account))
+	b = binary.AppendUvarint(b, uint64(c.mailbox))
+	return binary.AppendUvarint(b, uint64(c.validity))
+}
+
+func parseCounters(b []byte) (c counters, err error) {
+	r := newReader(b)
+	c.account = accountID(r.number())
+	c.mailbox = storage.MailboxID(r.number())
+	c.validity = uint32(r.upTo(math.MaxUint32))
+	return c, r.end()
+}
+
+// accountRecord is what is kept of an account itself.
+type accountRecord struct {
+	id        accountID
+	mailboxes uint32 // how many
+	subs      uint32 // how many subscriptions
+	freed     uint32 // how many names nobody has now
+	validity  uint32 // what all names had at most that are not kept singly any more
+}
+
+func (a *accountRecord) append(b []byte) []byte {
+	b = append(b, version)
+	for _, v := range [...]uint64{uint64(a.id), uint64(a.mailboxes), uint64(a.subs), uint64(a.freed), uint64(a.validity)} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func parseAccount(b []byte) (a accountRecord, err error) {
+	r := newReader(b)
+	a.id = accountID(r.number())
+	a.mailboxes = uint32(r.upTo(math.MaxUint32))
+	a.subs = uint32(r.upTo(math.MaxUint32))
+	a.freed = uint32(r.upTo(math.MaxUint32))
+	a.validity = uint32(r.upTo(math.MaxUint32))
+	return a, r.end()
+}
