@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"mapping/":           25,
 	"directory/":         25,
 	"storage/":           25,
+	"storage/internal/":  24, // shared by the stores
 	"queue/":             25,
 	"resolver/":          25,
 	"internal/engine/":   25,
