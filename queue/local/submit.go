@@ -63,6 +63,7 @@ func (q *Queue) Submit(ctx context.Context, d *storage.Delivery, m *queue.Messag
 			in.build(tx)
 			return nil
 		},
+		Undo: staged.Undo,
 		Done: func() {
 			staged.Done()
 			q.publish(in)
