@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+)
+
+// fromEnv is the number in an environment variable, or another.
+func fromEnv(t *testing.T, name string, otherwise int) int {
+	v := os.Getenv(name)
+	if v == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(v)
+	require.NoError(t, err, name)
+	return n
+}
+
+// small are options that make segments roll and the index flush all the time.
+func small(fs vfs.FS, rng *rand.Rand) Options {
+	o := quiet(fs)
+	o.SegmentSize = 4<<10 + rng.Int64N(100<<10)
+	o.memTable = 16<<10 + rng.Uint64N(200<<10)
+	return o
+}
+
+// TestPowerCutKeepsWhatWasAcknowledged cuts the power at random moments of a
+// load of concurrent changes, with none, some or all of what was not synced
+// yet on the disk, and requires that everything acknowledged is there whole
+// and everything else whole or not at all. Each life goes on where the last
+// one ended. POSTHOUSE_CUTS sets how many cuts there are.
+func TestPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
+	cuts := fromEnv(t, "POSTHOUSE_CUTS", 0)
+	deadline := time.Now().Add(4 * time.Second)
+	seed := rand.Uint64()
+	if s := os.Getenv("POSTHOUSE_SEED"); s != "" {
+		var err error
+		seed, err = strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err)
+	}
+	t.Logf("POSTHOUSE_SEED=%d", seed)
+	done := 0
+	for life := seed; cuts > 0 && done < cuts || cuts == 0 && time.Now().Before(deadline); life++ {
+		done += liveAndDie(t, life, 12)
+	}
+	t.Logf("%d cuts", done)
+}
+
+func rngOf(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+
+// liveAndDie runs one engine through some power cuts and kills.
+func liveAndDie(t *testing.T, seed uint64, cuts int) int {
+	rng := rngOf(seed)
+	disk := vfs.NewCrashableMem()
+	users := make([]*user, 1+rng.IntN(16))
+	for i := range users {
+		users[i] = newUser(i, seed)
+	}
+	for cut := range cuts {
+		d := &death{t: t, disk: disk, rng: rng, done: make(chan struct{}), users: users, way: rng.IntN(ways)}
+		d.steps.f = d.die
+		d.steps.left.Store(1 + rng.Int64N(400))
+		e, err := Open("e", small(d.fs(), rng))
+		require.NoError(t, err, "seed %d, after %d cuts", seed, cut)
+		for i, u := range users {
+			users[i] = u.check(t, e, seed, u.acked.Load(), u.started.Load())
+		}
+		checkAccounts(t, e)
+		disk = d.await(e)
+		if t.Failed() {
+			t.Fatalf("seed %d, cut %d", seed, cut)
+		}
+	}
+	return cuts
+}
+
+// TestDeathAtEveryStep ends a small load ahead of each of its first steps on
+// the disk in turn, in every way when POSTHOUSE_CUTS is set, lets it go on for one change, and cuts the power again.
+func TestDeathAtEveryStep(t *testing.T) {
+	all := fromEnv(t, "POSTHOUSE_CUTS", 0) > 0
+	const model = 26 // a seed whose bodies have some 4,000 octets, so that segments roll all the time
+	one := rand.Int64N(ways)
+	for step := int64(1); step <= 150; step++ {
+		for way := range ways {
+			if !all && int64(way) != (step+one)%ways {
+				continue
+			}
+			seed := uint64(step)*10 + uint64(way)
+			rng := rngOf(seed)
+			users := []*user{newUser(0, model), newUser(1, model), newUser(2, model)}
+			disk := vfs.NewCrashableMem()
+			for _, end := range []struct {
+				step int64
+				way  int
+			}{{step, way}, {20 + step%7, powerCut}, {2, powerCut}} {
+				d := &death{t: t, disk: disk, rng: rng, done: make(chan struct{}), users: users, way: end.way}
+				d.steps.f = d.die
+				d.steps.left.Store(end.step)
+				o := quiet(d.fs())
+				o.SegmentSize, o.memTable = 6<<10, 16<<10
+				e, err := Open("e", o)
+				require.NoError(t, err, "step %d, way %d", step, way)
+				for i, u := range users {
+					users[i] = u.check(t, e, model, u.acked.Load(), u.started.Load())
+				}
+				checkAccounts(t, e)
+				disk = d.await(e)
+			}
+		}
+	}
+}
+
+// Ways to die.
+const (
+	powerCut = iota // nothing that was not synced is there
+	halfCut         // each block that was not synced is there or not
+	kill            // everything written is there, and still not synced
+	ways
+)
+
+// death ends an engine's life at a step of its file system.
+type death struct {
+	t     *testing.T
+	disk  *vfs.MemFS
+	hook  *hookFS
+	rng   *rand.Rand
+	steps after
+	way   int
+	users []*user
+
+	once           sync.Once
+	done           chan struct{} // closed when the rest is set
+	left           *vfs.MemFS    // what is on the disk then
+	acked, started []int64
+}
+
+func (d *death) fs() vfs.FS {
+	d.hook = &hookFS{FS: d.disk, before: func(op) error { d.steps.step(); return nil }}
+	return d.hook
+}
+
+// die notes what is there. What the engine does afterwards happens on a disk
+// that nobody will see again.
+func (d *death) die() {
+	d.hook.mu.Lock()
+	defer d.hook.mu.Unlock()
+	for _, u := range d.users {
+		d.acked = append(d.acked, u.acked.Load())
+	}
+	switch d.way {
+	case kill:
+		d.left = killed(d.t, d.hook, d.disk)
+	case powerCut:
+		d.left = d.disk.CrashClone(vfs.CrashCloneCfg{})
+	case halfCut:
+		d.left = d.disk.CrashClone(vfs.CrashCloneCfg{
+			UnsyncedDataPercent: []int{5, 50, 95, 100}[d.rng.IntN(4)],
+			RNG:                 d.rng,
+		})
+	}
+	for _, u := range d.users {
+		d.started = append(d.started, u.started.Load())
+	}
+	close(d.done)
+}
+
+// await lets users work until the end and returns the disk.
+func (d *death) await(e *Engine) *vfs.MemFS {
+	var wg sync.WaitGroup
+	for _, u := range d.users {
+		wg.Go(func() { u.work(e) })
+	}
+	<-d.done
+	e.Close()
+	wg.Wait()
+	for i, u := range d.users {
+		u.acked.Store(d.acked[i])
+		u.started.Store(d.started[i])
+	}
+	return d.left
+}
