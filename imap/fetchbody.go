@@ -98,7 +98,7 @@ func (m *fetching) fields(from, to int64, s *imap.FetchItemBodySection, names ma
 	var kept bytes.Buffer
 	wanted := s.HeaderFieldsNot == nil
 	for f := range message.Fields(header) {
-		if f.Name != "" && names[strings.ToLower(f.Name)] == wanted || f.Name == "" && !wanted {
+		if names[strings.ToLower(f.Name)] == wanted && !isBlank(f.Raw) {
 			kept.Write(f.Raw)
 		}
 	}
@@ -108,6 +108,9 @@ func (m *fetching) fields(from, to int64, s *imap.FetchItemBodySection, names ma
 	kept.WriteString("\r\n")
 	return m.octets(bytes.NewReader(kept.Bytes()), 0, int64(kept.Len()), s.Partial)
 }
+
+// isBlank reports whether a line is the empty one that ends a header.
+func isBlank(line []byte) bool { return len(bytes.TrimRight(line, "\r\n")) == 0 }
 
 // readAll reads n octets of r from off on.
 func readAll(r io.ReaderAt, off, n int64) ([]byte, error) {
