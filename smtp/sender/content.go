@@ -25,75 +25,88 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lines makes content safe for the wire: a lone LF becomes CRLF, a lone CR
-// becomes a space (RFC 5321 §2.3.8 forbids both).
-type lines struct {
-	w  io.Writer
-	cr bool // a CR was held back
+// dataWriter writes content as DATA wants it (RFC 5321 §4.5.2): lines end
+// with CRLF, a dot at the beginning of one is doubled. A lone LF becomes CRLF
+// and a lone CR a space, since nothing else may end a line (§2.3.8).
+type dataWriter struct {
+	w   *bufio.Writer
+	mid bool // a line has begun
+	cr  bool // a CR was held back, to see what follows
 }
 
-var (
-	crlf  = []byte("\r\n")
-	space = []byte(" ")
-)
+func newDataWriter(w io.Writer, size int64) *dataWriter {
+	return &dataWriter{w: bufio.NewWriterSize(w, int(min(size+64, 64<<10)))}
+}
 
-// Write writes a piece of content. A CR at its end waits for what follows; at
-// the end of the content it is dropped, the line is ended anyway.
-func (l *lines) Write(p []byte) (int, error) {
+var crlf = []byte("\r\n")
+
+// Write writes a piece of content.
+func (d *dataWriter) Write(p []byte) (int, error) {
 	total := len(p)
-	if l.cr && total > 0 {
-		l.cr = false
-		end := space
-		if p[0] == '\n' {
-			end, p = crlf, p[1:]
-		}
-		if _, err := l.w.Write(end); err != nil {
-			return 0, err
-		}
-	}
 	for len(p) > 0 {
-		n := safe(p)
-		if _, err := l.w.Write(p[:n]); err != nil {
+		n, err := d.piece(p)
+		if err != nil {
 			return 0, err
 		}
-		if n == len(p) {
-			break
-		}
-		end := crlf
-		if p[n] == '\r' {
-			end = space
-		}
-		if l.cr = p[n] == '\r' && n+1 == len(p); l.cr {
-			break
-		}
-		if _, err := l.w.Write(end); err != nil {
-			return 0, err
-		}
-		p = p[n+1:]
+		p = p[n:]
 	}
 	return total, nil
 }
 
-// safe returns how many octets of p come before its first lone CR or LF, or
-// before a CR at its end.
-func safe(p []byte) int {
-	for i := 0; ; {
-		lf := bytes.IndexByte(p[i:], '\n')
-		line := p[i:]
-		if lf >= 0 {
-			line = line[:lf]
+// piece writes the first line of p, or what there is of it, and returns how
+// much of p that is.
+func (d *dataWriter) piece(p []byte) (int, error) {
+	if d.cr {
+		d.cr = false
+		if p[0] == '\n' {
+			return 1, d.endLine()
 		}
-		cr := bytes.IndexByte(line, '\r')
-		switch {
-		case cr < 0 && lf < 0:
-			return len(p)
-		case cr < 0:
-			return i + lf
-		case lf < 0 || cr < lf-1:
-			return i + cr
+		if err := d.w.WriteByte(' '); err != nil {
+			return 0, err
 		}
-		i += lf + 1
 	}
+	if !d.mid && p[0] == '.' {
+		if err := d.w.WriteByte('.'); err != nil {
+			return 0, err
+		}
+	}
+	d.mid = true
+	lf := bytes.IndexByte(p, '\n')
+	line := p
+	if lf >= 0 {
+		line = p[:lf]
+	}
+	cr := bytes.IndexByte(line, '\r')
+	if cr >= 0 && cr != lf-1 { // alone, or at the end of p
+		_, err := d.w.Write(p[:cr])
+		d.cr = true
+		return cr + 1, err
+	}
+	if cr < 0 {
+		if _, err := d.w.Write(line); err != nil || lf < 0 {
+			return len(line), err
+		}
+		return lf + 1, d.endLine()
+	}
+	_, err := d.w.Write(p[:lf+1])
+	d.mid = false
+	return lf + 1, err
+}
+
+func (d *dataWriter) endLine() error {
+	_, err := d.w.Write(crlf)
+	d.mid = false
+	return err
+}
+
+// end ends the last line and the data, and flushes. A CR that is still held
+// back is dropped: the line is ended anyway.
+func (d *dataWriter) end() error {
+	if d.mid {
+		_ = d.endLine() // an error stays and comes with the Flush
+	}
+	_, _ = d.w.WriteString(".\r\n")
+	return d.w.Flush()
 }
 
 // isText reports whether content fits into lines: no NUL, no lone CR or LF, no line

@@ -1,11 +1,13 @@
 package sender
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"net"
+	"net/textproto"
 	"strings"
 	"testing"
 	"time"
@@ -16,26 +18,38 @@ import (
 	"github.com/posthouse-mail/posthouse/message"
 )
 
-func FuzzLines(f *testing.F) {
-	for _, s := range []string{"a\r\nb", "\r", "\n", "\r\r\n", "x\n.\nMAIL", "\r\n\r\n", "a\rb\n"} {
+// FuzzDataWriter compares with the obvious way to do it, and with a reader of
+// such data.
+func FuzzDataWriter(f *testing.F) {
+	for _, s := range []string{"", "a\r\nb", "\r", "\n", "\r\r\n", "x\n.\nMAIL", "\r\n\r\n", "a\rb\n", ".", "..\r\n.", ".\r", "\n.\r\n", "x\r.\r\n"} {
 		f.Add([]byte(s), 1)
 	}
 	f.Fuzz(func(t *testing.T, content []byte, cut int) {
-		var whole, pieces bytes.Buffer
-		_, err := (&lines{w: &whole}).Write(bytes.Clone(content))
-		require.NoError(t, err)
-		l := &lines{w: &pieces}
+		var out bytes.Buffer
+		d := newDataWriter(&out, int64(len(content)))
 		for chunk := range chunks(content, cut) {
-			n, err := l.Write(chunk)
+			n, err := d.Write(chunk)
 			require.NoError(t, err)
 			require.Equal(t, len(chunk), n)
 		}
-		require.Equal(t, whole.String(), pieces.String(), "the cuts don't matter")
-		out := strings.ReplaceAll(whole.String(), "\r\n", "")
-		require.False(t, strings.ContainsAny(out, "\r\n"), "no lone CR or LF")
-		if !bytes.ContainsAny(content, "\r\n") {
-			require.Equal(t, string(content), whole.String())
+		require.NoError(t, d.end())
+
+		want := strings.ReplaceAll(strings.ReplaceAll(string(content), "\r\n", "\n"), "\r", " ")
+		if strings.HasSuffix(string(content), "\r") {
+			want = want[:len(want)-1]
 		}
+		if content := string(content); content != "" && !strings.HasSuffix(content, "\n") {
+			want += "\n"
+		}
+		r := textproto.NewReader(bufio.NewReader(bytes.NewReader(out.Bytes())))
+		got, err := r.ReadDotBytes()
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+		_, err = r.ReadLine()
+		require.ErrorIs(t, err, io.EOF, "nothing behind the end of data")
+		bare := strings.ReplaceAll(out.String(), "\r\n", "")
+		require.False(t, strings.ContainsAny(bare, "\r\n"), "no lone CR or LF")
+		require.Equal(t, 1, strings.Count("\n"+out.String(), "\n.\r\n"), "one end of data")
 	})
 }
 

@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"errors"
+	"net/textproto"
 	"strconv"
 	"strings"
 
@@ -41,16 +42,27 @@ func refused(e *smtp.SMTPError) *mail.Reply {
 	return peerReply(e.Code, e.EnhancedCode, e.Message)
 }
 
+// refusal is a reply as the client would report it.
+func refusal(e *textproto.Error) *smtp.SMTPError {
+	enhanced, text := cutEnhanced(e.Msg)
+	return &smtp.SMTPError{Code: e.Code, EnhancedCode: enhanced, Message: text}
+}
+
 // accepted builds the Reply of a success from the text behind its code.
 func accepted(text string) *mail.Reply {
-	enhanced := smtp.EnhancedCode{}
-	if first, rest, _ := strings.Cut(text, " "); strings.HasPrefix(first, "2.") {
-		var ok bool
-		if enhanced, ok = parseEnhanced(first); ok {
-			text = rest
-		}
-	}
+	enhanced, text := cutEnhanced(text)
 	return peerReply(250, enhanced, text)
+}
+
+// cutEnhanced cuts an enhanced code off the front of a reply's text, and off
+// its other lines too (RFC 2034 §4).
+func cutEnhanced(text string) (smtp.EnhancedCode, string) {
+	first, rest, _ := strings.Cut(text, " ")
+	enhanced, ok := parseEnhanced(first)
+	if !ok {
+		return enhanced, text
+	}
+	return enhanced, strings.ReplaceAll(rest, "\n"+first+" ", "\n")
 }
 
 // peerReply makes one printable line of what a peer said.

@@ -135,17 +135,23 @@ func (c *session) command(d time.Duration, line string, want int) error {
 	if _, err := c.guard.Write([]byte(line + "\r\n")); err != nil {
 		return err
 	}
-	_, _, err := c.answer(want)
+	_, err := readReply(c.replies(), want)
 	return err
 }
 
-// answer reads one reply beside the client.
-func (c *session) answer(want int) (int, string, error) {
-	code, text, err := textproto.NewReader(bufio.NewReader(c.guard)).ReadResponse(want)
+// replies reads beside the client, which must have read all that came before.
+// What this reader has taken and not returned is lost with it.
+func (c *session) replies() *textproto.Reader {
+	return textproto.NewReader(bufio.NewReaderSize(c.guard, 1<<10))
+}
+
+// readReply reads one reply, which should have the given code or class, and returns its text.
+func readReply(r *textproto.Reader, want int) (string, error) {
+	_, text, err := r.ReadResponse(want)
 	if e, ok := errors.AsType[*textproto.Error](err); ok {
-		err = &smtp.SMTPError{Code: e.Code, Message: e.Msg}
+		return "", refusal(e)
 	}
-	return code, text, err
+	return text, err
 }
 
 // encrypt puts TLS over the connection and makes a new client over that.

@@ -6,8 +6,6 @@ import (
 	"io"
 	"time"
 
-	smtp "github.com/emersion/go-smtp"
-
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/message"
 )
@@ -43,18 +41,17 @@ func (t *transaction) run(ctx context.Context, recipients []int) error {
 	if err != nil || len(taken) == 0 {
 		return err
 	}
-	data, err := t.session.Data()
-	if err != nil {
+	if err := t.session.command(t.sender.o.Timeouts.Command, "DATA", 354); err != nil {
 		return t.answer(taken, err)
 	}
 	t.began = false
-	return t.data(ctx, data, taken)
+	return t.data(ctx, taken)
 }
 
 // recipients sends the RCPT commands and returns those that were taken.
 func (t *transaction) recipients(recipients []int, w wording) (taken []int, err error) {
 	t.spelled = make(map[int]string, len(recipients))
-	first := make(map[string]int) // LMTP answers by address: send each one once
+	first := make(map[string]int) // the same words are said once
 	for _, i := range recipients {
 		to, options, refusal := w.recipient(t.job.Envelope.Recipients[i])
 		if refusal != nil {
@@ -82,74 +79,80 @@ func (t *transaction) recipients(recipients []int, w wording) (taken []int, err 
 	return taken, nil
 }
 
-// data sends the content and takes the answer.
-func (t *transaction) data(ctx context.Context, data *smtp.DataCommand, taken []int) error {
-	content := &source{r: message.NewReader(t.job.Body)}
-	if _, err := io.Copy(&lines{w: data}, content); err != nil {
-		if content.err != nil { // ours, not the peer's: without the final dot nothing was sent
-			t.say(taken, mail.ErrTemporary.Because(content.err))
-			return errors.New("the content could not be read")
-		}
-		return t.farewell(taken, err)
-	}
-	if t.job.Route.Protocol == LMTP {
-		t.session.guard.allow(len(taken))
-		return t.lmtp(data, taken)
-	}
-	answer, err := data.CloseWithResponse()
-	if err == nil {
-		t.sent(taken, answer.StatusText)
-		return nil
-	}
-	if e, ok := errors.AsType[*smtp.SMTPError](err); ok && e.Code/100 == 2 { // the client wants exactly 250
-		t.sent(taken, e.Message)
-		return nil
-	}
-	if _, ok := answered(err); !ok {
-		t.say(taken, replyTo(ctx, err, lost))
+// data sends the content and takes the answers.
+func (t *transaction) data(ctx context.Context, taken []int) error {
+	if err := t.session.guard.SetDeadline(time.Time{}); err != nil { // a deadline for each write
 		return err
 	}
-	return t.answer(taken, err)
+	content := &source{r: message.NewReader(t.job.Body)}
+	w := newDataWriter(t.session.guard, t.job.Body.Size())
+	if _, err := io.Copy(w, content); err != nil && content.err == nil {
+		return t.farewell(taken, err)
+	}
+	if content.err != nil { // ours, not the peer's: without the final dot nothing was sent
+		t.say(taken, mail.ErrTemporary.Because(content.err))
+		return errUnreadable
+	}
+	if err := w.end(); err != nil {
+		return t.farewell(taken, err)
+	}
+	return t.answers(ctx, taken)
+}
+
+var errUnreadable = errors.New("the content could not be read")
+
+// answers takes the answer to the content: one for all, or with LMTP one for
+// each RCPT that was taken, in order (RFC 2033 §4.2). What has no answer may
+// have been taken nevertheless: it is tried again later, but not elsewhere.
+func (t *transaction) answers(ctx context.Context, taken []int) error {
+	if err := t.session.guard.SetDeadline(time.Now().Add(t.sender.o.Timeouts.DataEnd)); err != nil {
+		return err
+	}
+	each := [][]int{taken}
+	if t.job.Route.Protocol == LMTP {
+		each = t.bySpelling(taken)
+		t.session.guard.allow(len(each))
+	}
+	replies := t.session.replies()
+	for i, recipients := range each {
+		text, err := readReply(replies, 2)
+		if err == nil {
+			t.settle(recipients, Result{Reply: accepted(text), Host: t.session.end.Name, DSN: t.has("DSN")})
+		} else if t.answer(recipients, err) != nil {
+			for _, rest := range each[i:] {
+				t.say(rest, replyTo(ctx, err, lost))
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// bySpelling groups recipients that were sent as one.
+func (t *transaction) bySpelling(taken []int) (groups [][]int) {
+	at := make(map[string]int)
+	for _, i := range taken {
+		n, ok := at[t.spelled[i]]
+		if !ok {
+			n = len(groups)
+			at[t.spelled[i]] = n
+			groups = append(groups, nil)
+		}
+		groups[n] = append(groups[n], i)
+	}
+	return groups
 }
 
 // farewell looks whether a peer that closed the connection amid the content
 // has said why.
 func (t *transaction) farewell(taken []int, cause error) error {
 	_ = t.session.guard.SetDeadline(time.Now().Add(2 * time.Second))
-	if _, _, err := t.session.answer(250); err != nil {
+	if _, err := readReply(t.session.replies(), 2); err != nil {
 		if reply, ok := answered(err); ok {
 			t.say(taken, reply)
 		}
 	}
 	return cause
-}
-
-// lmtp takes one answer for each recipient.
-func (t *transaction) lmtp(data *smtp.DataCommand, taken []int) error {
-	answers, err := data.CloseWithLMTPResponse()
-	refusals, _ := errors.AsType[smtp.LMTPDataError](err)
-	for _, i := range taken {
-		to := t.spelled[i]
-		switch e := refusals[to]; {
-		case answers[to] != nil:
-			t.sent([]int{i}, answers[to].StatusText)
-		case e == nil:
-			t.say([]int{i}, lost.Because(err))
-		case e.Code/100 == 2:
-			t.sent([]int{i}, e.Message)
-		default:
-			t.say([]int{i}, refused(e))
-		}
-	}
-	if refusals == nil {
-		return err
-	}
-	return nil
-}
-
-// sent notes a success.
-func (t *transaction) sent(recipients []int, text string) {
-	t.settle(recipients, Result{Reply: accepted(text), Host: t.session.end.Name, DSN: t.has("DSN")})
 }
 
 // say notes a reply that is not a success.
