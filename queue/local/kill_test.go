@@ -1,0 +1,114 @@
+package local
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/internal/engine"
+)
+
+// childVariable makes the test binary a user of the queue in the directory
+// that it names.
+const childVariable = "POSTHOUSE_QUEUE_CHILD"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childVariable); dir != "" {
+		fmt.Fprintln(os.Stderr, child(dir))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// openDir opens the queue in a directory on the disk.
+func openDir(dir string) (*Queue, *engine.Engine, error) {
+	e, err := engine.Open(dir, engine.Options{SegmentSize: 1 << 20, Reserve: -1, Logger: quietLog})
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := open(e, Options{})
+	return q, e, err
+}
+
+// child works on the queue until it is killed, and tells every event.
+func child(dir string) error {
+	q, _, err := openDir(dir)
+	if err != nil {
+		return err
+	}
+	failed := make(chan error)
+	l := newLedger()
+	l.out = os.Stdout
+	l.next = int(time.Now().UnixNano() % 1e15)
+	for w := range 8 {
+		r := rand.New(rand.NewPCG(uint64(l.next), uint64(w)))
+		go func() {
+			for {
+				step := l.put
+				if w%2 == 0 {
+					step = l.work
+				}
+				if err := step(q, r); err != nil {
+					failed <- err
+				}
+			}
+		}()
+	}
+	return <-failed
+}
+
+// kill -9 in the middle of work, again and again on one queue.
+func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	dir := t.TempDir()
+	l := newLedger()
+	for range times(t, "POSTHOUSE_KILLS", 5) {
+		killOne(t, dir, l, time.Duration(20+r.IntN(150))*time.Millisecond)
+		q, e, err := openDir(dir)
+		require.NoError(t, err)
+		l = audit(t, q, l, l)
+		exhaust(t, q)
+		require.NoError(t, q.Close())
+		require.NoError(t, e.Close())
+	}
+	require.Greater(t, len(l.messages), 20, "the child did too little")
+}
+
+// killOne runs a child for a while after its first event and takes down what it
+// told.
+func killOne(t *testing.T, dir string, l *ledger, d time.Duration) {
+	// The recipients that the child finds in the queue are known to l already.
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	r := bufio.NewReader(out)
+	var timer *time.Timer
+	for {
+		text, err := r.ReadString('\n')
+		if err != nil { // the last line may be cut: it is an event that nobody heard of
+			require.ErrorIs(t, err, io.EOF)
+			break
+		}
+		if timer == nil {
+			timer = time.AfterFunc(d, func() { _ = cmd.Process.Kill() })
+		}
+		l.note(strings.Fields(text)...)
+	}
+	_ = cmd.Wait() // it was killed
+	require.Empty(t, stderr.String())
+}
