@@ -48,6 +48,9 @@ type Engine struct {
 	counters counters
 	stopped  chan struct{} // closed when the committer has ended
 
+	compacting sync.Mutex      // held by Compact
+	stuck      map[uint32]bool // segments that Compact could not empty
+
 	// The committer's alone.
 	w       *writer
 	writing *segmentFile // w's file, kept open
@@ -62,7 +65,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	e := &Engine{
 		options: o, fs: o.FS, log: o.Logger, logDir: o.FS.PathJoin(dir, "log"),
-		preparer: newPreparer(), janitor: newJanitor(), stopped: make(chan struct{}),
+		preparer: newPreparer(), janitor: newJanitor(), stopped: make(chan struct{}), stuck: make(map[uint32]bool),
 	}
 	e.inbox.signal = make(chan struct{}, 1)
 	e.gate.left = make(chan struct{}, 1)

@@ -111,7 +111,7 @@ func (g *group) stream(b *prepared) error {
 // where it will be.
 func (g *group) count(r *request) error {
 	for _, ref := range g.tx.refs {
-		if ref.blob == g.tx.blob {
+		if r.body.there && ref.blob == g.tx.blob {
 			continue
 		}
 		was, err := g.blobs.get(ref.blob)

@@ -151,7 +151,7 @@ func (u *user) each(scan func(from, to []byte, f func(k, v []byte) error) error,
 	})
 }
 
-// work makes changes until one fails.
+// work makes changes until one fails, and compacts now and then.
 func (u *user) work(e *Engine) error {
 	for {
 		body, build := u.step()
@@ -163,7 +163,11 @@ func (u *user) work(e *Engine) error {
 		if err := e.Commit(context.Background(), c); err != nil {
 			return err
 		}
-		u.acked.Add(1)
+		if u.acked.Add(1)%20 == 0 {
+			if _, err := e.Compact(context.Background()); err != nil {
+				return err
+			}
+		}
 	}
 }
 
