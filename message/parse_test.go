@@ -3,6 +3,7 @@ package message
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -245,3 +246,45 @@ func (b brokenBody) ReadAt(p []byte, off int64) (int, error) {
 type shortBody struct{ Body }
 
 func (b shortBody) Size() int64 { return b.Body.Size() + 1 }
+
+// TestParseOfRandomLines makes messages of the lines that matter most, in all
+// orders, and holds every invariant of their indexes.
+func TestParseOfRandomLines(t *testing.T) {
+	lines := []string{
+		"--a", "--b", "--ab", "--a--", "--b--", "--ab--", "--a ", "--", "", "", "", "x", " x", "x\r", "\r", "Subject: x",
+		"Content-Type: multipart/mixed; boundary=a", "Content-Type: multipart/digest; boundary=b", "Content-Type: multipart/mixed; boundary=ab",
+		"--a\nContent-Type: multipart/mixed; boundary=ab\n", "--ab\nContent-Type: multipart/digest; boundary=b\n", "--b\nContent-Type: message/rfc822\n",
+		"Content-Type: multipart/mixed", "Content-Type: message/rfc822", "Content-Type:", " multipart/mixed; boundary=a", "Content-Transfer-Encoding: base64",
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	shapes := map[string]bool{}
+	for range 6_000 {
+		var b strings.Builder
+		if rnd.IntN(4) > 0 {
+			b.WriteString("Content-Type: multipart/mixed; boundary=a\n\n")
+		}
+		for range rnd.IntN(40) {
+			eol := []string{"\n", "\r\n"}[rnd.IntN(2)]
+			b.WriteString(strings.ReplaceAll(lines[rnd.IntN(len(lines))], "\n", eol) + eol)
+		}
+		msg := b.String()
+		if rnd.IntN(2) == 0 {
+			msg = strings.TrimRight(msg, "\r\n")
+		}
+		limits := Limits{Depth: rnd.IntN(5), Parts: rnd.IntN(12)}
+		p := mustParse(t, msg, limits)
+		requireSameWhenStreamed(t, msg, limits)
+		const prefix = "Return-Path: <>\r\n"
+		require.Equal(t, mustParse(t, prefix+msg, limits), p.Shift(int64(len(prefix))), "%q", msg)
+		shapes[shape(p)] = true
+	}
+	require.Greater(t, len(shapes), 400, "the messages are too much alike")
+}
+
+func shape(p *Part) string {
+	s := p.Subtype + "("
+	for _, c := range p.Parts {
+		s += shape(c)
+	}
+	return s + ")"
+}

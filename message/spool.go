@@ -105,13 +105,14 @@ func (s *Spool) ReadAt(p []byte, off int64) (n int, err error) {
 	return n + m, err
 }
 
-// Close gives the memory and the file back. A second Close does nothing.
+// Close gives the memory and the file back; reading then fails with
+// os.ErrClosed. A second Close does nothing.
 func (s *Spool) Close() error {
 	if s.err == os.ErrClosed {
 		return nil
 	}
 	file := s.file
-	s.file, s.kept, s.tail, s.err = nil, 0, nil, os.ErrClosed
+	s.file, s.kept, s.tail, s.err = nil, s.Size(), nil, os.ErrClosed
 	if file == nil {
 		return nil
 	}
