@@ -3,6 +3,8 @@ package processing
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 func (p *Processor) attempt(work context.Context, c queue.Claim) {
 	ctx, cancel := context.WithDeadline(work, c.Until.Add(-p.o.Lease/20)) // time to settle before the lease ends
 	defer cancel()
+	defer p.survive(work, c)
 	l := &letter{
 		id: strconv.FormatUint(uint64(c.ID), 10), session: c.Session, envelope: c.Envelope, body: c.Body, received: c.Received,
 	}
@@ -29,6 +32,23 @@ func (p *Processor) attempt(work context.Context, c queue.Claim) {
 	outcomes := p.judge(after, l, c, results)
 	p.settle(after, c, outcomes)
 	p.wake(after, c, results)
+}
+
+// survive keeps one message from taking the others down with it: when its
+// attempt panics, it waits for its next one like after any failure.
+func (p *Processor) survive(ctx context.Context, c queue.Claim) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	p.o.Logger.ErrorContext(ctx, "attempt panicked", "id", c.ID, "panic", v, "stack", string(debug.Stack()))
+	now := time.Now()
+	outcomes := make([]queue.Outcome, len(c.Envelope.Recipients))
+	for i := range outcomes {
+		outcomes[i].Reply = mail.ErrTemporary.Because(fmt.Errorf("panic: %v", v))
+		outcomes[i].Retry, _ = p.o.Schedule.Next(attempts(c)+1, now, now)
+	}
+	p.settle(ctx, c, outcomes)
 }
 
 // try delivers a letter here or sends it on. It returns a result per recipient.

@@ -141,7 +141,7 @@ func TestS29FailuresOfStoreAndQueueAcceptNothing(t *testing.T) {
 		"quota full":         {func(w *world) { w.store.set("bob@here.test", storage.ErrOverQuota) }, []string{"bob@here.test"}, 552},
 		"queue broken":       {func(w *world) { w.queue.put = errors.New("secret cause") }, []string{"x@far.test"}, 451},
 		"queue disk full":    {func(w *world) { w.queue.put = syscall.ENOSPC }, []string{"x@far.test"}, 452},
-		"queue full":         {func(w *world) { w.queue.put = queue.ErrFull }, []string{"x@far.test"}, 451},
+		"queue full":         {func(w *world) { w.queue.put = queue.ErrFull }, []string{"x@far.test"}, 452},
 		"queue broken, both": {func(w *world) { w.queue.put = errors.New("secret cause") }, []string{"bob@here.test", "x@far.test"}, 451},
 		"directory down":     {func(w *world) { w.people.fail = directory.ErrUnavailable }, []string{"bob@here.test"}, 451},
 		"quota and trouble, both": {func(w *world) {

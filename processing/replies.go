@@ -8,6 +8,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/directory"
 	"github.com/posthouse-mail/posthouse/mail"
+	"github.com/posthouse-mail/posthouse/queue"
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -36,12 +37,12 @@ func recipientReply(err error) *mail.Reply {
 	return lookupFailed.Because(err)
 }
 
-// storageReply says why the store did not take a message.
+// storageReply says why the store or the queue did not take a message.
 func storageReply(err error) *mail.Reply {
 	switch {
 	case errors.Is(err, storage.ErrOverQuota):
 		return overQuota
-	case errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, queue.ErrFull):
 		return mail.ErrStorage.Because(err)
 	}
 	return mail.AsReply(err)

@@ -429,6 +429,28 @@ func TestDirectoryDownIsWaitedOut(t *testing.T) {
 	})
 }
 
+func TestMessageThatPanicsHarmsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.post.answer = func(to string, n int) sender.Result {
+			if to == "poison@far.test" && n == 0 {
+				w.post.tried[to]++
+				panic("poison")
+			}
+			return says(250)
+		}
+		w.handle(t, mailTo(t, "alice@here.test", "poison@far.test"))
+		w.handle(t, mailTo(t, "alice@here.test", "x@far.test"))
+		w.run(func() {
+			synctest.Wait()
+			require.Len(t, w.post.parcels(), 1)
+			time.Sleep(6 * time.Minute)
+			require.Len(t, w.post.parcels(), 2)
+		})
+		require.Empty(t, w.queued(t))
+	})
+}
+
 func TestQueueThatFailsIsAskedAgainSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var q *unsteady

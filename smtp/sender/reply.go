@@ -42,8 +42,8 @@ func refused(e *smtp.SMTPError) *mail.Reply {
 	return peerReply(e.Code, e.EnhancedCode, e.Message)
 }
 
-// refusal is a reply as the client would report it.
-func refusal(e *textproto.Error) *smtp.SMTPError {
+// clientError is a reply as the client reports it.
+func clientError(e *textproto.Error) *smtp.SMTPError {
 	enhanced, text := cutEnhanced(e.Msg)
 	return &smtp.SMTPError{Code: e.Code, EnhancedCode: enhanced, Message: text}
 }

@@ -203,12 +203,12 @@ func TestTLSModes(t *testing.T) {
 }
 
 func TestOfferedTLSThatFailsIsGivenUp(t *testing.T) {
-	host, port := hostile(t, dialogue(map[string]string{"EHLO": "250-hi\r\n250 starttls", "STARTTLS": "454 broken"}))
+	host, port := hostile(t, dialogue(map[string]string{"EHLO": "250-hi\r\n250 starttls", "STARTTLS": "554 broken"}))
 	j := job(text, "a@us.test", "b@d.test")
 	j.Route = to(sender.Host{Name: host, Port: port})
 	require.Equal(t, []int{250}, codes(send(t, options(), j)))
 	j.Route = to(sender.Host{Name: host, Port: port, TLS: sender.TLSStart})
-	require.Equal(t, []int{454}, codes(send(t, options(), j)))
+	require.Equal(t, []int{451}, codes(send(t, options(), j)))
 }
 
 func TestClearTextBehindSTARTTLSIsNotSeenInside(t *testing.T) {

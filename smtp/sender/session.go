@@ -24,16 +24,16 @@ type session struct {
 	release func() bool
 }
 
-// errTLS marks a failure of STARTTLS or its handshake.
-type errTLS struct{ error }
+// tlsError marks a failure of STARTTLS or its handshake.
+type tlsError struct{ error }
 
-func (e errTLS) Unwrap() error { return e.error }
+func (e tlsError) Unwrap() error { return e.error }
 
 // connect opens a session: connection, greeting, EHLO, TLS, login. When TLS
 // is only an offer and fails, it tries once more without.
 func (s *Sender) connect(ctx context.Context, e endpoint, j *Job) (*session, error) {
 	c, err := s.open(ctx, e, j)
-	if _, ok := errors.AsType[errTLS](err); ok && e.TLS == TLSOffered && !j.Envelope.Options.RequireTLS {
+	if _, ok := errors.AsType[tlsError](err); ok && e.TLS == TLSOffered && !j.Envelope.Options.RequireTLS {
 		s.o.Logger.InfoContext(ctx, "TLS failed, going on without", "job", j.ID, "host", e.Name, "address", e.address, "err", err)
 		e.TLS = TLSNone
 		c, err = s.open(ctx, e, j)
@@ -118,7 +118,7 @@ func (s *Sender) startTLS(ctx context.Context, c *session, j *Job) error {
 		return nil
 	}
 	if err := c.command(s.o.Timeouts.Command, "STARTTLS", 220); err != nil {
-		return errTLS{replyTo(ctx, err, lost)}
+		return tlsError{needsTLS.Because(err)} // whatever it answered: that is no verdict on the message
 	}
 	if err := s.encrypt(ctx, c, j); err != nil {
 		return err
@@ -149,7 +149,7 @@ func (c *session) replies() *textproto.Reader {
 func readReply(r *textproto.Reader, want int) (string, error) {
 	_, text, err := r.ReadResponse(want)
 	if e, ok := errors.AsType[*textproto.Error](err); ok {
-		return "", refusal(e)
+		return "", clientError(e)
 	}
 	return text, err
 }
@@ -165,7 +165,7 @@ func (s *Sender) encrypt(ctx context.Context, c *session, j *Job) error {
 	defer cancel()
 	layer := tls.Client(c.plain, config)
 	if err := layer.HandshakeContext(shaking); err != nil {
-		return errTLS{replyTo(ctx, err, needsTLS)}
+		return tlsError{replyTo(ctx, err, needsTLS)}
 	}
 	c.secure = true
 	s.attach(ctx, c, layer, j)
