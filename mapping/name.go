@@ -54,7 +54,13 @@ func withoutTag(name string) (string, bool) {
 }
 
 // domainOf returns what stands behind the last @ of a name; empty without one.
-func domainOf(name string) string { return name[strings.LastIndexByte(name, '@')+1:] }
+func domainOf(name string) string {
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 {
+		return ""
+	}
+	return name[at+1:]
+}
 
 // cleanName reports whether a name is UTF-8 without control characters.
 func cleanName(s string) bool {

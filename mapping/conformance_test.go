@@ -1,0 +1,46 @@
+package mapping_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/mapping"
+	"github.com/posthouse-mail/posthouse/mapping/mappingtest"
+)
+
+func TestTableKeepsThePromisesOfAMapper(t *testing.T) {
+	m, err := mapping.ReadTable(strings.NewReader("alice@example.test a:1,user=x\nbob b\n*@example.net c,tls=start\n"))
+	require.NoError(t, err)
+	mappingtest.Run(t, mappingtest.Fixture{
+		Mapper: m,
+		Known: map[string]mapping.Route{
+			"alice@example.test": {Host: "a", Port: 1, User: "x"}, "bob": {Host: "b"}, "any@example.net": {Host: "c", TLS: mapping.TLSStart},
+		},
+		Unknown: "mallory@example.test",
+	})
+}
+
+func TestStaticKeepsThePromisesOfAMapper(t *testing.T) {
+	mappingtest.Run(t, mappingtest.Fixture{
+		Mapper: mapping.Static(mapping.Route{Host: "a"}),
+		Known:  map[string]mapping.Route{"alice": {Host: "a"}},
+		Broken: mapping.Static(mapping.Route{}),
+	})
+}
+
+func TestAsFindsPowersThroughWrappers(t *testing.T) {
+	inner := mapping.Static(mapping.Route{Host: "a"})
+	_, ok := mapping.As[interface{ Len() int }](wrapper{inner})
+	require.False(t, ok)
+	m, err := mapping.ReadTable(strings.NewReader("bob b\n"))
+	require.NoError(t, err)
+	sized, ok := mapping.As[interface{ Len() int }](wrapper{wrapper{m}})
+	require.True(t, ok)
+	require.Equal(t, 1, sized.Len())
+}
+
+type wrapper struct{ mapping.Mapper }
+
+func (w wrapper) Unwrap() mapping.Mapper { return w.Mapper }
