@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"log/slog"
@@ -95,11 +96,19 @@ func newServer(h Handler) *Server {
 	return s
 }
 
-// start serves s on loopback until the test ends.
-func start(t testing.TB, s *Server) (address string) {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	return l
+}
+
+func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReader(nc) }
+
+// start serves s on loopback until the test ends.
+func start(t testing.TB, s *Server) (address string) {
+	t.Helper()
+	l := listen(t)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(context.Background(), l) }()
 	t.Cleanup(func() {
@@ -115,12 +124,6 @@ func dial(t testing.TB, address string) net.Conn {
 	require.NoError(t, err)
 	t.Cleanup(func() { nc.Close() })
 	return nc
-}
-
-// play plays a dialogue file against s.
-func play(t *testing.T, s *Server, file string) {
-	t.Helper()
-	dialogue.Run(t, dial(t, start(t, s)), "testdata/"+file+".txt")
 }
 
 // say plays a dialogue that is written in the test against s.
