@@ -119,7 +119,7 @@ func TestI04AppendThatStopsInTheMiddleStoresNothing(t *testing.T) {
 }
 
 func addrOf(t *testing.T, s *Server) string {
-	return start(t, &Server{Store: s.Store, Auth: s.Auth, PlainAuth: anyone})
+	return start(t, quietServer(s.Store))
 }
 
 func TestI05EmptyLineIsAnswered(t *testing.T) {

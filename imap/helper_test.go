@@ -47,14 +47,18 @@ func checkPassword(_ context.Context, c auth.Credentials) (auth.Identity, error)
 
 func anyone(netip.Addr) bool { return true }
 
+func quietServer(store storage.Store) *Server {
+	return &Server{
+		Store: store, Auth: auth.AuthenticatorFunc(checkPassword), TLS: testcert.Server(), PlainAuth: anyone,
+		Timeouts: Timeouts{AuthDelay: -1}, Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
 // newServer returns a server over an empty store that lets everybody send
 // passwords, with a change made to it before it starts.
 func newServer(t testing.TB, change func(*Server)) (*Server, string) {
 	t.Helper()
-	s := &Server{
-		Store: memory.New(), Auth: auth.AuthenticatorFunc(checkPassword), TLS: testcert.Server(), PlainAuth: anyone,
-		Timeouts: Timeouts{AuthDelay: -1}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}
+	s := quietServer(memory.New())
 	if change != nil {
 		change(s)
 	}

@@ -1,0 +1,302 @@
+package imap
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/posthouse-mail/posthouse/internal/wire"
+	"github.com/posthouse-mail/posthouse/message"
+	"github.com/posthouse-mail/posthouse/storage"
+	"github.com/posthouse-mail/posthouse/storage/memory"
+)
+
+var seedCommands = []string{
+	"a LOGIN alice secret\r\n", "a LOGIN {5}\r\nalice {6+}\r\nsecret\r\n", "a AUTHENTICATE PLAIN\r\nAGFsaWNlAHNlY3JldA==\r\n", "a ID (\"a\" NIL)\r\n",
+	"a SELECT INBOX\r\n", "a LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (a* %b) RETURN (STATUS (MESSAGES) CHILDREN)\r\n", "a LSUB \"\" %\r\n", "a CREATE x/y (USE (\\Sent))\r\n",
+	"a RENAME x z\r\n", "a DELETE z\r\n", "a STATUS INBOX (MESSAGES SIZE)\r\n", "a APPEND INBOX (\\Seen) \" 1-Jan-2026 00:00:00 +0000\" {3+}\r\nabc {2+}\r\nde\r\n",
+	"a IDLE\r\nDONE\r\n", "a ENABLE IMAP4rev2\r\n", "a FETCH 1:* (FLAGS UID ENVELOPE BODYSTRUCTURE BODY[1.MIME]<1.5> BODY[HEADER.FIELDS (to \"x\")] BINARY.SIZE[1])\r\n",
+	"a UID FETCH *:1 FULL\r\n", "a STORE 1 -FLAGS.SILENT (x \\Seen)\r\n", "a UID COPY 1:2 Sent\r\n", "a MOVE 2 Trash\r\n", "a EXPUNGE\r\n", "a UID EXPUNGE 1\r\n", "a CLOSE\r\n",
+	"a SEARCH RETURN (MIN SAVE) CHARSET UTF-8 OR (NOT FROM a) SENTSINCE 1-Jan-2026 $ BODY {1+}\r\nx\r\n", "a NOOP {5+}\r\nb LOG\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
+}
+
+// FuzzSession sends anything to a session in each state. No session may
+// panic, hang, or write what is no line or literal.
+func FuzzSession(f *testing.F) {
+	for i, seed := range seedCommands {
+		f.Add(byte(i%3), []byte(seed))
+		f.Add(byte(2), []byte(seed+"b NOOP\r\n"+seed))
+	}
+	f.Add(byte(2), []byte(strings.Join(seedCommands[5:], "")))
+	f.Fuzz(func(t *testing.T, state byte, input []byte) {
+		store := memory.New()
+		deliverTo(t, store, "alice", "INBOX", plainMessage)
+		deliverTo(t, store, "alice", "INBOX", mixedMessage)
+		s := quietServer(store)
+		prelude := []string{"", "z LOGIN alice secret\r\n", "z LOGIN alice secret\r\nz SELECT INBOX\r\n"}[state%3]
+		converse(t, s, prelude, input)
+	})
+}
+
+// converse lets a session read input and then the end, and checks its output.
+func converse(t *testing.T, s *Server, prelude string, input []byte) {
+	server, client := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c := wire.New(server, s.Timeouts.wire())
+		defer c.Release()
+		defer c.Close()
+		s.serve(context.Background(), c)
+	}()
+	go func() { // the pipe has no half-close: LOGOUT or an unfinished line ends it
+		client.SetDeadline(time.Now().Add(20 * time.Second))
+		io.WriteString(client, prelude)
+		client.Write(input)
+		io.WriteString(client, "\r\nDONE\r\nzz LOGOUT\r\n")
+		time.AfterFunc(50*time.Millisecond, func() { client.Close() })
+	}()
+	output, _ := io.ReadAll(client)
+	client.Close()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("session hangs after %q", input)
+	}
+	checkOutput(t, output)
+}
+
+// checkOutput takes output apart into lines and literals.
+func checkOutput(t *testing.T, output []byte) {
+	for len(output) > 0 {
+		i := bytes.IndexByte(output, '\n')
+		if i < 0 {
+			return // the client went away
+		}
+		line := output[:i+1]
+		if len(line) < 2 || line[i-1] != '\r' {
+			t.Fatalf("not a line: %q", line)
+		}
+		text := line[:i-1]
+		if bytes.IndexByte(text, 0) >= 0 || bytes.IndexByte(text, '\r') >= 0 {
+			t.Fatalf("control character in a line: %q", text)
+		}
+		output = output[i+1:]
+		if l, ok := announcement(text); ok {
+			if l.size > int64(len(output)) {
+				return
+			}
+			output = output[l.size:]
+		}
+	}
+}
+
+// FuzzScanner proves that commands are cut at the same places as a simple
+// reference cuts them, whatever arrives in which pieces.
+func FuzzScanner(f *testing.F) {
+	for _, seed := range seedCommands {
+		f.Add([]byte(seed+seed), uint8(3))
+	}
+	f.Fuzz(func(t *testing.T, input []byte, piece uint8) {
+		want := referenceCommands(input)
+		server, client := net.Pipe()
+		c := wire.New(server, wire.Timeouts{})
+		defer c.Release()
+		defer c.Close()
+		go io.Copy(io.Discard, client)
+		go func() {
+			for rest := input; len(rest) > 0; {
+				n := min(len(rest), int(piece)+1)
+				if _, err := client.Write(rest[:n]); err != nil {
+					return
+				}
+				rest = rest[n:]
+			}
+			client.Close()
+		}()
+		s := scanner{conn: c, limits: (Limits{Line: 200, Command: 500, Literals: 4}).withDefaults()}
+		for i := 0; ; i++ {
+			if s.begin() != nil || s.collect() != nil {
+				if i != len(want) {
+					t.Fatalf("%q: %d commands, not %d", input, i, len(want))
+				}
+				return
+			}
+			if i >= len(want) || string(s.buf) != want[i] {
+				t.Fatalf("%q: command %d is %q", input, i, s.buf)
+			}
+		}
+	})
+}
+
+// referenceCommands cuts input the slow way, under the limits of FuzzScanner.
+func referenceCommands(input []byte) (commands []string) {
+	var command []byte
+	literals := 0
+	for {
+		i := bytes.IndexByte(input, '\n')
+		if i < 1 || input[i-1] != '\r' || i+1 > 200 {
+			return commands
+		}
+		line := input[:i-1]
+		input = input[i+1:]
+		command = append(command, line...)
+		if len(command) > 500 {
+			return commands
+		}
+		l, ok := announcement(line)
+		if !ok {
+			commands = append(commands, string(command))
+			command, literals = nil, 0
+			continue
+		}
+		if l.size > int64(500-len(command)) || literals >= 4 || l.size > int64(len(input)) {
+			return commands
+		}
+		literals++
+		command = append(command, input[:l.size]...)
+		input = input[l.size:]
+	}
+}
+
+// FuzzSearch parses any search and runs it on three messages: it ends, and a
+// search and its negation share no message.
+func FuzzSearch(f *testing.F) {
+	for _, seed := range []string{
+		"ALL", "OR SEEN (NOT UNSEEN)", "1:3,*", "UID 1:2 $", "BODY \"x\" TEXT y SUBJECT z", "SENTON 1-Jan-2026 BEFORE \"2-Feb-2027\"",
+		"HEADER a b LARGER 5 SMALLER 900", "KEYWORD x UNKEYWORD y", "OLDER 5 YOUNGER 6", "NEW OLD RECENT",
+	} {
+		f.Add([]byte(seed))
+	}
+	v := fuzzView(f)
+	f.Fuzz(func(t *testing.T, input []byte) {
+		p := &parser{buf: input}
+		k := (&keyParser{parser: p}).all()
+		if p.end() != nil {
+			return
+		}
+		s := &session{view: v}
+		found, err := (&searchRequest{key: k}).search(context.Background(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others, err := (&searchRequest{key: not(k)}).search(context.Background(), s)
+		if err != nil || len(found)+len(others) != len(v.entries) {
+			t.Fatalf("%q: %v and %v: %v", input, found, others, err)
+		}
+	})
+}
+
+func fuzzView(t testing.TB) *view {
+	store := memory.New()
+	for _, text := range []string{plainMessage, mixedMessage, "broken\r\n\r\n\x00\xff"} {
+		deliverTo(t, store, "alice", "INBOX", text)
+	}
+	account, err := store.Account(context.Background(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := account.Mailbox(context.Background(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &view{box: box}
+	if err := v.load(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// FuzzUTF7 proves that names survive encoding, and that a name has only one
+// encoding.
+func FuzzUTF7(f *testing.F) {
+	for _, seed := range []string{"", "INBOX", "&", "&-", "Gr\u00fc\u00dfe", "&APwA3w-", "\U0001F4E7 mail", "&2D3c5w-", "&AGE-", "a\ufffdb", "&2D0-", "\u00fc&\u00fc"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		encoded := encodeUTF7(s)
+		decoded, err := decodeUTF7(encoded)
+		if err != nil || utf8.ValidString(s) && decoded != s {
+			t.Fatalf("%q became %q and %q: %v", s, encoded, decoded, err)
+		}
+		if name, err := decodeUTF7(s); err == nil && encodeUTF7(name) != s {
+			t.Fatalf("%q is another form of %q", s, encodeUTF7(name))
+		}
+	})
+}
+
+// FuzzListMatch compares the matcher with a slow one.
+func FuzzListMatch(f *testing.F) {
+	for _, seed := range [][2]string{{"*", "a/b"}, {"%", "a/b"}, {"a%/b*", "ab/bc"}, {"inbox", "INBOX"}, {"in%", "INBOX/x"}, {"%*%", ""}, {strings.Repeat("a*", 100), strings.Repeat("ab", 100)}} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		if len(pattern) > 200 || len(name) > 60 {
+			return
+		}
+		if name == storage.Inbox || strings.HasPrefix(name, storage.Inbox+"/") {
+			return // its letter case is another test's business
+		}
+		if got, want := newListPattern(pattern).match(name), slowMatch(pattern, name); got != want {
+			t.Fatalf("%q %q: %v", pattern, name, got)
+		}
+	})
+}
+
+// slowMatch follows RFC 9051 §6.3.9 word for word.
+func slowMatch(pattern, name string) bool {
+	reached := map[[2]int]bool{}
+	var match func(p, n int) bool
+	match = func(p, n int) (ok bool) {
+		if reached[[2]int{p, n}] {
+			return false
+		}
+		reached[[2]int{p, n}] = true
+		if p == len(pattern) {
+			return n == len(name)
+		}
+		switch c := pattern[p]; {
+		case c == '*' || c == '%':
+			if match(p+1, n) {
+				return true
+			}
+			return n < len(name) && (c == '*' || name[n] != '/') && match(p, n+1)
+		default:
+			return n < len(name) && name[n] == c && match(p+1, n+1)
+		}
+	}
+	return match(0, 0)
+}
+
+// FuzzSection parses any section and fetches it: what comes is inside the
+// message.
+func FuzzSection(f *testing.F) {
+	for _, seed := range []string{"[]", "[1]", "[1.2.3.MIME]<0.5>", "[HEADER.FIELDS (a b)]", "[3.HEADER.FIELDS.NOT (\"x\")]<9.9>", "[TEXT]<9223372036854775807.9223372036854775807>", "[3.TEXT]"} {
+		f.Add(seed)
+	}
+	root, err := message.Parse(message.FromBytes([]byte(mixedMessage)), message.Limits{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p := &parser{buf: []byte(text)}
+		s := p.bodySection()
+		if p.end() != nil {
+			return
+		}
+		from, to, ok := locate(root, s)
+		off, count := cutPartial(s.Partial, to-from)
+		if ok && (from < 0 || from > to || to > int64(len(mixedMessage)) || off < 0 || count < 0 || off+count > to-from) {
+			t.Fatalf("%q: %d %d %d %d", text, from, to, off, count)
+		}
+		label := sectionLabel(s)
+		if s.HeaderFields == nil && s.HeaderFieldsNot == nil && strings.ContainsAny(label, "\r\n\x00") {
+			t.Fatalf("%q: %q", text, label)
+		}
+	})
+}
