@@ -70,14 +70,15 @@ func open(d disk, path string) (*Directory, error) {
 	return &Directory{journal: j, lock: lock, names: n}, nil
 }
 
-// Close closes the file. Lookups and changes are refused afterwards.
+// Close closes the file. Lookups and changes are refused afterwards with
+// directory.ErrUnavailable. A second Close does nothing.
 func (d *Directory) Close() error {
 	d.edit.Lock()
 	defer d.edit.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.shut {
-		return errClosed
+		return nil
 	}
 	d.shut = true
 	return errors.Join(d.journal.close(), d.lock.Close())

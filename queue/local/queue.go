@@ -27,6 +27,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/internal/engine"
 	"github.com/posthouse-mail/posthouse/queue"
+	storagelocal "github.com/posthouse-mail/posthouse/storage/local"
 )
 
 // Options adjust a Queue. The zero value is right for most.
@@ -38,6 +39,7 @@ type Options struct {
 // Queue is a durable queue. It has the powers queue.Lister,
 // queue.Administrator, queue.Releaser and queue.Limiter.
 type Queue struct {
+	store  *storagelocal.Store // nil: there is none to deliver to
 	engine *engine.Engine
 	clock  func() time.Time
 	log    *slog.Logger
@@ -105,13 +107,13 @@ func (q *Queue) load() error {
 	}
 }
 
-// Close gives up all claims and refuses further work. It does not close the
-// store.
+// Close gives up all claims and refuses further work with queue.ErrClosed. It
+// does not close the store. A second Close does nothing.
 func (q *Queue) Close() error {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
-		return queue.ErrClosed
+		return nil
 	}
 	q.closed = true
 	held := make([]*lease, 0, len(q.schedule.leases))
@@ -180,11 +182,15 @@ func (q *Queue) Limit(perDestination int) {
 	q.update(func(s *schedule, now int64) { s.setLimit(max(perDestination, 0), now) })
 }
 
-// commit writes a change. A full disk is a full queue.
+// commit writes a change. A full disk is a full queue, a closed log a closed
+// one.
 func (q *Queue) commit(ctx context.Context, c *engine.Change) error {
 	err := q.engine.Commit(ctx, c)
 	if errors.Is(err, engine.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
+	}
+	if errors.Is(err, engine.ErrClosed) {
+		return queue.ErrClosed
 	}
 	return err
 }

@@ -1,5 +1,3 @@
-//go:build ignore
-
 package local
 
 import (
@@ -24,15 +22,18 @@ func New(s *storagelocal.Store, o Options) (*Queue, error) {
 	return q, nil
 }
 
+var errNoStore = errors.New("the queue has no store to deliver to")
+
 // Submit delivers a message to mailboxes and puts it into the queue as one
 // record of the log: the body is written once, and both are durable with one
-// sync, or neither is. d or m may be nil; if neither is, m.Body must be the
-// same content as d.Body, and d.Body is what is written. A receipt with an
-// error was not stored, as in storage.Store; the message is in the queue
-// nevertheless.
+// sync, or neither is. A receipt with an error was not stored, as in
+// storage.Store; the message is in the queue nevertheless.
+//
+// d or m may be nil. If neither is, they are about the same content: d.Body is
+// what is written, and m.Body is not looked at.
 func (q *Queue) Submit(ctx context.Context, d *storage.Delivery, m *queue.Message) ([]storage.Receipt, queue.ID, error) {
 	switch {
-	case m == nil && d == nil:
+	case d == nil && m == nil:
 		return nil, 0, nil
 	case d == nil:
 		id, err := q.Put(ctx, m)
@@ -46,6 +47,11 @@ func (q *Queue) Submit(ctx context.Context, d *storage.Delivery, m *queue.Messag
 	if err := q.ready(ctx); err != nil {
 		return nil, 0, err
 	}
+	if d.Body == nil {
+		c := *d
+		c.Body = empty
+		d = &c
+	}
 	in, err := q.prepare(m, d.Body)
 	if err != nil {
 		return nil, 0, err
@@ -54,25 +60,10 @@ func (q *Queue) Submit(ctx context.Context, d *storage.Delivery, m *queue.Messag
 	if err != nil {
 		return nil, 0, err
 	}
-	err = q.commit(ctx, &engine.Change{
-		Body: d.Body,
-		Build: func(tx *engine.Tx) error {
-			if err := staged.Build(tx); err != nil {
-				return err
-			}
-			in.build(tx)
-			return nil
-		},
-		Undo: staged.Undo,
-		Done: func() {
-			staged.Done()
-			q.publish(in)
-		},
-	})
-	if err != nil {
+	c := staged.Change(func(tx *engine.Tx) error { in.build(tx); return nil })
+	c.Done = func() { staged.Done(); q.publish(in) }
+	if err := q.commit(ctx, c); err != nil {
 		return nil, 0, fmt.Errorf("submit: %w", err)
 	}
 	return staged.Receipts(), queue.ID(in.id), nil
 }
-
-var errNoStore = errors.New("the queue has no store to deliver to")

@@ -75,15 +75,15 @@ func New() *Queue {
 	}
 }
 
-// Close refuses all further work. What is queued is lost with the Queue.
+// Close refuses all further work. What is queued is lost with the Queue. A
+// second Close does nothing.
 func (q *Queue) Close() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
-		return queue.ErrClosed
+	if !q.closed {
+		q.closed = true
+		q.notify()
 	}
-	q.closed = true
-	q.notify()
 	return nil
 }
 
