@@ -52,8 +52,9 @@ type Limits struct {
 //
 // A multipart in which no part begins, because its boundary is missing or
 // never comes, has one empty text/plain part at its end. A multipart or
-// message beyond a limit, and a message/rfc822 part whose content is in
-// base64 or quoted-printable, is a leaf of type application/octet-stream.
+// message beyond a limit, and a message/rfc822 part whose content is encoded
+// (base64, quoted-printable, uuencode), is a leaf of type
+// application/octet-stream.
 type Part struct {
 	Offset int64 // where the part's header begins
 	Body   int64 // where its content begins, after the empty line

@@ -27,6 +27,8 @@ type Spool struct {
 	err  error    // what every further Write returns
 }
 
+var _ OpenBody = (*Spool)(nil)
+
 // NewSpool returns an empty Spool that holds up to memory octets in memory
 // (0: 64 KiB) and then writes to a temporary file in dir ("": os.TempDir).
 // The file is made when it is needed and unlinked at once.
