@@ -37,7 +37,9 @@ func (m *mailbox) Append(ctx context.Context, msgs ...storage.NewMessage) ([]ima
 		}
 		t.Ref(t.Blob(), len(records))
 		for i := range records {
-			t.Cache(indexKey(records[i].place), indexes[i])
+			if indexes[i] != nil {
+				t.Cache(indexKey(records[i].place), indexes[i])
+			}
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/posthouse-mail/posthouse/internal/engine"
 	"github.com/posthouse-mail/posthouse/message"
@@ -64,6 +65,9 @@ func (s *Store) done(o *op) {
 	}
 	for _, c := range o.boxes {
 		s.tables.changed(c)
+		if c.tail != nil {
+			s.tails.put(c.id, tail{c.after.modSeq, c.tail})
+		}
 	}
 	s.watch.tell(o)
 }
@@ -134,18 +138,28 @@ func (t tx) put(c *boxChange) {
 // table returns a mailbox's table as the changes built so far leave it, or nil
 // when it is not in memory.
 func (t tx) table(id storage.MailboxID) *table {
-	list := t.s.pending.boxes[id]
-	at := len(list)
-	for at > 0 && list[at-1].table == nil {
-		at--
+	return t.tableAfter(id, t.s.pending.latest(id))
+}
+
+func (t tx) tableAfter(id storage.MailboxID, c *boxChange) *table {
+	if c == nil {
+		return t.s.tables.newest(id)
 	}
-	var now *table
-	if at > 0 {
-		now = list[at-1].table
-	} else if now = t.s.tables.newest(id); now == nil {
-		return nil
+	var since []*boxChange // pending changes after the newest table, backwards
+	for c != nil && c.table == nil {
+		since = append(since, c)
+		c = c.earlier()
 	}
-	for _, c := range list[at:] {
+	now := (*table)(nil)
+	if c != nil {
+		now = c.table
+	} else {
+		now = t.s.tables.newest(id)
+	}
+	for _, c := range slices.Backward(since) {
+		if now == nil {
+			break
+		}
 		now = now.with(c.added, c.after.modSeq)
 		c.table = now
 	}
@@ -178,28 +192,53 @@ func (t tx) add(id storage.MailboxID, st state, msgs []record) (*boxChange, erro
 	return c, nil
 }
 
-// seal writes the pages of which the last UID has been given out.
+// seal writes the pages of which the last UID has been given out, and keeps the
+// rows of the one that is not complete.
 func (t tx) seal(before *state, c *boxChange) error {
 	first, end := pageOf(before.next), pageOf(c.after.next)
-	if first == end {
-		return nil
-	}
-	begun := newChunk(first)
-	if before.next&pageMask != 0 && before.messages > 0 {
-		rows, err := t.rowsOf(c.id, before.next)
-		if err != nil {
+	begun := t.tail(c.id, before)
+	if begun == nil && first != end {
+		var err error
+		if begun, err = t.rowsOf(c.id, before.next); err != nil {
 			return err
 		}
-		begun = rows
 	}
-	all := &table{chunks: []*chunk{begun}}
-	all = all.with(c.added, c.after.modSeq)
+	if begun == nil {
+		return nil
+	}
+	all := (&table{chunks: []*chunk{begun}}).with(c.added, c.after.modSeq)
+	c.tail = all.chunks[len(all.chunks)-1]
 	for _, chunk := range all.chunks {
 		if chunk.page < end && len(chunk.rows) > 0 {
 			t.setPage(c.id, chunk, c.after.next)
 		}
 	}
+	if c.tail.page != end {
+		c.tail = newChunk(end)
+	}
 	return nil
+}
+
+// tail returns the rows of the page that before.next is in, when they are in
+// memory. They are only to be added to.
+func (t tx) tail(id storage.MailboxID, before *state) *chunk {
+	if before.next&pageMask == 0 || before.next == 1 {
+		return newChunk(pageOf(before.next))
+	}
+	if c := t.s.pending.latest(id); c != nil {
+		return c.tail
+	}
+	if k, ok := t.s.tails.peek(id); ok && k.modSeq == before.modSeq {
+		return k.rows
+	}
+	return nil
+}
+
+// tail is the rows of a mailbox's page that is not complete, kept for
+// mailboxes that get much mail.
+type tail struct {
+	modSeq uint64 // of the change that left it so
+	rows   *chunk
 }
 
 // setPage writes a page of a mailbox.

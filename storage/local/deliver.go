@@ -37,7 +37,7 @@ func (s *Store) Deliver(ctx context.Context, d *storage.Delivery) ([]storage.Rec
 type Staged struct {
 	s        *Store
 	d        *storage.Delivery
-	index    []byte // of the body, encoded
+	index    []byte // of the body, encoded; nil: made when somebody asks
 	date     stamp
 	names    []string
 	receipts []storage.Receipt
@@ -83,12 +83,18 @@ func checkTarget(t *storage.Target) (string, error) {
 	return name, err
 }
 
-// encodeIndex returns the index of a body as it is cached.
+// smallBody is how large a body is, in octets, when its index is not worth
+// keeping until somebody asks for it: it would be as large as the body, and to
+// read one costs as much as to read the other.
+const smallBody = 2 << 10
+
+// encodeIndex returns the index of a body as it is cached, nil when it need
+// not be.
 func (s *Store) encodeIndex(b message.Body, index *message.Part) ([]byte, error) {
+	if size(b) < smallBody {
+		return nil, nil
+	}
 	if index == nil {
-		if b == nil {
-			b = message.FromBytes(nil)
-		}
 		var err error
 		if index, err = message.Parse(b, s.options.Limits); err != nil {
 			return nil, fmt.Errorf("reading the message: %w", err)
@@ -142,7 +148,9 @@ func (st *Staged) Build(etx *engine.Tx) error {
 	}
 	if blob := etx.Blob(); blob != 0 && st.stored > 0 {
 		etx.Ref(blob, st.stored)
-		etx.Cache(indexKey(place{blob: blob}), st.index)
+		if st.index != nil {
+			etx.Cache(indexKey(place{blob: blob}), st.index)
+		}
 	}
 	return nil
 }

@@ -49,6 +49,7 @@ type Options struct {
 const (
 	defaultRows   = 1 << 20
 	defaultStates = 50_000
+	keptTails     = 2000
 )
 
 // Store is an open mail store. Make one with Open.
@@ -70,6 +71,7 @@ type Store struct {
 	// The committer's alone: Build, Undo and Done use them.
 	pending  pending
 	users    cache[string, *known]
+	tails    cache[storage.MailboxID, tail]
 	counters counters
 	key      []byte // scratch space for keys and values
 	value    []byte
@@ -112,6 +114,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s.tables = newTables(o.Rows, s.loadTable)
 	s.states = newCache[storage.MailboxID, state](o.States)
 	s.users = newCache[string, *known](o.States)
+	s.tails = newCache[storage.MailboxID, tail](keptTails)
 	if s.counters, err = loadCounters(e); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}

@@ -25,6 +25,10 @@ type boxChange struct {
 	gone  bool     // deleted
 	added []listed // rows that it adds
 	table *table   // with the change made; nil if it only adds rows and nobody asked
+	tail  *chunk   // the rows of the page that is not complete; nil if nobody knows
+
+	before *boxChange // the pending change of this mailbox that it was built on
+	made   bool       // it is pending no more
 }
 
 // pending is the ops that were built and are not yet durable: what the next
@@ -32,27 +36,31 @@ type boxChange struct {
 // it and all that came after it are forgotten, since they were built on it.
 type pending struct {
 	ops   []*op
-	boxes map[storage.MailboxID][]*boxChange
-	trees map[string]int // users whose trees are changed, by how many ops
+	boxes map[storage.MailboxID]*boxChange // the last of each mailbox
+	trees map[string]int                   // users whose trees are changed, by how many ops
 }
 
 func newPending() pending {
-	return pending{boxes: make(map[storage.MailboxID][]*boxChange), trees: make(map[string]int)}
+	return pending{boxes: make(map[storage.MailboxID]*boxChange), trees: make(map[string]int)}
 }
 
 func (p *pending) begin(o *op) { p.ops = append(p.ops, o) }
 
-// latest returns the last change of a mailbox.
-func (p *pending) latest(id storage.MailboxID) *boxChange {
-	if list := p.boxes[id]; len(list) > 0 {
-		return list[len(list)-1]
+// latest returns the last change of a mailbox, nil when none is pending.
+func (p *pending) latest(id storage.MailboxID) *boxChange { return p.boxes[id] }
+
+// earlier returns the pending change of the same mailbox before c.
+func (c *boxChange) earlier() *boxChange {
+	if c.before != nil && c.before.made {
+		c.before = nil
 	}
-	return nil
+	return c.before
 }
 
 func (p *pending) change(o *op, c *boxChange) {
+	c.before = p.boxes[c.id]
+	p.boxes[c.id] = c
 	o.boxes = append(o.boxes, c)
-	p.boxes[c.id] = append(p.boxes[c.id], c)
 }
 
 func (p *pending) changeTree(o *op, t tree) {
@@ -71,7 +79,11 @@ func (p *pending) undo(o *op) {
 	}
 	for _, x := range slices.Backward(p.ops[at:]) {
 		for _, c := range slices.Backward(x.boxes) {
-			p.shorten(c.id, func(list []*boxChange) []*boxChange { return list[:len(list)-1] })
+			if before := c.earlier(); before != nil {
+				p.boxes[c.id] = before
+			} else {
+				delete(p.boxes, c.id)
+			}
 		}
 		p.leaveTrees(x)
 		x.boxes, x.trees = nil, nil
@@ -83,19 +95,14 @@ func (p *pending) undo(o *op) {
 // done takes the first op out.
 func (p *pending) done(o *op) {
 	for _, c := range o.boxes {
-		p.shorten(c.id, func(list []*boxChange) []*boxChange { return list[1:] })
+		c.made, c.before = true, nil
+		if p.boxes[c.id] == c {
+			delete(p.boxes, c.id)
+		}
 	}
 	p.leaveTrees(o)
 	p.ops[0] = nil
 	p.ops = p.ops[1:]
-}
-
-func (p *pending) shorten(id storage.MailboxID, f func([]*boxChange) []*boxChange) {
-	if list := f(p.boxes[id]); len(list) > 0 {
-		p.boxes[id] = list
-	} else {
-		delete(p.boxes, id)
-	}
 }
 
 func (p *pending) leaveTrees(o *op) {
