@@ -29,10 +29,11 @@ func normalName(user string) (string, bool) {
 	return norm.NFC.String(strings.ToLower(norm.NFC.String(user))), true
 }
 
-// isNormal knows, at a glance, most names that are in normal form already.
+// isNormal knows, at a glance, most names that are in normal form already:
+// those of '#' to '@' and '\\' to '~', where no capital, quote or bracket is.
 func isNormal(user string) bool {
 	for i := range len(user) {
-		if c := user[i]; c <= ' ' || c > '~' || 'A' <= c && c <= 'Z' || c == '"' || c == '[' {
+		if c := user[i]; c-'#' > '@'-'#' && c-'\\' > '~'-'\\' {
 			return false
 		}
 	}

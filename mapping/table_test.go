@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/mail"
 )
 
 const someMap = `
@@ -160,4 +162,17 @@ func FuzzReadTable(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestNamesInNormalFormAreKnownAtAGlance(t *testing.T) {
+	for c := range 256 {
+		user := "a" + string([]byte{byte(c)}) + "b@example.test"
+		if name, ok := normalName(user); isNormal(user) {
+			require.True(t, ok)
+			require.Equal(t, user, name)
+			if a, err := mail.ParseAddress(user); err == nil {
+				require.Equal(t, a.Key(), name)
+			}
+		}
+	}
 }
