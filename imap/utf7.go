@@ -56,11 +56,13 @@ func encodeShift(s string) string {
 }
 
 // decodeUTF7 reads a name in modified UTF-7. It refuses what an encoder must
-// not write, so that one name has one encoding.
+// not write, so that one name has one encoding in ASCII. Octets above 127 are
+// let through: there are clients that send UTF-8 as soon as a server offers
+// IMAP4rev2, without enabling it, and nothing else can be meant.
 func decodeUTF7(name string) (string, error) {
 	if strings.IndexByte(name, '&') < 0 {
 		for i := 0; i < len(name); i++ {
-			if !utf7Direct(name[i]) {
+			if !utf7Direct(name[i]) && name[i] < utf8.RuneSelf {
 				return "", errUTF7
 			}
 		}
@@ -69,7 +71,7 @@ func decodeUTF7(name string) (string, error) {
 	var out strings.Builder
 	shifted := false // the last thing was a shifted run: another must not follow at once
 	for len(name) > 0 {
-		if !utf7Direct(name[0]) {
+		if !utf7Direct(name[0]) && name[0] < utf8.RuneSelf {
 			return "", errUTF7
 		}
 		if name[0] != '&' {

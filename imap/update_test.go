@@ -1,0 +1,136 @@
+package imap
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/storage"
+	"github.com/posthouse-mail/posthouse/storage/memory"
+)
+
+// pair returns two sessions with the same mailbox of n messages selected.
+func pair(t *testing.T, n int) (a, b *client, s *Server) {
+	t.Helper()
+	s, addr := newServer(t, nil)
+	for range n {
+		deliver(t, s.Store, plainMessage)
+	}
+	a, b = login(t, addr), login(t, addr)
+	a.ok("SELECT INBOX")
+	b.ok("SELECT INBOX")
+	return a, b, s
+}
+
+func TestNoExpungeWhileSequenceNumbersAreInUse(t *testing.T) {
+	a, b, _ := pair(t, 5)
+	a.ok(`STORE 2,4 +FLAGS.SILENT (\Deleted)`)
+	a.ok("EXPUNGE")
+	for _, command := range []string{"FETCH 1:5 FLAGS", "STORE 1 +FLAGS (x)", "SEARCH ALL"} {
+		require.NotContains(t, b.ok(command), "EXPUNGE", command)
+	}
+	untagged := b.fails("FETCH 1:5 ENVELOPE", "NO [EXPUNGEISSUED]")
+	require.Equal(t, 3, strings.Count(untagged, "ENVELOPE"), "what is there is shown")
+	require.NotContains(t, untagged, "EXPUNGE\r\n")
+	untagged = b.ok("UID FETCH 3 FLAGS")
+	require.Contains(t, untagged, "* 3 FETCH (FLAGS (")
+	require.True(t, strings.HasSuffix(untagged, "* 4 EXPUNGE\r\n* 2 EXPUNGE\r\n"), untagged)
+	require.Equal(t, "* 2 FETCH (UID 3)\r\n", b.ok("FETCH 2 UID"), "numbers mean what was told")
+}
+
+func TestSessionsTellEachOthersFlags(t *testing.T) {
+	a, b, _ := pair(t, 3)
+	a.ok(`STORE 2 +FLAGS (\Answered $New)`)
+	untagged := b.ok("NOOP")
+	require.Equal(t, "* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $New)\r\n* 2 FETCH (UID 2 FLAGS (\\Answered $New))\r\n", untagged)
+	require.Empty(t, b.ok("NOOP"), "once")
+	require.Empty(t, a.ok("NOOP"), "who changed them knows")
+}
+
+func TestSilentStoreTellsWhatOthersChanged(t *testing.T) {
+	a, b, _ := pair(t, 1)
+	a.ok(`STORE 1 +FLAGS (\Answered)`)
+	require.Contains(t, b.ok(`STORE 1 +FLAGS.SILENT (\Seen)`), `* 1 FETCH (UID 1 FLAGS (\Seen \Answered))`)
+	require.Empty(t, b.ok("NOOP"))
+}
+
+func TestRecentIsGivenToOneSession(t *testing.T) {
+	a, b, s := pair(t, 2)
+	require.Contains(t, a.ok("FETCH 1 FLAGS"), `\Recent`)
+	require.NotContains(t, b.ok("FETCH 1 FLAGS"), `\Recent`)
+	deliver(t, s.Store, plainMessage)
+	require.Contains(t, b.ok("NOOP"), "* 3 EXISTS\r\n* 1 RECENT\r\n")
+	require.Contains(t, a.ok("NOOP"), "* 3 EXISTS\r\n* 2 RECENT\r\n")
+}
+
+func TestDeletedMailboxEndsSessionsThatSelectedIt(t *testing.T) {
+	_, addr := newServer(t, nil)
+	a, b := login(t, addr), login(t, addr)
+	a.ok("CREATE Gone")
+	b.ok("SELECT Gone")
+	a.ok("DELETE Gone")
+	b.send("x NOOP\r\n")
+	require.Contains(t, b.expectClosed(), "mailbox was deleted")
+}
+
+func TestPipelinedCommandsAreAnsweredInOrder(t *testing.T) {
+	a, _, _ := pair(t, 2)
+	a.send("1 FETCH 1 UID\r\n2 NOOP\r\n3 FETCH 2 UID\r\n")
+	for _, want := range []string{"* 1 FETCH (UID 1)", "1 OK FETCH completed", "2 OK NOOP completed", "* 2 FETCH (UID 2)", "3 OK FETCH completed"} {
+		require.Equal(t, want, a.line())
+	}
+}
+
+// forgetful is a mailbox that does not remember what was expunged.
+type forgetful struct{ storage.Mailbox }
+
+func (forgetful) Expunged(context.Context, uint64) (imap.UIDSet, error) {
+	return nil, storage.ErrResync
+}
+
+func TestRefreshWithoutTombstonesFindsWhatIsGone(t *testing.T) {
+	ctx := context.Background()
+	store := memory.New()
+	for range 6 {
+		deliverTo(t, store, "alice", "INBOX", plainMessage)
+	}
+	account, err := store.Account(ctx, "alice")
+	require.NoError(t, err)
+	box, err := account.Mailbox(ctx, "INBOX")
+	require.NoError(t, err)
+	v := &view{box: forgetful{box}}
+	require.NoError(t, v.load(ctx))
+	require.NoError(t, v.loadAttrs(ctx))
+	_, err = box.Expunge(ctx, imap.UIDSetNum(1, 3, 4, 6))
+	require.NoError(t, err)
+	_, _, err = box.StoreFlags(ctx, storage.FlagUpdate{UIDs: imap.UIDSetNum(2, 5), Op: imap.StoreFlagsAdd, Flags: storage.NewFlags("x")})
+	require.NoError(t, err)
+	deliverTo(t, store, "alice", "INBOX", plainMessage)
+	n, err := v.refresh(ctx, allUpdates)
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 2, 3, 5}, n.gone)
+	require.Equal(t, []int{0, 1}, n.flags)
+	require.True(t, n.arrived)
+	require.Len(t, v.attrs, 3)
+	var uids []imap.UID
+	for _, e := range v.entries {
+		uids = append(uids, e.uid)
+	}
+	require.Equal(t, []imap.UID{2, 5, 7}, uids)
+}
+
+func TestKeywordSetsOfAViewAreForgotten(t *testing.T) {
+	v := &view{}
+	for i := range 5000 {
+		v.keywords.number([]imap.Flag{imap.Flag("k" + strings.Repeat("x", i%90) + string(rune('a'+i%26)) + strings.Repeat("y", i/90))})
+	}
+	v.entries = []entry{{uid: 1}}
+	v.entries[0].flags, _ = v.pack(recentBit, storage.NewFlags(`\Seen`, "kept"))
+	v.forgetKeywords()
+	require.Less(t, len(v.keywords.sets), 10)
+	require.True(t, v.flags(&v.entries[0]).Equal(storage.NewFlags(`\Seen`, "kept")))
+	require.True(t, v.entries[0].recent())
+}
