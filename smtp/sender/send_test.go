@@ -104,6 +104,62 @@ func TestDSNParametersArePassedWhenOffered(t *testing.T) {
 	require.Empty(t, without.messages()[0].toOption[0].Notify)
 }
 
+func TestOriginalRecipientsAreEncoded(t *testing.T) {
+	for _, international := range []bool{true, false} {
+		p := newPeer(t, func(s *smtp.Server) { s.EnableSMTPUTF8 = international })
+		j := job(text, "a@us.test", "b@d.test", "c@d.test", "d@d.test")
+		j.Envelope.Options.UTF8 = true
+		j.Route = to(p.at())
+		originals := []smtp.RcptOptions{
+			{OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "a+tag=x y@d.test"},
+			{OriginalRecipientType: smtp.DSNAddressTypeUTF8, OriginalRecipient: "jürgen+=\\@bücher.test"},
+			{OriginalRecipientType: smtp.DSNAddressTypeUTF8, OriginalRecipient: "x@d.test"},
+		}
+		for i := range originals {
+			j.Envelope.Recipients[i].Options = originals[i]
+		}
+		require.Equal(t, []int{250, 250, 250}, codes(send(t, options(), j)))
+		for i, got := range p.messages()[0].toOption {
+			require.Equal(t, originals[i].OriginalRecipient, got.OriginalRecipient)
+		}
+	}
+}
+
+func TestTwinsAreSentOnceOthersNever(t *testing.T) {
+	p := newPeer(t, nil)
+	p.refuse["no@d.test"] = &smtp.SMTPError{Code: 550, Message: "nobody"}
+	j := job(text, "a@us.test", "a@d.test", "no@d.test", "a@d.test", `"x> a"@d.test`, `"x> b"@d.test`, "no@d.test")
+	j.Route = to(p.at())
+	require.Equal(t, []int{250, 550, 250, 250, 250, 550}, codes(send(t, options(), j)))
+	require.Len(t, p.messages()[0].to, 3)
+}
+
+func TestEnvelopeIsOneWriteWherePipeliningIsKnown(t *testing.T) {
+	pieces := make(chan string, 10)
+	host, port := hostile(t, func(c net.Conn, r *bufioReader) {
+		answer(c, "220 hi")
+		_, _ = r.ReadString('\n')
+		answer(c, "250-hi\r\n250 Pipelining")
+		buf := make([]byte, 1<<10)
+		n, _ := c.Read(buf)
+		pieces <- string(buf[:n])
+		answer(c, "250 ok\r\n550 no\r\n250 ok")
+		_, _ = r.ReadString('\n')
+		answer(c, "354 go")
+		for line := ""; line != ".\r\n"; {
+			var err error
+			if line, err = r.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		answer(c, "250 ok")
+	})
+	j := job(text, "a@us.test", "b@d.test", "c@d.test")
+	j.Route = to(sender.Host{Name: host, Port: port})
+	require.Equal(t, []int{550, 250}, codes(send(t, options(), j)))
+	require.Equal(t, "MAIL FROM:<a@us.test>\r\nRCPT TO:<b@d.test>\r\nRCPT TO:<c@d.test>\r\n", <-pieces)
+}
+
 func TestMoreRecipientsThanOneTransactionTakes(t *testing.T) {
 	p := newPeer(t, nil)
 	var all []string

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +84,7 @@ func (s *Sender) attach(ctx context.Context, c *session, layer net.Conn, j *Job)
 	} else {
 		c.Client = smtp.NewClient(c.guard)
 	}
-	c.CommandTimeout, c.SubmissionTimeout = s.o.Timeouts.Command, s.o.Timeouts.DataEnd
+	c.CommandTimeout = s.o.Timeouts.Command
 }
 
 // hello waits for the greeting and says EHLO, or HELO to a host that doesn't
@@ -127,15 +128,52 @@ func (s *Sender) startTLS(ctx context.Context, c *session, j *Job) error {
 	return s.hello(ctx, c, j)
 }
 
-// command sends a command that the client has no method for.
+// command sends a command and wants one reply code.
 func (c *session) command(d time.Duration, line string, want int) error {
-	if err := c.guard.SetDeadline(time.Now().Add(d)); err != nil {
-		return err
-	}
-	if _, err := c.guard.Write([]byte(line + "\r\n")); err != nil {
+	if err := c.write(d, line+"\r\n"); err != nil {
 		return err
 	}
 	_, err := readReply(c.replies(), want)
+	return err
+}
+
+// commands sends the MAIL and RCPT commands of a transaction, in one piece
+// where the host knows PIPELINING (RFC 2920), and returns what was answered to
+// each: nil for a success. An error means that the session can't go on.
+func (c *session) commands(d time.Duration, lines []string) (errs []error, err error) {
+	atOnce := 1
+	if ok, _ := c.Extension("PIPELINING"); ok {
+		atOnce = maxPipeline
+	}
+	for piece := range slices.Chunk(lines, atOnce) {
+		if err := c.write(d, strings.Join(piece, "\r\n")+"\r\n"); err != nil {
+			return nil, err
+		}
+		c.guard.allow(len(piece))
+		replies := c.replies()
+		for range piece {
+			_, err := readReply(replies, 2)
+			if _, ok := answered(err); err != nil && !ok {
+				return nil, err
+			}
+			errs = append(errs, err)
+		}
+		if errs[0] != nil { // without MAIL there is nothing to ask
+			break
+		}
+	}
+	return errs, nil
+}
+
+// maxPipeline bounds what is sent before replies are read, so that neither
+// side waits for the other with full buffers.
+const maxPipeline = 100
+
+func (c *session) write(d time.Duration, text string) error {
+	if err := c.guard.SetDeadline(time.Now().Add(d)); err != nil {
+		return err
+	}
+	_, err := c.guard.Write([]byte(text))
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/posthouse-mail/posthouse/mail"
@@ -16,14 +17,13 @@ import (
 type transaction struct {
 	*attempt
 	session *session
-	began   bool           // a transaction was begun and not ended by data
-	spelled map[int]string // the recipients of the transaction as they were sent
+	began   bool // a transaction was begun and not ended by data
 }
 
 // run sends the message to some of the job's recipients.
 func (t *transaction) run(ctx context.Context, recipients []int) error {
 	if t.began {
-		if err := t.session.Reset(); err != nil {
+		if err := t.session.command(t.sender.o.Timeouts.Command, "RSET", 250); err != nil {
 			return err
 		}
 		t.began = false
@@ -33,68 +33,78 @@ func (t *transaction) run(ctx context.Context, recipients []int) error {
 		t.say(recipients, refusal)
 		return nil
 	}
-	if err := t.session.Mail(w.from, &w.options); err != nil {
-		return t.answer(recipients, err)
-	}
-	t.began = true
-	taken, err := t.recipients(recipients, w)
+	taken, err := t.envelope(w, recipients)
 	if err != nil || len(taken) == 0 {
 		return err
 	}
 	if err := t.session.command(t.sender.o.Timeouts.Command, "DATA", 354); err != nil {
-		return t.answer(taken, err)
+		return t.answer(flatten(taken), err)
 	}
 	t.began = false
 	return t.data(ctx, taken)
 }
 
-// recipients sends the RCPT commands and returns those that were taken.
-func (t *transaction) recipients(recipients []int, w wording) (taken []int, err error) {
-	t.spelled = make(map[int]string, len(recipients))
-	first := make(map[string]int) // the same words are said once
+// envelope sends MAIL and RCPT and returns the recipients that were taken,
+// those together that were sent as one because they read the same.
+func (t *transaction) envelope(w wording, recipients []int) (taken [][]int, err error) {
+	commands := []string{w.mail}
+	var groups [][]int
+	at := make(map[mail.Address]int)
 	for _, i := range recipients {
-		to, options, refusal := w.recipient(t.job.Envelope.Recipients[i])
+		to := t.job.Envelope.Recipients[i].To
+		rcpt, refusal := w.recipient(t.job.Envelope.Recipients[i])
 		if refusal != nil {
 			t.say([]int{i}, refusal)
 			continue
 		}
-		t.spelled[i] = to
-		if twin, ok := first[to]; ok {
-			if t.results[twin].Reply != nil {
-				t.results[i] = t.results[twin]
-			} else {
-				taken = append(taken, i)
-			}
-			continue
+		n, ok := at[to]
+		if !ok {
+			n = len(groups)
+			at[to] = n
+			groups, commands = append(groups, nil), append(commands, rcpt)
 		}
-		first[to] = i
-		if err := t.session.Rcpt(to, &options); err != nil {
-			if err := t.answer([]int{i}, err); err != nil {
-				return nil, err
-			}
-			continue
+		groups[n] = append(groups[n], i)
+	}
+	if len(groups) == 0 {
+		return nil, nil
+	}
+	errs, err := t.session.commands(t.sender.o.Timeouts.Command, commands)
+	if err != nil {
+		return nil, err
+	}
+	if errs[0] != nil {
+		return nil, t.answer(flatten(groups), errs[0])
+	}
+	t.began = true
+	for n, group := range groups {
+		if errs[n+1] == nil {
+			taken = append(taken, group)
+		} else if err := t.answer(group, errs[n+1]); err != nil {
+			return nil, err
 		}
-		taken = append(taken, i)
 	}
 	return taken, nil
 }
 
+func flatten(groups [][]int) []int { return slices.Concat(groups...) }
+
 // data sends the content and takes the answers.
-func (t *transaction) data(ctx context.Context, taken []int) error {
+func (t *transaction) data(ctx context.Context, taken [][]int) error {
+	all := flatten(taken)
 	if err := t.session.guard.SetDeadline(time.Time{}); err != nil { // a deadline for each write
 		return err
 	}
 	content := &source{r: message.NewReader(t.job.Body)}
 	w := newDataWriter(t.session.guard, t.job.Body.Size())
 	if _, err := io.Copy(w, content); err != nil && content.err == nil {
-		return t.farewell(taken, err)
+		return t.farewell(all, err)
 	}
 	if content.err != nil { // ours, not the peer's: without the final dot nothing was sent
-		t.say(taken, mail.ErrTemporary.Because(content.err))
+		t.say(all, mail.ErrTemporary.Because(content.err))
 		return errUnreadable
 	}
 	if err := w.end(); err != nil {
-		return t.farewell(taken, err)
+		return t.farewell(all, err)
 	}
 	return t.answers(ctx, taken)
 }
@@ -104,43 +114,27 @@ var errUnreadable = errors.New("the content could not be read")
 // answers takes the answer to the content: one for all, or with LMTP one for
 // each RCPT that was taken, in order (RFC 2033 §4.2). What has no answer may
 // have been taken nevertheless: it is tried again later, but not elsewhere.
-func (t *transaction) answers(ctx context.Context, taken []int) error {
+func (t *transaction) answers(ctx context.Context, taken [][]int) error {
 	if err := t.session.guard.SetDeadline(time.Now().Add(t.sender.o.Timeouts.DataEnd)); err != nil {
 		return err
 	}
-	each := [][]int{taken}
-	if t.job.Route.Protocol == LMTP {
-		each = t.bySpelling(taken)
-		t.session.guard.allow(len(each))
+	if t.job.Route.Protocol == SMTP {
+		taken = [][]int{flatten(taken)}
 	}
+	t.session.guard.allow(len(taken))
 	replies := t.session.replies()
-	for i, recipients := range each {
+	for i, recipients := range taken {
 		text, err := readReply(replies, 2)
 		if err == nil {
 			t.settle(recipients, Result{Reply: accepted(text), Host: t.session.end.Name, DSN: t.has("DSN")})
 		} else if t.answer(recipients, err) != nil {
-			for _, rest := range each[i:] {
+			for _, rest := range taken[i:] {
 				t.say(rest, replyTo(ctx, err, lost))
 			}
 			return err
 		}
 	}
 	return nil
-}
-
-// bySpelling groups recipients that were sent as one.
-func (t *transaction) bySpelling(taken []int) (groups [][]int) {
-	at := make(map[string]int)
-	for _, i := range taken {
-		n, ok := at[t.spelled[i]]
-		if !ok {
-			n = len(groups)
-			at[t.spelled[i]] = n
-			groups = append(groups, nil)
-		}
-		groups[n] = append(groups[n], i)
-	}
-	return groups
 }
 
 // farewell looks whether a peer that closed the connection amid the content

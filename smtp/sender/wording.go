@@ -1,7 +1,12 @@
 package sender
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	smtp "github.com/emersion/go-smtp"
 
@@ -10,9 +15,9 @@ import (
 
 // wording is how an envelope is put to a host with its extensions.
 type wording struct {
-	from    string
-	options smtp.MailOptions
-	utf8    bool // SMTPUTF8 is spoken
+	mail string // the MAIL command
+	utf8 bool   // SMTPUTF8 is spoken
+	dsn  bool   // DSN is understood
 }
 
 // Refusals of what the next hop can't carry.
@@ -47,33 +52,92 @@ func (t *transaction) wording() (w wording, refusal *mail.Reply) {
 	if !ok {
 		return w, utf8Sender
 	}
-	w.from = from
-	w.options = smtp.MailOptions{Size: size, UTF8: w.utf8, RequireTLS: env.Options.RequireTLS}
-	if r := env.Options.Return; r == smtp.DSNReturnFull || r == smtp.DSNReturnHeaders {
-		w.options.Return = r
-	}
-	if isPrintable(env.Options.EnvelopeID) {
-		w.options.EnvelopeID = env.Options.EnvelopeID
-	}
+	w.dsn = t.has("DSN")
+	w.mail = "MAIL FROM:<" + from + ">" + t.parameters(w)
 	return w, nil
 }
 
-// recipient is the wording for one recipient. Parameters that can't be
-// written are left out; those of extensions that we don't promise too.
-func (w wording) recipient(r mail.Recipient) (to string, o smtp.RcptOptions, refusal *mail.Reply) {
+// parameters are those of MAIL, each only where the host knows it. Those that
+// can't be written are left out.
+func (t *transaction) parameters(w wording) (s string) {
+	o := t.job.Envelope.Options
+	if t.has("SIZE") {
+		s += " SIZE=" + strconv.FormatInt(t.job.Body.Size(), 10)
+	}
+	if t.has("8BITMIME") {
+		s += " BODY=8BITMIME"
+	}
+	if w.utf8 {
+		s += " SMTPUTF8"
+	}
+	if o.RequireTLS {
+		s += " REQUIRETLS"
+	}
+	if w.dsn && (o.Return == smtp.DSNReturnFull || o.Return == smtp.DSNReturnHeaders) {
+		s += " RET=" + string(o.Return)
+	}
+	if w.dsn && o.EnvelopeID != "" && isPrintable(o.EnvelopeID) {
+		s += " ENVID=" + xtext(o.EnvelopeID)
+	}
+	return s
+}
+
+// recipient is the RCPT command for one recipient. Parameters of other
+// extensions than DSN are left out: they would be promises of ours.
+func (w wording) recipient(r mail.Recipient) (rcpt string, refusal *mail.Reply) {
 	to, ok := w.spell(r.To)
 	if !ok {
-		return "", o, utf8To
+		return "", utf8To
 	}
-	if validNotify(r.Options.Notify) {
-		o.Notify = r.Options.Notify
+	rcpt = "RCPT TO:<" + to + ">"
+	if !w.dsn {
+		return rcpt, nil
 	}
-	switch t := r.Options.OriginalRecipientType; {
-	case t == smtp.DSNAddressTypeRFC822 && isPrintable(r.Options.OriginalRecipient),
-		t == smtp.DSNAddressTypeUTF8 && !hasControl(r.Options.OriginalRecipient):
-		o.OriginalRecipientType, o.OriginalRecipient = t, r.Options.OriginalRecipient
+	o := r.Options
+	if len(o.Notify) > 0 && validNotify(o.Notify) {
+		rcpt += " NOTIFY="
+		for i, n := range o.Notify {
+			if i > 0 {
+				rcpt += ","
+			}
+			rcpt += string(n)
+		}
 	}
-	return to, o, nil
+	switch original := o.OriginalRecipient; {
+	case original == "":
+	case o.OriginalRecipientType == smtp.DSNAddressTypeRFC822 && isPrintable(original):
+		rcpt += " ORCPT=rfc822;" + xtext(original)
+	case o.OriginalRecipientType == smtp.DSNAddressTypeUTF8 && utf8.ValidString(original):
+		rcpt += " ORCPT=utf-8;" + w.unitext(original)
+	}
+	return rcpt, nil
+}
+
+// xtext encodes a parameter of printable ASCII (RFC 3461 §4).
+func xtext(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' || c == '+' || c == '=' {
+			fmt.Fprintf(&b, "+%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// unitext encodes an internationalized address (RFC 6533 §3): as UTF-8 where
+// that is spoken, in ASCII otherwise.
+func (w wording) unitext(s string) string {
+	var b strings.Builder
+	for _, c := range s {
+		if c <= ' ' || c == 0x7f || c == '+' || c == '=' || c == '\\' || c > '~' && !(w.utf8 && unicode.IsPrint(c)) {
+			fmt.Fprintf(&b, `\x{%02X}`, c)
+		} else {
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
 }
 
 // spell writes an address for this host; ok is false when it can't be written.
@@ -108,8 +172,4 @@ func validNotify(n []smtp.DSNNotify) bool {
 
 func isPrintable(s string) bool {
 	return !slices.ContainsFunc([]byte(s), func(c byte) bool { return c < ' ' || c > '~' })
-}
-
-func hasControl(s string) bool {
-	return slices.ContainsFunc([]byte(s), func(c byte) bool { return c < ' ' || c == 0x7f })
 }
