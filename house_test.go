@@ -1,6 +1,7 @@
 package posthouse
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -101,5 +102,15 @@ func TestPartsLinkNoForeignMachinery(t *testing.T) {
 		require.NotContains(t, dep, module+"smtp")
 		require.NotContains(t, dep, module+"pop3")
 		require.NotContains(t, dep, "emersion/go-smtp", "an IMAP server needs no SMTP library")
+	}
+}
+
+// TestSinglePartExamplesAreShortEnoughToCopy holds the examples of one part
+// to 80 lines each.
+func TestSinglePartExamplesAreShortEnoughToCopy(t *testing.T) {
+	for _, name := range []string{"smtpsink", "imapserver", "pop3server"} {
+		text, err := os.ReadFile("examples/" + name + "/main.go")
+		require.NoError(t, err)
+		require.LessOrEqual(t, strings.Count(string(text), "\n"), 80, name)
 	}
 }

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/directory"
+	"github.com/posthouse-mail/posthouse/mail"
+	"github.com/posthouse-mail/posthouse/message"
+	"github.com/posthouse-mail/posthouse/queue"
+)
+
+// controlSocket is where a serving node takes commands, in its data directory.
+const controlSocket = "control.sock"
+
+// control is the one way in which a node is administered: an HTTP handler,
+// served on a socket of the data directory while the node runs, called
+// directly by a command that has opened the directory itself.
+type control struct {
+	open *opened
+	mux  *http.ServeMux
+}
+
+func newControl(o *opened) *control {
+	c := &control{open: o, mux: http.NewServeMux()}
+	c.handle("GET /users", c.listUsers)
+	c.handle("POST /users/{name}", c.addUser)
+	c.handle("PUT /users/{name}/password", c.setPassword)
+	c.handle("DELETE /users/{name}", c.removeUser)
+	c.handle("GET /queue", c.listQueue)
+	c.handle("GET /queue/{id}", c.showMessage)
+	c.handle("POST /queue/retry", c.retry)
+	c.handle("DELETE /queue/{id}", c.removeMessage)
+	c.handle("POST /check", c.check)
+	return c
+}
+
+// ServeHTTP answers a command.
+func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.mux.ServeHTTP(w, r) }
+
+// handle registers an operation; its error becomes the answer's status and text.
+func (c *control) handle(pattern string, f func(w http.ResponseWriter, r *http.Request) error) {
+	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if err := f(w, r); err != nil {
+			http.Error(w, err.Error(), statusOf(err))
+		}
+	})
+}
+
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, directory.ErrUnknown), errors.Is(err, queue.ErrNotQueued):
+		return http.StatusNotFound
+	case errors.Is(err, directory.ErrExists):
+		return http.StatusConflict
+	case errors.Is(err, errBadRequest), errors.Is(err, directory.ErrNotLocal), errors.Is(err, mail.ErrBadAddress):
+		return http.StatusBadRequest
+	}
+	return http.StatusInternalServerError
+}
+
+var errBadRequest = errors.New("bad request")
+
+func (c *control) listUsers(w http.ResponseWriter, r *http.Request) error {
+	for a, err := range c.open.directory.List(r.Context()) {
+		if err != nil {
+			return err
+		}
+		state := ""
+		if a.Disabled {
+			state = " (disabled)"
+		}
+		fmt.Fprintf(w, "%s%s\n", a.Name, state)
+	}
+	return nil
+}
+
+func (c *control) addUser(w http.ResponseWriter, r *http.Request) error {
+	hash, err := passwordHash(r)
+	if err != nil {
+		return err
+	}
+	return c.open.addAccount(r.Context(), r.PathValue("name"), hash)
+}
+
+func (c *control) setPassword(w http.ResponseWriter, r *http.Request) error {
+	name, err := c.accountName(r)
+	if err != nil {
+		return err
+	}
+	hash, err := passwordHash(r)
+	if err != nil {
+		return err
+	}
+	if err := c.open.directory.SetPassword(r.Context(), name, hash); err != nil {
+		return err
+	}
+	c.open.logins.Forget(name)
+	return nil
+}
+
+func (c *control) removeUser(w http.ResponseWriter, r *http.Request) error {
+	name, err := c.accountName(r)
+	if err != nil {
+		return err
+	}
+	// The account first: once it is gone nothing is delivered to it any more.
+	if err := c.open.directory.RemoveAccount(r.Context(), name); err != nil {
+		return err
+	}
+	c.open.logins.Forget(name)
+	return c.open.store.RemoveAccount(r.Context(), name)
+}
+
+// accountName returns the name under which the account of the request is kept.
+func (c *control) accountName(r *http.Request) (string, error) {
+	a, err := c.open.directory.Account(r.Context(), r.PathValue("name"))
+	return a.Name, err
+}
+
+func passwordHash(r *http.Request) (string, error) {
+	password, err := io.ReadAll(io.LimitReader(r.Body, 4096))
+	if err != nil {
+		return "", err
+	}
+	if len(password) == 0 {
+		return "", fmt.Errorf("%w: empty password", errBadRequest)
+	}
+	return auth.HashPassword(string(password))
+}
+
+// listQueue answers a JSON object per recipient and line.
+func (c *control) listQueue(w http.ResponseWriter, r *http.Request) error {
+	e := json.NewEncoder(w)
+	return c.open.queue.List(r.Context(), func(entry queue.Entry) bool { return e.Encode(entry) == nil })
+}
+
+func (c *control) showMessage(w http.ResponseWriter, r *http.Request) error {
+	id, err := messageID(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	content, err := c.open.queue.Content(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	_, err = io.Copy(w, message.NewReader(content))
+	return err
+}
+
+func (c *control) retry(w http.ResponseWriter, r *http.Request) error {
+	var ids []queue.ID
+	for _, s := range r.URL.Query()["id"] {
+		id, err := messageID(s)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	n, err := c.open.queue.Retry(r.Context(), ids)
+	if err == nil {
+		fmt.Fprintf(w, "%d recipients are due now\n", n)
+	}
+	return err
+}
+
+func (c *control) removeMessage(w http.ResponseWriter, r *http.Request) error {
+	id, err := messageID(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	n, err := c.open.queue.Remove(r.Context(), []queue.ID{id})
+	if err == nil && n == 0 {
+		return queue.ErrNotQueued
+	}
+	return err
+}
+
+func messageID(s string) (queue.ID, error) {
+	id, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %q is not the number of a message", errBadRequest, s)
+	}
+	return queue.ID(id), nil
+}
+
+// check answers a line per damage and, last, a summary that begins with "ok" or "damaged".
+func (c *control) check(w http.ResponseWriter, r *http.Request) error {
+	damages := 0
+	err := c.open.check(r.Context(), func(line string) {
+		damages++
+		fmt.Fprintln(w, line)
+	})
+	switch {
+	case err != nil:
+		fmt.Fprintf(w, "damaged: the check could not finish: %v\n", err)
+	case damages > 0:
+		fmt.Fprintf(w, "damaged: %d\n", damages)
+	default:
+		fmt.Fprintln(w, "ok")
+	}
+	return nil
+}
+
+// serveControl is the service that answers commands while the node runs.
+func serveControl(c *control, data *dataDir) func(ctx context.Context, ready func()) error {
+	return func(ctx context.Context, ready func()) error {
+		path, done, err := socketPath(data.path)
+		if err != nil {
+			return err
+		}
+		defer done()
+		_ = os.Remove(data.file(controlSocket)) // of a process that was killed; the lock is ours
+		l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+		if err != nil {
+			return err
+		}
+		defer os.Remove(data.file(controlSocket))
+		s := &http.Server{Handler: c, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn)}
+		stop := context.AfterFunc(ctx, func() { s.Close() })
+		defer stop()
+		ready()
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// socketPath returns a path of the control socket short enough for the
+// 108 octets that the system allows, however long the data directory's is.
+// done ends its use.
+func socketPath(data string) (path string, done func(), err error) {
+	dir, err := os.Open(data)
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), controlSocket), func() { dir.Close() }, nil
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/internal/realtest"
+)
+
+func (n *testNode) port(service string) string {
+	_, port, _ := strings.Cut(n.address[service], ":")
+	return port
+}
+
+func TestMbsyncFetchesEverythingAndBringsChangesBack(t *testing.T) {
+	realtest.Require(t, "mbsync")
+	n := startNode(t, "")
+	for i := range 50 {
+		n.sendOne(fmt.Sprintf("Subject: message %d\r\n\r\nbody %d\r\n", i, i))
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "mail"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "rc"), []byte(strings.Join([]string{
+		"IMAPStore far", "Host 127.0.0.1", "Port " + n.port("IMAP"), "User " + n.user, "Pass " + n.password, "SSLType None", "AuthMechs LOGIN", "",
+		"MaildirStore near", "Path " + dir + "/mail/", "Inbox " + dir + "/mail/INBOX", "SubFolders Verbatim", "",
+		"Channel all", "Far :far:", "Near :near:", "Patterns *", "Create Both", "Expunge Both", "SyncState *", "",
+	}, "\n")), 0o600))
+	runTool(t, dir, "mbsync", "-c", "rc", "-a")
+	files := maildirFiles(t, dir)
+	require.Len(t, files, 50)
+	// A flag that is set here appears there; a new message too.
+	require.NoError(t, os.Rename(files[0], filepath.Join(dir, "mail/INBOX/cur", filepath.Base(strings.Split(files[0], ":")[0])+":2,FS")))
+	runTool(t, dir, "mbsync", "-c", "rc", "-a")
+	c := n.imapClient()
+	status, err := c.Select("INBOX", nil).Wait()
+	require.NoError(t, err)
+	require.EqualValues(t, 50, status.NumMessages)
+	found, err := c.Search(flagged(), nil).Wait()
+	require.NoError(t, err)
+	require.Len(t, found.AllSeqNums(), 1)
+}
+
+func maildirFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "mail/INBOX/*/*"))
+	require.NoError(t, err)
+	return files
+}
+
+// sendOne sends one message to the node's user by SMTP.
+func (n *testNode) sendOne(content string) {
+	n.t.Helper()
+	c := n.dial("SMTP")
+	c.mailFrom("EHLO", "someone@example.org", n.user)
+	require.Regexp(n.t, "^250 ", c.data([]byte(content)))
+	c.Close()
+}
+
+func TestFetchmailTakesMailByPOP3(t *testing.T) {
+	realtest.Require(t, "fetchmail")
+	n := startNode(t, "")
+	for i := range 5 {
+		n.sendOne(fmt.Sprintf("Subject: message %d\r\n\r\nbody %d\r\n", i, i))
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "rc"), []byte(fmt.Sprintf(
+		"poll 127.0.0.1 service %s proto POP3 user %q pass %q sslproto \"\" nokeep mda \"cat >>%s/mbox\"\n",
+		n.port("POP3"), n.user, n.password, dir)), 0o600))
+	runTool(t, dir, "fetchmail", "--nosyslog", "--pidfile", filepath.Join(dir, "pid"), "-f", filepath.Join(dir, "rc"))
+	mbox, err := os.ReadFile(filepath.Join(dir, "mbox"))
+	require.NoError(t, err)
+	for i := range 5 {
+		require.Contains(t, string(mbox), fmt.Sprintf("body %d", i))
+	}
+	require.Empty(t, bodies(t, n.imapClient(), "INBOX"), "nokeep deletes what was fetched")
+}
+
+func TestSwaksSubmitsOverTLSWithALogin(t *testing.T) {
+	realtest.Require(t, "swaks")
+	n := startNode(t, "")
+	out := runTool(t, t.TempDir(), "swaks", "--server", n.address["submission"], "--from", n.user, "--to", n.user,
+		"--auth", "PLAIN", "--auth-user", n.user, "--auth-password", n.password, "--header", "Subject: by swaks")
+	require.Contains(t, out, "250 2.0.0")
+	got := bodies(t, n.imapClient(), "INBOX")
+	require.Len(t, got, 1)
+	require.Contains(t, string(got[0]), "Subject: by swaks")
+}
+
+// TestMailGoesOutThroughPostfixAndComesBackByLMTP sends a message for a
+// foreign domain: the node queues it and relays it to a Postfix, whose route
+// for that domain leads back to the node's LMTP as mail for a local user.
+func TestMailGoesOutThroughPostfixAndComesBackByLMTP(t *testing.T) {
+	realtest.Require(t, "postfix")
+	realtest.RequireRoot(t)
+	ctx := context.Background()
+	n := startNode(t, "")
+	postfix, err := realtest.StartPostfix(ctx, realtest.PostfixRoutes{
+		"example.test": "lmtp:inet:[127.0.0.1]:" + n.port("LMTP"), "discard.test": "discard:",
+	})
+	require.NoError(t, err)
+	defer postfix.Stop()
+
+	sender := startNode(t, fmt.Sprintf("domain = \"sender.test\"\n[relay]\nsmart_host = \"127.0.0.1:%d\"\nprivate_targets = true\n", postfix.SMTP))
+	c := sender.dial("SMTP")
+	require.Regexp(t, "^220 ", c.reply())
+	require.Regexp(t, "^250 ", c.command("EHLO client.example.org"))
+	require.Regexp(t, "^235 ", c.command("AUTH PLAIN "+plainResponse(sender.user, sender.password)))
+	require.Regexp(t, "^250 ", c.command("MAIL FROM:<"+sender.user+">"))
+	require.Regexp(t, "^250 ", c.command("RCPT TO:<"+n.user+">"))
+	require.Regexp(t, "^250 ", c.command("RCPT TO:<nobody@discard.test>"))
+	// Complete, so that no relay has a field to add.
+	content := []byte("From: <" + sender.user + ">\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nMessage-Id: <1@sender.test>\r\n" +
+		"To: <" + n.user + ">\r\nSubject: a round trip\r\n\r\n.\r\n..dots\r\nbody\r\n")
+	require.Regexp(t, "^250 ", c.data(content))
+	arrived := func() bool {
+		got := bodies(t, n.imapClient(), "INBOX")
+		return len(got) == 1 && bytes.HasSuffix(got[0], content)
+	}
+	require.Eventually(t, arrived, waitLong, 10*waitTick)
+	empty := func() bool { return strings.Count(sender.mustRun("", "queue", "list"), "\n") == 1 }
+	require.Eventually(t, empty, waitLong, 10*waitTick)
+}
+
+// TestRefusedMailComesBackAsAReport proves that a message for an address that
+// the next hop refuses comes back to its sender as a delivery report.
+func TestRefusedMailComesBackAsAReport(t *testing.T) {
+	n := startNode(t, "")
+	sender := startNode(t, fmt.Sprintf("domain = \"sender.test\"\n[relay]\nsmart_host = %q\nprivate_targets = true\n", n.address["SMTP"]))
+	c := sender.dial("SMTP")
+	c.reply()
+	c.command("EHLO client.example.org")
+	require.Regexp(t, "^235 ", c.command("AUTH PLAIN "+plainResponse(sender.user, sender.password)))
+	require.Regexp(t, "^250 ", c.command("MAIL FROM:<"+sender.user+">"))
+	require.Regexp(t, "^250 ", c.command("RCPT TO:<nobody@example.test>"))
+	require.Regexp(t, "^250 ", c.data([]byte("Subject: lost\r\n\r\nbody\r\n")))
+	var report []byte
+	require.Eventually(t, func() bool {
+		if got := bodies(t, sender.imapClient(), "INBOX"); len(got) == 1 {
+			report = got[0]
+		}
+		return report != nil
+	}, waitLong, 10*waitTick)
+	require.Contains(t, string(report), "multipart/report")
+	require.Contains(t, string(report), "Final-Recipient: rfc822; nobody@example.test")
+	require.Contains(t, string(report), "5.1.1")
+}
+
+func TestQueueCommandsShowAndRemoveWhatWaits(t *testing.T) {
+	port, err := realtest.FreePort() // nobody listens there
+	require.NoError(t, err)
+	n := startNode(t, fmt.Sprintf("[relay]\nsmart_host = \"127.0.0.1:%d\"\nprivate_targets = true\n", port))
+	c := n.dial("SMTP")
+	c.reply()
+	c.command("EHLO client.example.org")
+	require.Regexp(t, "^235 ", c.command("AUTH PLAIN "+plainResponse(n.user, n.password)))
+	require.Regexp(t, "^250 ", c.command("MAIL FROM:<"+n.user+">"))
+	require.Regexp(t, "^250 ", c.command("RCPT TO:<far@example.org>"))
+	require.Regexp(t, "^250 ", c.data([]byte("Subject: waits\r\n\r\nbody\r\n")))
+	for _, running := range []bool{true, false} {
+		if !running {
+			n.stop()
+		}
+		list := n.mustRun("", "queue", "list")
+		require.Contains(t, list, "<far@example.org>")
+		id := strings.Fields(strings.Split(list, "\n")[1])[0]
+		require.Contains(t, n.mustRun("", "queue", "show", id), "Subject: waits")
+		if running {
+			n.mustRun("", "queue", "retry", id)
+			n.mustRun("", "queue", "retry")
+			continue
+		}
+		n.mustRun("", "queue", "remove", id)
+		_, err := n.run("", "queue", "show", id)
+		require.Error(t, err)
+		require.Equal(t, 1, strings.Count(n.mustRun("", "queue", "list"), "\n"))
+	}
+}

@@ -1,0 +1,79 @@
+// Fullnode is a whole mail server on one machine, composed from Posthouse's
+// parts: SMTP, submission and LMTP in, IMAP and POP3 out, a durable queue, a
+// directory of accounts, and HTTP for health and metrics.
+//
+//	fullnode [-config FILE] [-data DIR] [command]
+//
+// Without a command it serves. The other commands work while a node serves
+// the data directory and while none does: see usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usage = `usage: fullnode [-config FILE] [-data DIR] [COMMAND]
+
+commands:
+  serve                      run the node (the default)
+  user add NAME              add an account; the password is the first line of standard input
+  user passwd NAME           set an account's password, read likewise
+  user list                  list the accounts
+  user remove NAME           remove an account and its mail
+  queue list                 list what waits to be sent
+  queue show ID              show a queued message
+  queue retry [ID ...]       try again now: these messages, or all
+  queue remove ID [ID ...]   drop queued messages without a report
+  check                      verify the data directory; exit status 1 and a line per damage
+  config                     print the effective configuration
+
+flags:
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	stop()
+	if err != nil {
+		if !errors.Is(err, errReported) {
+			fmt.Fprintln(os.Stderr, "fullnode:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+// errReported is the error of a command that has printed what is wrong.
+var errReported = errors.New("reported")
+
+// run is main with its surroundings as arguments.
+func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	flags := flag.NewFlagSet("fullnode", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	configFile := flags.String("config", "", "configuration `file` (TOML); every key is optional")
+	data := flags.String("data", "./fullnode-data", "data `directory`")
+	if err := flags.Parse(args); err != nil {
+		return errReported // the flag set has printed it
+	}
+	config, err := loadConfig(*configFile)
+	if err != nil {
+		return err
+	}
+	switch flags.Arg(0) {
+	case "", "serve":
+		return serve(ctx, config, *data, out)
+	case "config":
+		return config.write(out)
+	default:
+		return runCommand(ctx, &command{config: config, data: *data, in: in, out: out}, flags.Args())
+	}
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/posthouse-mail/posthouse/imap"
+	"github.com/posthouse-mail/posthouse/listener"
+	"github.com/posthouse-mail/posthouse/pop3"
+	"github.com/posthouse-mail/posthouse/processing"
+	"github.com/posthouse-mail/posthouse/server"
+	"github.com/posthouse-mail/posthouse/smtp"
+)
+
+// node is a serving node: the open data directory and what is served from it.
+type node struct {
+	*opened
+	config      *Config
+	certificate *certificate
+	processor   *processing.Processor
+	metrics     *metrics
+	table       [][2]string // what listens where, in the order of binding
+}
+
+// serve runs the node until ctx ends.
+func serve(ctx context.Context, c *Config, data string, out io.Writer) error {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel})))
+	lock, err := lockDataDir(data)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := os.MkdirAll(lock.file("spool"), 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	o, err := openData(c, lock)
+	if err != nil {
+		return err
+	}
+	n := &node{opened: o, config: c}
+	if n.certificate, err = openCertificate(c, data); err == nil {
+		err = firstStart(ctx, c, o, out)
+	}
+	if err == nil {
+		err = n.run(ctx, out)
+	}
+	return errors.Join(err, o.Close())
+}
+
+// run serves: storage is open already, so what writes to it starts first and
+// what strangers reach starts last.
+func (n *node) run(ctx context.Context, out io.Writer) error {
+	n.metrics = newMetrics(n.opened)
+	var err error
+	if n.processor, err = n.newProcessor(); err != nil {
+		return err
+	}
+	s := &server.Server{Services: []server.Service{
+		server.Func("control", serveControl(newControl(n.opened), n.data)),
+		server.Func("sending", func(ctx context.Context, ready func()) error {
+			ready()
+			return n.processor.Run(ctx)
+		}),
+		n.service("LMTP", &n.config.LMTP, n.lmtp, "lmtp"),
+		n.service("IMAP", &n.config.IMAP, n.imap, "imap"),
+		n.service("POP3", &n.config.POP3, n.pop3, "pop3"),
+		n.service("submission", &n.config.Submission, n.submission, "smtp"),
+		n.service("SMTP", &n.config.SMTP, n.smtp, "smtp"),
+		n.service("HTTP", &n.config.HTTP, n.http, "http/1.1"),
+	}}
+	stop := n.reloadOnHangup(ctx)
+	defer stop()
+	return s.Run(ctx, func() { n.announce(out) })
+}
+
+// service is a protocol engine behind the listeners that are configured.
+func (n *node) service(title string, c *ServiceConfig, engine func() server.Engine, alpn string) server.Service {
+	if len(c.Listen)+len(c.ListenTLS) == 0 {
+		return server.Func(title, func(ctx context.Context, ready func()) error { ready(); <-ctx.Done(); return nil })
+	}
+	p := &server.Protocol{Title: title, Engine: engine, Drain: time.Duration(n.config.Drain)}
+	for _, address := range c.Listen {
+		p.Listeners = append(p.Listeners, listener.Config{Address: address, Service: c.rules(), Limits: c.limits()})
+	}
+	for _, address := range c.ListenTLS {
+		p.Listeners = append(p.Listeners, listener.Config{
+			Address: address, Service: c.rules(), Limits: c.limits(), TLS: n.certificate.config(alpn),
+		})
+	}
+	bound := 0
+	p.Bound = func(l *listener.Listener) {
+		name := title
+		if bound++; bound > len(c.Listen) {
+			name += " (TLS)"
+		}
+		n.table = append(n.table, [2]string{name, l.Addr().String()})
+	}
+	return p
+}
+
+func (n *node) smtp() server.Engine { return n.smtpServer(smtp.ESMTP) }
+
+func (n *node) lmtp() server.Engine { return n.smtpServer(smtp.LMTP) }
+
+func (n *node) submission() server.Engine {
+	s := n.smtpServer(smtp.Submission)
+	s.RequireAuth = true
+	return s
+}
+
+func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
+	s := &smtp.Server{
+		Protocol: p,
+		Hostname: n.config.Hostname,
+		Handler:  n.processor,
+		Hooks:    []smtp.Hooks{n.metrics.smtpHooks(), n.processor.Hooks()},
+		TLS:      n.certificate.config("smtp"),
+		SpoolDir: n.data.file("spool"),
+	}
+	s.Limits.MessageSize = n.config.Message.MaxSize
+	if p != smtp.LMTP {
+		s.Auth, s.PlainAuth = n.logins, n.plainAuth
+	}
+	return s
+}
+
+func (n *node) imap() server.Engine {
+	s := &imap.Server{
+		Store: n.store, Auth: n.logins, Hostname: n.config.Hostname, TLS: n.certificate.config("imap"),
+		PlainAuth: n.plainAuth, SpoolDir: n.data.file("spool"),
+	}
+	s.Limits.AppendSize = n.config.Message.MaxSize
+	return s
+}
+
+func (n *node) pop3() server.Engine {
+	return &pop3.Server{
+		Store: n.store, Auth: n.logins, Hostname: n.config.Hostname, TLS: n.certificate.config("pop3"), PlainAuth: n.plainAuth,
+	}
+}
+
+// http serves health and metrics.
+func (n *node) http() server.Engine {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.Handle("GET /metrics", n.metrics.handler())
+	return server.HTTP(&http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10})
+}
+
+// plainAuth says who may send passwords without TLS.
+func (n *node) plainAuth(remote netip.Addr) bool {
+	return n.config.PlaintextAuth == "loopback" && remote.IsLoopback()
+}
+
+// announce prints what listens where.
+func (n *node) announce(out io.Writer) {
+	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	for _, row := range n.table {
+		fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
+	}
+	t.Flush()
+	if n.config.PlaintextAuth == "loopback" {
+		fmt.Fprintln(out, "passwords without TLS: accepted from loopback only (plaintext_auth)")
+	} else {
+		fmt.Fprintln(out, "passwords without TLS: never (plaintext_auth)")
+	}
+	fmt.Fprintln(out, "ready")
+}
+
+// reloadOnHangup reads the certificate again at each SIGHUP.
+func (n *node) reloadOnHangup(ctx context.Context) (stop func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-hangup:
+				if err := n.certificate.reload(); err != nil {
+					slog.Error("reload failed, the old certificate stays", "err", err)
+				} else {
+					slog.Info("reloaded")
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(hangup); cancel(); <-done }
+}
