@@ -143,6 +143,11 @@ func (s *session) execute(ctx context.Context, o opening) (result, error) {
 	if err := p.end(); err != nil {
 		return result{}, err
 	}
+	// What is asked for includes what has just come; numbers still mean what
+	// they meant when the client wrote them.
+	if err := s.update(ctx, min(c.updates, allButExpunge)); err != nil {
+		return result{}, err
+	}
 	reply, err := r.run(ctx, s)
 	return s.updated(ctx, c, reply, err)
 }

@@ -23,9 +23,6 @@ func (r *expungeRequest) run(ctx context.Context, s *session) (result, error) {
 	if v.readOnly {
 		return result{}, errReadOnly
 	}
-	if err := s.update(ctx, allUpdates); err != nil {
-		return result{}, err
-	}
 	spans := v.all()
 	if r.only {
 		var err error

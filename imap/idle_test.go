@@ -50,8 +50,9 @@ func TestIdleTellsAtOnceWhatHappenedBefore(t *testing.T) {
 	c.ok("SELECT INBOX")
 	deliver(t, s.Store, plainMessage)
 	c.send("i IDLE\r\n")
-	require.Equal(t, "+ idling", c.line())
 	require.Equal(t, "* 1 EXISTS", c.line())
+	require.Equal(t, "* 1 RECENT", c.line())
+	require.Equal(t, "+ idling", c.line())
 }
 
 func TestI21IdleThenSomethingElseThanDone(t *testing.T) {

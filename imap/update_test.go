@@ -53,8 +53,24 @@ func TestSessionsTellEachOthersFlags(t *testing.T) {
 func TestSilentStoreTellsWhatOthersChanged(t *testing.T) {
 	a, b, _ := pair(t, 1)
 	a.ok(`STORE 1 +FLAGS (\Answered)`)
-	require.Contains(t, b.ok(`STORE 1 +FLAGS.SILENT (\Seen)`), `* 1 FETCH (UID 1 FLAGS (\Seen \Answered))`)
+	require.Equal(t, "* 1 FETCH (UID 1 FLAGS (\\Answered))\r\n", b.ok(`STORE 1 +FLAGS.SILENT (\Seen)`))
 	require.Empty(t, b.ok("NOOP"))
+}
+
+func TestSilentStoreTellsWhatItFindsChanged(t *testing.T) {
+	s := &session{view: fuzzView(t)}
+	m := storage.Message{UID: 2, ModSeq: 99, Flags: storage.NewFlags(`\Seen`, `\Answered`)}
+	require.Equal(t, []int{1}, s.takeOver([]storage.Message{m}, imap.StoreFlagsAdd, storage.NewFlags(`\Seen`)))
+	m.UID, m.Flags = 1, storage.NewFlags(`\Seen`)
+	require.Empty(t, s.takeOver([]storage.Message{m}, imap.StoreFlagsAdd, storage.NewFlags(`\Seen`)))
+}
+
+func TestMoveBySequenceNumberMeansWhatTheClientSaw(t *testing.T) {
+	a, b, _ := pair(t, 3)
+	a.ok(`STORE 1 +FLAGS.SILENT (\Deleted)`)
+	a.ok("EXPUNGE")
+	untagged := b.ok("MOVE 2 Trash")
+	require.Contains(t, untagged, " 2 1] Moved\r\n* 2 EXPUNGE\r\n* 1 EXPUNGE\r\n")
 }
 
 func TestRecentIsGivenToOneSession(t *testing.T) {
