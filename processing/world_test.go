@@ -171,6 +171,13 @@ func (p *post) parcels() []parcel {
 	return append([]parcel(nil), p.sent...)
 }
 
+// times returns how often a recipient was tried.
+func (p *post) times(to string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tried[to]
+}
+
 // world is a mail system with everything around it.
 type world struct {
 	*Processor

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -140,6 +141,9 @@ func (t *transaction) answers(ctx context.Context, taken [][]int) error {
 // farewell looks whether a peer that closed the connection amid the content
 // has said why.
 func (t *transaction) farewell(taken []int, cause error) error {
+	if errors.Is(cause, os.ErrDeadlineExceeded) { // it did not close, it stopped reading
+		return cause
+	}
 	_ = t.session.guard.SetDeadline(time.Now().Add(2 * time.Second))
 	if _, err := readReply(t.session.replies(), 2); err != nil {
 		if reply, ok := answered(err); ok {
