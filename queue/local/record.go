@@ -42,11 +42,9 @@ type envelope struct {
 func (v *envelope) encode() ([]byte, error) {
 	b := make([]byte, 0, 64+len(v.prefix))
 	b = append(b, recordVersion)
-	b, err := appendAddress(b, v.from)
+	b = appendText(b, v.from.String())
+	b, err := appendOptions(b, v.options)
 	if err != nil {
-		return nil, err
-	}
-	if b, err = appendOptions(b, v.options); err != nil {
 		return nil, err
 	}
 	b = binary.AppendUvarint(b, uint64(v.total))
@@ -82,11 +80,9 @@ type recipient struct {
 func (r *recipient) encode() ([]byte, error) {
 	b := make([]byte, 0, 64)
 	b = append(b, recordVersion)
-	b, err := appendAddress(b, r.to.To)
+	b = appendText(b, r.to.To.String())
+	b, err := appendOptions(b, r.to.Options)
 	if err != nil {
-		return nil, err
-	}
-	if b, err = appendOptions(b, r.to.Options); err != nil {
 		return nil, err
 	}
 	b = appendText(b, r.destination)
@@ -113,15 +109,6 @@ func decodeRecipient(b []byte) (*recipient, error) {
 
 func appendText[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-// appendAddress refuses an address that is too long to be read back.
-func appendAddress(b []byte, a mail.Address) ([]byte, error) {
-	s := a.String()
-	if len(s) > mail.MaxPathLength+2 {
-		return nil, fmt.Errorf("%w: an address of %d octets", queue.ErrBadMessage, len(s))
-	}
-	return appendText(b, s), nil
 }
 
 func appendFlag(b []byte, set bool) []byte {
