@@ -84,6 +84,15 @@ func TestForwardToALocalAddressIsFollowedAndALoopEnds(t *testing.T) {
 	require.Equal(t, gosmtp.EnhancedCode{5, 4, 6}, r.EnhancedCode())
 }
 
+func TestDirectoryThatLeadsToNobodyLosesNothing(t *testing.T) {
+	w := newWorld(t, nil)
+	w.people.to["odd@here.test"] = []directory.Recipient{{}}
+	w.people.to["none@here.test"] = []directory.Recipient{}
+	require.Equal(t, 451, w.handle(t, mailTo(t, "a@client.test", "odd@here.test")).Code)
+	require.Equal(t, 550, w.handle(t, mailTo(t, "a@client.test", "none@here.test")).Code)
+	require.Empty(t, w.queued(t))
+}
+
 // shared is a queue with the power to put store and queue into one record.
 type shared struct {
 	queue.Queue

@@ -2,6 +2,7 @@ package processing
 
 import (
 	"context"
+	"errors"
 
 	smtp "github.com/emersion/go-smtp"
 
@@ -97,6 +98,9 @@ func (p *Processor) follow(ctx context.Context, r mail.Recipient, seen map[strin
 	var to []target
 	for _, d := range recipients {
 		if d.Forward.IsNull() {
+			if d.Account == "" {
+				return nil, lookupFailed.Because(errors.New("the directory leads to nobody"))
+			}
 			to = append(to, target{account: accountKey{d.Account, d.Folder}})
 			continue
 		}
