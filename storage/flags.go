@@ -107,6 +107,9 @@ func (f Flags) Apply(op imap.StoreFlagsOp, g Flags) Flags {
 	default:
 		f = g
 	}
+	if len(f.Keywords) == 0 {
+		f.Keywords = nil
+	}
 	return f
 }
 

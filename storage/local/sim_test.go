@@ -1,0 +1,311 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/message"
+	"github.com/posthouse-mail/posthouse/storage"
+	"github.com/posthouse-mail/posthouse/storage/internal/uids"
+)
+
+// life is one user's mail as it should be, and what happens to it next, which
+// depends on nothing but the seed and how much has happened. Two runs of a
+// life are the same, one with a store and one without.
+type life struct {
+	user  string
+	seed  uint64
+	steps int
+	boxes [2]lifeBox // INBOX and Other
+}
+
+type lifeBox struct {
+	next uint32
+	mail []lifeMail
+	gone []uint32
+}
+
+type lifeMail struct {
+	uid   uint32
+	flags storage.Flags
+	text  string
+}
+
+var lifeNames = [2]string{storage.Inbox, "Other"}
+
+func newLife(user string, seed uint64) *life {
+	return &life{user: user, seed: seed, boxes: [2]lifeBox{{next: 1}, {next: 1}}}
+}
+
+func (l *life) clone() *life {
+	c := *l
+	for i := range c.boxes {
+		c.boxes[i].mail = slices.Clone(c.boxes[i].mail)
+		c.boxes[i].gone = slices.Clone(c.boxes[i].gone)
+	}
+	return &c
+}
+
+// print is the life in one text.
+func (l *life) print() string {
+	var b strings.Builder
+	for i := range l.boxes {
+		box := &l.boxes[i]
+		fmt.Fprintf(&b, "%s next %d\n", lifeNames[i], box.next)
+		for _, m := range box.mail {
+			fmt.Fprintf(&b, " %d %v %.60q %d\n", m.uid, m.flags.Names(), m.text, len(m.text))
+		}
+		slices.Sort(box.gone)
+		fmt.Fprintf(&b, " gone %v\n", box.gone)
+	}
+	return b.String()
+}
+
+// step makes the next thing happen: here, and in a store when there is one.
+func (l *life) step(ctx context.Context, s *Store) error {
+	r := rand.New(rand.NewPCG(l.seed, uint64(l.steps)))
+	l.steps++
+	at := r.IntN(2)
+	switch n := r.IntN(10); {
+	case n < 3:
+		return l.deliver(ctx, s, r)
+	case n < 5:
+		return l.append(ctx, s, r, at)
+	case n < 7:
+		return l.flag(ctx, s, r, at)
+	case n < 8:
+		return l.expunge(ctx, s, r, at)
+	case n < 9:
+		return l.copy(ctx, s, r, at)
+	}
+	return l.move(ctx, s, r, at)
+}
+
+// lifeText makes a message; some are long.
+func lifeText(r *rand.Rand, user string, step int) string {
+	lines := r.IntN(20)
+	if r.IntN(8) == 0 {
+		lines = r.IntN(3000)
+	}
+	return fmt.Sprintf("Subject: %s %d\r\n\r\n", user, step) + strings.Repeat(fmt.Sprintf("line of %s %d\r\n", user, step), lines)
+}
+
+func (l *life) add(at int, f storage.Flags, text string) {
+	b := &l.boxes[at]
+	b.mail = append(b.mail, lifeMail{b.next, f, text})
+	b.next++
+}
+
+func (l *life) deliver(ctx context.Context, s *Store, r *rand.Rand) error {
+	text := lifeText(r, l.user, l.steps)
+	prefix := fmt.Sprintf("Delivered-To: %d\r\n", r.IntN(1000))
+	l.add(0, storage.Flags{}, prefix+text)
+	l.add(1, storage.NewFlags("list"), text)
+	if s == nil {
+		return nil
+	}
+	receipts, err := s.Deliver(ctx, &storage.Delivery{Body: message.FromBytes([]byte(text)), Targets: []storage.Target{
+		{User: l.user, Prefix: []byte(prefix)}, {User: l.user, Mailbox: "Other", Create: true, Flags: storage.NewFlags("list")},
+	}})
+	for _, receipt := range receipts {
+		if err == nil {
+			err = receipt.Err
+		}
+	}
+	return err
+}
+
+// box opens a mailbox of the life. It makes Other, which nothing but a
+// delivery makes on its own.
+func (l *life) box(ctx context.Context, s *Store, at int) (*mailbox, error) {
+	a, err := s.Account(ctx, l.user)
+	if err != nil {
+		return nil, err
+	}
+	m, err := a.Mailbox(ctx, lifeNames[at])
+	if err == storage.ErrNoMailbox {
+		if err = a.Create(ctx, lifeNames[at]); err == nil {
+			m, err = a.Mailbox(ctx, lifeNames[at])
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.(*mailbox), nil
+}
+
+func (l *life) append(ctx context.Context, s *Store, r *rand.Rand, at int) error {
+	var msgs []storage.NewMessage
+	for range 1 + r.IntN(3) {
+		text := lifeText(r, l.user, l.steps)
+		l.add(at, storage.NewFlags(imap.FlagDraft), text)
+		msgs = append(msgs, storage.NewMessage{Body: message.FromBytes([]byte(text)), Flags: storage.NewFlags(imap.FlagDraft)})
+	}
+	if s == nil {
+		return nil
+	}
+	m, err := l.box(ctx, s, at)
+	if err == nil {
+		_, err = m.Append(ctx, msgs...)
+	}
+	return err
+}
+
+// some picks a range of UIDs.
+func (b *lifeBox) some(r *rand.Rand, n uint32) imap.UIDSet {
+	start := 1 + r.Uint32N(b.next)
+	return imap.UIDSet{{Start: imap.UID(start), Stop: imap.UID(start + r.Uint32N(n))}}
+}
+
+// of returns the messages of a set.
+func (b *lifeBox) of(set imap.UIDSet) (list []*lifeMail) {
+	walk := uids.Normal(set, 0).Walk()
+	for i := range b.mail {
+		if walk.Has(imap.UID(b.mail[i].uid)) {
+			list = append(list, &b.mail[i])
+		}
+	}
+	return list
+}
+
+func (l *life) flag(ctx context.Context, s *Store, r *rand.Rand, at int) error {
+	u := storage.FlagUpdate{
+		UIDs: l.boxes[at].some(r, 100), Op: imap.StoreFlagsOp(r.IntN(3)),
+		Flags: storage.NewFlags([]imap.Flag{imap.FlagSeen, imap.FlagDeleted, "a", "b"}[r.IntN(4)], imap.FlagFlagged),
+	}
+	for _, m := range l.boxes[at].of(u.UIDs) {
+		m.flags = m.flags.Apply(u.Op, u.Flags)
+	}
+	if s == nil {
+		return nil
+	}
+	m, err := l.box(ctx, s, at)
+	if err == nil {
+		_, _, err = m.StoreFlags(ctx, u)
+	}
+	return err
+}
+
+func (l *life) remove(at int, set imap.UIDSet) {
+	b := &l.boxes[at]
+	for _, m := range b.of(set) {
+		b.gone = append(b.gone, m.uid)
+	}
+	b.mail = slices.DeleteFunc(b.mail, func(m lifeMail) bool { return slices.Contains(b.gone, m.uid) })
+}
+
+func (l *life) expunge(ctx context.Context, s *Store, r *rand.Rand, at int) error {
+	set := l.boxes[at].some(r, 30)
+	l.remove(at, set)
+	if s == nil {
+		return nil
+	}
+	m, err := l.box(ctx, s, at)
+	if err == nil {
+		_, err = m.Expunge(ctx, set)
+	}
+	return err
+}
+
+func (l *life) copy(ctx context.Context, s *Store, r *rand.Rand, at int) error {
+	set := l.boxes[at].some(r, 10)
+	for _, m := range l.boxes[at].of(set) {
+		l.add(1-at, m.flags, m.text)
+	}
+	if s == nil {
+		return nil
+	}
+	return l.transfer(ctx, s, at, func(m *mailbox, dest string) error { _, err := m.Copy(ctx, set, dest); return err })
+}
+
+func (l *life) move(ctx context.Context, s *Store, r *rand.Rand, at int) error {
+	set := l.boxes[at].some(r, 50)
+	for _, m := range l.boxes[at].of(set) {
+		l.add(1-at, m.flags, m.text)
+	}
+	l.remove(at, set)
+	if s == nil {
+		return nil
+	}
+	return l.transfer(ctx, s, at, func(m *mailbox, dest string) error { _, err := m.Move(ctx, set, dest); return err })
+}
+
+func (l *life) transfer(ctx context.Context, s *Store, at int, f func(*mailbox, string) error) error {
+	if _, err := l.box(ctx, s, 1-at); err != nil {
+		return err
+	}
+	m, err := l.box(ctx, s, at)
+	if err != nil {
+		return err
+	}
+	return f(m, lifeNames[1-at])
+}
+
+// read returns the life that a store holds, without its steps.
+func readLife(t testing.TB, s *Store, user string) *life {
+	t.Helper()
+	l := newLife(user, 0)
+	for i := range l.boxes {
+		m, err := l.box(context.Background(), s, i)
+		require.NoError(t, err)
+		st, err := m.Status(context.Background())
+		require.NoError(t, err)
+		b := &l.boxes[i]
+		b.next = uint32(st.UIDNext)
+		for msg, err := range m.Messages(context.Background(), 0) {
+			require.NoError(t, err)
+			b.mail = append(b.mail, lifeMail{uint32(msg.UID), msg.Flags, contentOf(t, m, msg.UID)})
+		}
+		gone, err := m.Expunged(context.Background(), 0)
+		require.NoError(t, err)
+		for _, r := range gone {
+			for uid := r.Start; uid <= r.Stop; uid++ {
+				b.gone = append(b.gone, uint32(uid))
+			}
+		}
+	}
+	return l
+}
+
+func contentOf(t testing.TB, m storage.Mailbox, uid imap.UID) string {
+	t.Helper()
+	body, err := m.Open(context.Background(), uid)
+	require.NoError(t, err)
+	defer body.Close()
+	text, err := io.ReadAll(message.NewReader(body))
+	require.NoError(t, err)
+	return string(text)
+}
+
+// between finds what a store holds among the moments of a life from at least
+// the one that was acknowledged to at most the one that was begun.
+func (l *life) between(t testing.TB, s *Store, acked, begun int) *life {
+	t.Helper()
+	found := readLife(t, s, l.user).print()
+	now := l.clone()
+	for now.steps < acked {
+		require.NoError(t, now.step(context.Background(), nil))
+	}
+	wanted := now.print()
+	for now.print() != found {
+		if now.steps >= begun {
+			require.Equal(t, wanted, found, "%s after %d steps, %d acknowledged", l.user, begun, acked)
+		}
+		require.NoError(t, now.step(context.Background(), nil))
+	}
+	return now
+}
+
+// sound requires that nothing is damaged.
+func sound(t testing.TB, s *Store, others ...References) {
+	t.Helper()
+	require.NoError(t, s.Check(context.Background(), func(d Damage) { t.Error(d) }, others...))
+}
