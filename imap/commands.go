@@ -11,7 +11,7 @@ var commands = map[string]command{
 	"AUTHENTICATE": {states: before, parse: parseAuthenticate},
 	"LOGIN":        {states: before, parse: parseLogin, ready: (*session).loginReady},
 
-	"ENABLE":      {states: loggedIn, parse: parseEnable, updates: allUpdates},
+	"ENABLE":      {states: after, parse: parseEnable, updates: allUpdates},
 	"SELECT":      {states: loggedIn, parse: parseSelect},
 	"EXAMINE":     {states: loggedIn, parse: parseExamine},
 	"CREATE":      {states: loggedIn, parse: parseCreate, updates: allUpdates},

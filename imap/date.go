@@ -25,6 +25,26 @@ func (p *parser) dateTime() time.Time {
 	return t
 }
 
+// appendDate writes a message's date in the form of internalDate.
+func appendDate(b []byte, a *attr) []byte {
+	t := a.date()
+	year, month, dayOfMonth := t.Date()
+	b = append(appendTwo(b, dayOfMonth), '-')
+	b = append(append(b, month.String()[:3]...), '-')
+	b = append(appendTwo(appendTwo(b, year/100), year%100), ' ')
+	hour, minute, second := t.Clock()
+	b = append(appendTwo(b, hour), ':')
+	b = append(appendTwo(b, minute), ':')
+	b = append(appendTwo(b, second), ' ')
+	zone := int(a.zone) / 60
+	if zone < 0 {
+		return appendTwo(appendTwo(append(b, '-'), -zone/60), -zone%60)
+	}
+	return appendTwo(appendTwo(append(b, '+'), zone/60), zone%60)
+}
+
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10%10), byte('0'+n%10)) }
+
 // day is a date without time and zone, comparable as a number.
 type day int
 

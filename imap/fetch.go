@@ -74,8 +74,10 @@ func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
 			case errors.Is(err, storage.ErrNoMessage):
 				missing = err
 			default:
+				if failed == nil { // one line tells enough of a broken store
+					s.log(ctx, slog.LevelError, "message could not be fetched", err, "mailbox", s.view.name, "uid", m.entry.uid)
+				}
 				failed = err
-				s.log(ctx, slog.LevelError, "message could not be fetched", err, "mailbox", s.view.name, "uid", m.entry.uid)
 			}
 		}
 	}
@@ -205,7 +207,7 @@ func writeFlags(_ context.Context, m *fetching) error {
 func writeInternalDate(_ context.Context, m *fetching) error {
 	o := m.out
 	o.text(`INTERNALDATE "`)
-	o.b = m.attr.date().AppendFormat(o.b, internalDate)
+	o.b = appendDate(o.b, m.attr)
 	o.byte('"')
 	return nil
 }

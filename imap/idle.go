@@ -13,32 +13,41 @@ import (
 // parseIdle reads IDLE (RFC 9051 §6.3.13, RFC 2177).
 func parseIdle(*parser) request { return requestFunc(runIdle) }
 
-// runIdle waits for DONE. Meanwhile the session holds no buffers, and changes
-// of the mailbox are told by goroutines that live as long as they write.
-func runIdle(ctx context.Context, s *session) (result, error) {
+// runIdle lets the session wait for DONE (see session.commands). Meanwhile it
+// holds no buffers, and changes of the mailbox are told by goroutines that
+// live as long as they write.
+func runIdle(_ context.Context, s *session) (result, error) {
 	s.out.text("+ idling\r\n")
-	s.in.done()
-	if err := s.beginPushes(ctx); err != nil {
-		return result{}, err
-	}
-	s.conn.SetIdleTimeout(s.server.Timeouts.push())
-	line, err := s.conn.ReadLine(maxDone)
-	s.conn.SetIdleTimeout(s.server.Timeouts.idle())
-	if err != nil && !errors.Is(err, wire.ErrInterrupted) {
-		s.cutPushes(err)
+	s.idling = true
+	return result{answered: true}, nil
+}
+
+// endIdle ends IDLE: line is what the client sent, err why it could not be read.
+func (s *session) endIdle(ctx context.Context, line []byte, err error) error {
+	if err != nil && lost(err) && !errors.Is(err, wire.ErrInterrupted) && !isTimeout(err) {
+		s.conn.Close() // a push that can't write any more ends at once
 	}
 	done := err == nil && bytes.EqualFold(bytes.TrimRight(line, "\r\n"), []byte("DONE"))
 	s.endPushes()
+	s.idling = false
+	s.conn.SetIdleTimeout(s.server.Timeouts.idle())
 	s.out.reset()
 	switch {
 	case errors.Is(err, wire.ErrLineTooLong):
-		return result{}, errLineTooLong
+		return errLineTooLong
 	case err != nil:
-		return result{}, &broken{err}
+		return &broken{err}
 	case !done:
-		return result{}, bad("Expected DONE")
+		err = bad("Expected DONE")
 	}
-	return result{}, nil
+	reply, err := s.updated(ctx, commands["IDLE"], result{}, err)
+	if err = s.finish(ctx, s.running, reply, err); err != nil {
+		return err
+	}
+	if err := s.out.release(); err != nil {
+		return &broken{err}
+	}
+	return nil
 }
 
 // maxDone bounds the line that ends IDLE.
@@ -57,21 +66,32 @@ func (s *session) notice(ctx context.Context, c storage.Change) {
 }
 
 // beginPushes tells what happened until now and lets pushes tell the rest.
+// What it returns ends the session.
 func (s *session) beginPushes(ctx context.Context) error {
+	s.in.done()
+	s.conn.SetIdleTimeout(s.server.Timeouts.push())
 	s.waiting.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.idle = true
-	if err := s.update(ctx, allUpdates); err != nil {
+	s.out.reset()
+	if err := s.update(ctx, allUpdates); endsSession(err) {
 		return err
+	} else if err != nil {
+		s.log(ctx, slog.LevelWarn, "update in IDLE failed", err)
 	}
-	if s.view != nil {
-		s.view.attrs = nil
-	}
+	s.forgetAttrs()
 	if err := s.out.release(); err != nil {
 		return &broken{err}
 	}
 	return nil
+}
+
+// forgetAttrs drops what only running commands need.
+func (s *session) forgetAttrs() {
+	if s.view != nil {
+		s.view.attrs = nil
+	}
 }
 
 // push tells the client what changed while it waits in IDLE.
@@ -87,9 +107,7 @@ func (s *session) push(ctx context.Context) {
 	if endsSession(err) {
 		s.out.status("*", "BYE", "", errMailboxGone.text)
 	}
-	if s.view != nil {
-		s.view.attrs = nil
-	}
+	s.forgetAttrs()
 	if s.out.release() == nil {
 		_ = s.conn.Flush()
 	}
@@ -108,11 +126,4 @@ func (s *session) endPushes() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.idle = false
-}
-
-// cutPushes lets a push that can't write any more end at once.
-func (s *session) cutPushes(err error) {
-	if lost(err) && !isTimeout(err) {
-		s.conn.Close()
-	}
 }

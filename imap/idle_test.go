@@ -143,7 +143,3 @@ func TestI20FiftySessionsAddFlags(t *testing.T) {
 	}
 	require.Len(t, told, sessions)
 }
-
-const idleChild = "POSTHOUSE_IDLE_CHILD"
-
-func runIdleChild() {}

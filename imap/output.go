@@ -101,12 +101,17 @@ func (o *output) string(s string) {
 		return
 	}
 	o.byte('"')
-	for i := 0; i < len(s); i++ {
-		if s[i] == '"' || s[i] == '\\' {
-			o.byte('\\')
+	for {
+		i := strings.IndexAny(s, `"\`)
+		if i < 0 {
+			break
 		}
+		o.text(s[:i])
+		o.byte('\\')
 		o.byte(s[i])
+		s = s[i+1:]
 	}
+	o.text(s)
 	o.byte('"')
 }
 

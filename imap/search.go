@@ -109,6 +109,7 @@ func (r *searchRequest) run(ctx context.Context, s *session) (result, error) {
 // search returns the indexes of the messages that match. A message that is
 // gone or can't be read does not match.
 func (r *searchRequest) search(ctx context.Context, s *session) (found []int, err error) {
+	logged := false
 	c := &candidate{view: s.view}
 	defer c.forget()
 	for i := range s.view.entries {
@@ -120,7 +121,8 @@ func (r *searchRequest) search(ctx context.Context, s *session) (found []int, er
 			return nil, ctx.Err()
 		case errors.Is(err, storage.ErrNoMailbox):
 			return nil, errMailboxGone
-		case !errors.Is(err, storage.ErrNoMessage):
+		case !errors.Is(err, storage.ErrNoMessage) && !logged:
+			logged = true
 			s.log(ctx, slog.LevelError, "message could not be searched", err, "mailbox", s.view.name, "uid", c.entry.uid)
 		}
 		if ok && err == nil {

@@ -29,6 +29,8 @@ type session struct {
 
 	running opening // the command that runs; zero between commands
 
+	idling bool // IDLE runs
+
 	bad   int // commands that could not be understood; in a row, after login
 	guard front.Guard
 
@@ -51,27 +53,32 @@ type session struct {
 	waiting  atomic.Bool   // inside IDLE
 }
 
-// serve runs a session from greeting to close.
+// serve runs a session from greeting to close. Its frame, and those of the
+// functions that wait for the client, stay small: a waiting session's stack
+// is the larger part of what it costs.
 func (s *Server) serve(ctx context.Context, c *wire.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	limits := s.Limits.withDefaults()
-	before := limits
-	before.Command = min(limits.Command, commandBeforeLogin)
-	n := &session{
-		server: s, conn: c, limits: limits, id: front.NewID(), state: imap.ConnStateNotAuthenticated,
-		in:    scanner{conn: c, limits: before},
-		out:   output{conn: c},
-		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
-	}
+	n := s.newSession(c)
 	defer n.close()
 	if err := c.Handshake(ctx); err != nil {
 		n.log(ctx, slog.LevelDebug, "TLS handshake failed", err)
 		return
 	}
 	n.greet()
-	err := n.commands(ctx)
-	n.farewell(ctx, err)
+	n.farewell(ctx, n.commands(ctx))
+}
+
+func (s *Server) newSession(c *wire.Conn) *session {
+	limits := s.Limits.withDefaults()
+	n := &session{
+		server: s, conn: c, limits: limits, id: front.NewID(), state: imap.ConnStateNotAuthenticated,
+		in:    scanner{conn: c, limits: limits},
+		out:   output{conn: c},
+		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
+	}
+	n.in.limits.Command = min(limits.Command, commandBeforeLogin)
+	return n
 }
 
 func (s *session) greet() {
@@ -90,9 +97,17 @@ func (s *session) commands(ctx context.Context) error {
 		if err := s.in.begin(); err != nil {
 			return err
 		}
-		err := s.command(ctx)
-		if err != nil {
+		if err := s.command(ctx); err != nil {
 			return err
+		}
+		if s.idling { // not inside command: see serve
+			if err := s.beginPushes(ctx); err != nil {
+				return err
+			}
+			line, err := s.conn.ReadLine(maxDone)
+			if err = s.endIdle(ctx, line, err); err != nil {
+				return err
+			}
 		}
 		s.in.done()
 		s.running = opening{}

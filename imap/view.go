@@ -98,9 +98,8 @@ func newAttr(m storage.Message) attr {
 	return attr{size: m.Size, sent: m.Date.Unix(), zone: int32(zone), known: true}
 }
 
-func (a *attr) date() time.Time {
-	return time.Unix(a.sent, 0).In(time.FixedZone("", int(a.zone)))
-}
+// date is INTERNALDATE as the clock showed it in its zone; the Time says UTC.
+func (a *attr) date() time.Time { return time.Unix(a.sent+int64(a.zone), 0).UTC() }
 
 // loadAttrs makes attrs available.
 func (v *view) loadAttrs(ctx context.Context) error {
