@@ -70,7 +70,7 @@ func liveAndDie(t *testing.T, seed uint64, cuts int) int {
 		e, err := Open("e", small(d.fs(), rng))
 		require.NoError(t, err, "seed %d, after %d cuts", seed, cut)
 		for i, u := range users {
-			users[i] = u.check(t, e, seed, u.acked.Load(), u.started.Load())
+			d.replace(i, u.check(t, e, seed, u.acked.Load(), u.started.Load()))
 		}
 		checkAccounts(t, e)
 		disk = d.await(e)
@@ -108,7 +108,7 @@ func TestDeathAtEveryStep(t *testing.T) {
 				e, err := Open("e", o)
 				require.NoError(t, err, "step %d, way %d", step, way)
 				for i, u := range users {
-					users[i] = u.check(t, e, model, u.acked.Load(), u.started.Load())
+					d.replace(i, u.check(t, e, model, u.acked.Load(), u.started.Load()))
 				}
 				checkAccounts(t, e)
 				disk = d.await(e)
@@ -133,9 +133,9 @@ type death struct {
 	rng   *rand.Rand
 	steps after
 	way   int
+	mu    sync.Mutex
 	users []*user
 
-	once           sync.Once
 	done           chan struct{} // closed when the rest is set
 	left           *vfs.MemFS    // what is on the disk then
 	acked, started []int64
@@ -146,11 +146,20 @@ func (d *death) fs() vfs.FS {
 	return d.hook
 }
 
+// replace puts another user, who goes on from what was found, in one's place.
+func (d *death) replace(i int, u *user) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.users[i] = u
+}
+
 // die notes what is there. What the engine does afterwards happens on a disk
 // that nobody will see again.
 func (d *death) die() {
 	d.hook.mu.Lock()
 	defer d.hook.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, u := range d.users {
 		d.acked = append(d.acked, u.acked.Load())
 	}

@@ -57,8 +57,8 @@ type Engine struct {
 	space   space
 }
 
-// Open opens the engine in dir, which is made when it does not exist (but not
-// its parents), and brings the index up to the end of the log. It fails with
+// Open opens the engine in dir, which is made when it does not exist (its
+// parent should), and brings the index up to the end of the log. It fails with
 // ErrLocked when the directory is in use and with ErrDamaged when the log has
 // a hole.
 func Open(dir string, o Options) (*Engine, error) {
@@ -91,10 +91,8 @@ func (e *Engine) open(dir string) (err error) {
 	if e.lock, err = e.fs.Lock(name); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrLocked, name, err)
 	}
-	cache := pebble.NewCache(indexCache)
-	defer cache.Unref()
-	if e.db, err = pebble.Open(e.fs.PathJoin(dir, "index"), e.indexOptions(cache)); err != nil {
-		return indexFailure(err)
+	if err := e.openIndex(e.fs.PathJoin(dir, "index")); err != nil {
+		return err
 	}
 	if err := checkFormat(e.db); err != nil {
 		return err
@@ -110,14 +108,22 @@ func (e *Engine) open(dir string) (err error) {
 // to catch up. Open bodies stay readable until they are closed. A second
 // Close does nothing.
 func (e *Engine) Close() error {
-	first := e.inbox.close()
-	<-e.stopped
-	if !first {
+	if !e.halt() {
 		return nil
 	}
-	e.janitor.stop()
-	e.gate.close()
 	return errors.Join(e.flush(), e.shut())
+}
+
+// halt ends everything that uses the index. It returns false when another
+// Close did, or does.
+func (e *Engine) halt() (first bool) {
+	first = e.inbox.close()
+	<-e.stopped
+	if first {
+		e.janitor.stop()
+		e.gate.close()
+	}
+	return first
 }
 
 // flush brings the index to disk. When that fails nothing is lost, as the log

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -21,12 +23,12 @@ func TestMain(m *testing.M) {
 	if runChild() {
 		return
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(m.Run())
 }
 
 // quiet are options for tests: nothing is logged.
 func quiet(fs vfs.FS) Options {
-	return Options{FS: fs, Logger: slog.New(slog.DiscardHandler), Reserve: -1}
+	return Options{FS: fs, Logger: slog.New(slog.DiscardHandler), Reserve: -1, pause: time.Millisecond}
 }
 
 func openMem(t *testing.T) *Engine { return openAt(t, vfs.NewMem(), "e") }
@@ -151,6 +153,18 @@ func TestChangesSurviveCloseAndOpen(t *testing.T) {
 	require.IsIncreasing(t, ids)
 }
 
+func TestCloseLeavesNothingRunning(t *testing.T) {
+	ignored := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, ignored) })
+	e := openMem(t)
+	store(t, e, octets(100, 1))
+	require.NoError(t, e.Close())
+	disk, _ := crashed(t)
+	edit(t, disk, firstSegment, func(b []byte) []byte { b[10] ^= 1; return b })
+	_, err := Open("e", quiet(disk))
+	require.ErrorIs(t, err, ErrDamaged)
+}
+
 func TestRefusedChangeLeavesNothing(t *testing.T) {
 	e := openMem(t)
 	commit(t, e, nil, setKey("a", "1"))
@@ -184,8 +198,8 @@ func TestRefusedChangeLeavesNothing(t *testing.T) {
 	}
 }
 
-// holdGroup lets f send requests that then form one group.
-func holdGroup(t *testing.T, e *Engine, changes ...*Change) []error {
+// holdGroup makes changes in one group, and calls before ahead of it.
+func holdGroup(t *testing.T, e *Engine, before func(), changes ...*Change) []error {
 	t.Helper()
 	gate, entered := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
@@ -200,8 +214,9 @@ func holdGroup(t *testing.T, e *Engine, changes ...*Change) []error {
 			e.inbox.mu.Lock()
 			defer e.inbox.mu.Unlock()
 			return len(e.inbox.queue) == i+1
-		}, 5e9, 1e4)
+		}, 5*time.Second, 10*time.Microsecond)
 	}
+	before()
 	close(gate)
 	wg.Wait()
 	return errs
@@ -219,7 +234,7 @@ func TestChangeSeesEarlierChangesOfItsGroup(t *testing.T) {
 	var order []int
 	refusal := errors.New("no")
 	groups := e.Stats().Groups
-	errs := holdGroup(t, e,
+	errs := holdGroup(t, e, func() {},
 		&Change{Build: setKey("m2", "new"), Done: func() { order = append(order, 0) }},
 		&Change{Build: func(tx *Tx) error { tx.Delete([]byte("m1")); return nil }},
 		&Change{Build: func(tx *Tx) error {
@@ -281,7 +296,7 @@ func TestBodyDiesWithItsLastReference(t *testing.T) {
 func TestReferencesWithinOneGroup(t *testing.T) {
 	e := openMem(t)
 	var id BlobID
-	errs := holdGroup(t, e,
+	errs := holdGroup(t, e, func() {},
 		&Change{Body: message.FromBytes([]byte("hello")), Build: func(tx *Tx) error {
 			id = tx.Blob()
 			tx.Ref(id, 1)

@@ -24,10 +24,11 @@ func (o op) segment() bool { return strings.HasSuffix(o.name, segmentSuffix) }
 // many octets of a write are done all the same.
 type hookFS struct {
 	vfs.FS
-	before func(op) error
-	partly func(op, int) int // nil: none
-	mu     sync.RWMutex      // held for writing while the disk stands still
-	synced sync.Map          // names of files that were synced
+	before    func(op) error
+	partly    func(op, int) int // nil: none
+	truncates bool              // files can be truncated, although the one below can't
+	mu        sync.RWMutex      // held for writing while the disk stands still
+	synced    sync.Map          // names of files that were synced
 }
 
 func (h *hookFS) do(kind, name string, f func() error) error {
@@ -49,6 +50,9 @@ func (h *hookFS) wrap(f vfs.File, err error, name string) (vfs.File, error) {
 	h2 := &hookFile{File: f, fs: h, name: name}
 	if t, ok := f.(truncater); ok {
 		return &hookTruncateFile{h2, t}, nil
+	}
+	if h.truncates {
+		return &hookTruncateFile{h2, zeroing{f}}, nil
 	}
 	return h2, nil
 }
@@ -122,6 +126,19 @@ type hookTruncateFile struct {
 
 func (f *hookTruncateFile) Truncate(size int64) error {
 	return f.fs.do("truncate", f.name, func() error { return f.t.Truncate(size) })
+}
+
+// zeroing stands in for a truncation that the file below does not know. Only
+// what it returns is looked at, and that what was cut is gone.
+type zeroing struct{ f vfs.File }
+
+func (z zeroing) Truncate(size int64) error {
+	info, err := z.f.Stat()
+	if err != nil || info.Size() <= size {
+		return err
+	}
+	_, err = z.f.WriteAt(make([]byte, info.Size()-size), size)
+	return err
 }
 
 type hookDir struct {

@@ -57,12 +57,29 @@ func (e *Engine) indexOptions(cache *pebble.Cache) *pebble.Options {
 	return o
 }
 
+// openIndex opens the index in dir. The library panics where a directory can't
+// be synced; before anything is open, that is an error like others.
+func (e *Engine) openIndex(dir string) (err error) {
+	cache := pebble.NewCache(indexCache)
+	defer cache.Unref()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("engine: opening the index: %v", r)
+			if cause, ok := r.(error); ok {
+				err = fmt.Errorf("engine: opening the index: %w", cause)
+			}
+		}
+	}()
+	e.db, err = pebble.Open(dir, e.indexOptions(cache))
+	return indexFailure(err)
+}
+
 // indexError hears of every failed flush or compaction, which the index will
 // try again at once; the pause keeps a full disk from becoming a busy loop.
 func (e *Engine) indexError(err error) {
 	e.log.Error("mail index could not be written; trying again", "error", err)
 	e.janitor.flushFailed()
-	time.Sleep(indexPause)
+	time.Sleep(e.options.pause)
 }
 
 // indexLog passes on what the index logs.

@@ -26,6 +26,7 @@ type user struct {
 
 	started atomic.Int64 // changes that were begun
 	acked   atomic.Int64 // changes that were acknowledged
+	onAck   func()       // called after each; may be nil
 }
 
 // content is what an item refers to.
@@ -44,7 +45,7 @@ func newUser(number int, seed uint64) *user {
 
 // step is one change of the model: it returns what to do in the engine, and
 // the body if it has one.
-func (u *user) step() (body []byte, build func(tx *Tx) error) {
+func (u *user) step() (body *content, build func(tx *Tx) error) {
 	u.made++
 	made := u.made
 	count := func(tx *Tx) { tx.Set(u.countKey(), binary.BigEndian.AppendUint64(nil, uint64(made))) }
@@ -90,7 +91,7 @@ func (u *user) step() (body []byte, build func(tx *Tx) error) {
 	}
 }
 
-func (u *user) add(count func(tx *Tx)) ([]byte, func(tx *Tx) error) {
+func (u *user) add(count func(tx *Tx)) (*content, func(tx *Tx) error) {
 	item := u.free
 	u.free++
 	c := content{u.rng.Uint32(), u.rng.IntN(u.typical)}
@@ -98,7 +99,7 @@ func (u *user) add(count func(tx *Tx)) ([]byte, func(tx *Tx) error) {
 		c.size = u.rng.IntN(u.largest)
 	}
 	u.items[item] = c
-	return octets(c.size, c.seed), func(tx *Tx) error {
+	return &c, func(tx *Tx) error {
 		count(tx)
 		id := binary.BigEndian.AppendUint64(nil, uint64(tx.Blob()))
 		tx.Set(u.itemKey(item), id)
@@ -157,13 +158,17 @@ func (u *user) work(e *Engine) error {
 		body, build := u.step()
 		c := &Change{Build: build}
 		if body != nil {
-			c.Body = message.FromBytes(body)
+			c.Body = message.FromBytes(octets(body.size, body.seed))
 		}
 		u.started.Add(1)
 		if err := e.Commit(context.Background(), c); err != nil {
 			return err
 		}
-		if u.acked.Add(1)%20 == 0 {
+		acked := u.acked.Add(1)
+		if u.onAck != nil {
+			u.onAck()
+		}
+		if acked%20 == 0 {
 			if _, err := e.Compact(context.Background()); err != nil {
 				return err
 			}

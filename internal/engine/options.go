@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -13,8 +14,9 @@ type Options struct {
 	Reserve     int64        // octets of free space below which changes with a body are refused with ErrNoSpace; 0: 64 MiB; negative: none
 	Logger      *slog.Logger // nil: slog.Default()
 
-	memTable uint64       // octets of index that gather before they are flushed; 0: 8 MiB
-	fatal    func(string) // never returns; called when the index can't go on
+	memTable uint64        // octets of index that gather before they are flushed; 0: 8 MiB
+	pause    time.Duration // after a failed flush, before it is tried again; 0: 100 ms
+	fatal    func(string)  // never returns; called when the index can't go on
 }
 
 const (
@@ -39,6 +41,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.memTable == 0 {
 		o.memTable = indexMemTable
+	}
+	if o.pause == 0 {
+		o.pause = indexPause
 	}
 	if o.fatal == nil {
 		o.fatal = func(text string) { panic(text) }
