@@ -25,8 +25,8 @@ func TestAccountGetsAMessageOnceWithItsTrace(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.handle(t, mailTo(t, "a@client.test", "sales@here.test", "Alice@here.test", "bob@here.test"))
 	require.Equal(t, "250 2.0.0 Accepted as M1", r.Error())
-	require.Equal(t, []string{"Return-Path: <a@client.test>\r\nDelivered-To: <sales@here.test>\r\n" + trace + text}, w.inbox(t, "alice@here.test"))
-	require.Equal(t, []string{"Return-Path: <a@client.test>\r\nDelivered-To: <sales@here.test>\r\n" + trace + text}, w.inbox(t, "bob@here.test"))
+	require.Equal(t, []string{"Return-Path: <a@client.test>\r\nDelivered-To: sales@here.test\r\n" + trace + text}, w.inbox(t, "alice@here.test"))
+	require.Equal(t, []string{"Return-Path: <a@client.test>\r\nDelivered-To: sales@here.test\r\n" + trace + text}, w.inbox(t, "bob@here.test"))
 	require.Equal(t, 1, w.store.deliver)
 	require.Empty(t, w.queued(t))
 }
@@ -34,7 +34,7 @@ func TestAccountGetsAMessageOnceWithItsTrace(t *testing.T) {
 func TestNullSenderPostmasterAndFolders(t *testing.T) {
 	w := newWorld(t, nil)
 	w.handle(t, mailTo(t, "", "postmaster"))
-	require.True(t, strings.HasPrefix(w.inbox(t, "alice@here.test")[0], "Return-Path: <>\r\nDelivered-To: <postmaster>\r\n"))
+	require.True(t, strings.HasPrefix(w.inbox(t, "alice@here.test")[0], "Return-Path: <>\r\nDelivered-To: postmaster\r\n"))
 	w.handle(t, mailTo(t, "", "list@here.test"))
 	require.Len(t, w.inbox(t, "alice@here.test", "Lists"), 1)
 }
@@ -189,7 +189,7 @@ func TestStoreFailingAfterTheQueueTookItsPartIsRetriedHere(t *testing.T) {
 			time.Sleep(time.Hour)
 		})
 		require.Empty(t, w.queued(t))
-		require.Equal(t, []string{"Return-Path: <alice@here.test>\r\nDelivered-To: <bob@here.test>\r\n" + trace + text}, w.inbox(t, "bob@here.test"))
+		require.Equal(t, []string{"Return-Path: <alice@here.test>\r\nDelivered-To: bob@here.test\r\n" + trace + text}, w.inbox(t, "bob@here.test"))
 		require.Len(t, w.post.parcels(), 1, "the other side is not sent again")
 	})
 }

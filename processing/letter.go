@@ -24,13 +24,13 @@ type letter struct {
 func (l *letter) whole() message.Body { return message.Join(l.trace, l.body) }
 
 // prefix returns the header fields that one mailbox gets before the body: who
-// sent it, which address led here (RFC 5321 §4.4), and the trace.
+// sent it (RFC 5321 §4.4), which address led here (RFC 9228), and the trace.
 func (l *letter) prefix(delivered mail.Address) []byte {
-	b := make([]byte, 0, len(l.trace)+len("Return-Path: <>\r\nDelivered-To: <>\r\n")+2*mail.MaxPathLength)
+	b := make([]byte, 0, len(l.trace)+len("Return-Path: <>\r\nDelivered-To: \r\n")+2*mail.MaxPathLength)
 	b = append(b, "Return-Path: <"...)
 	b = append(b, l.envelope.From.String()...)
-	b = append(b, ">\r\nDelivered-To: <"...)
+	b = append(b, ">\r\nDelivered-To: "...)
 	b = append(b, delivered.String()...)
-	b = append(b, ">\r\n"...)
+	b = append(b, "\r\n"...)
 	return append(b, l.trace...)
 }

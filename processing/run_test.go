@@ -403,7 +403,7 @@ func TestMailForADomainThatBecameLocalIsDeliveredHere(t *testing.T) {
 		})
 		require.NoError(t, err)
 		w.run(func() { time.Sleep(time.Minute) })
-		require.Equal(t, []string{"Return-Path: <z@client.test>\r\nDelivered-To: <bob@here.test>\r\n" + trace + text}, w.inbox(t, "bob@here.test"))
+		require.Equal(t, []string{"Return-Path: <z@client.test>\r\nDelivered-To: bob@here.test\r\n" + trace + text}, w.inbox(t, "bob@here.test"))
 		var to []string
 		for _, p := range w.post.parcels() {
 			to = append(to, p.to)

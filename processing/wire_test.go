@@ -85,7 +85,7 @@ func TestSubmissionReachesLocalAndRemoteMailboxes(t *testing.T) {
 	})
 	inbox := w.inbox(t, "bob@here.test")
 	require.Len(t, inbox, 1)
-	require.True(t, strings.HasPrefix(inbox[0], "Return-Path: <alice@here.test>\r\nDelivered-To: <bob@here.test>\r\nReceived: from "), inbox[0])
+	require.True(t, strings.HasPrefix(inbox[0], "Return-Path: <alice@here.test>\r\nDelivered-To: bob@here.test\r\nReceived: from "), inbox[0])
 	for _, content := range []string{inbox[0], strings.ReplaceAll(m.messages()[0], "\r\n..", "\r\n.")} {
 		require.Contains(t, content, "\r\nDate: ")
 		require.Contains(t, content, "\r\nMessage-ID: <")

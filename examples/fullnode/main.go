@@ -61,7 +61,10 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	}
 	configFile := flags.String("config", "", "configuration `file` (TOML); every key is optional")
 	data := flags.String("data", "./fullnode-data", "data `directory`")
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return errReported // the flag set has printed it
 	}
 	config, err := loadConfig(*configFile)
