@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -51,32 +52,99 @@ func BenchmarkDotScanner(b *testing.B) {
 	}
 }
 
-// benchMessage is a message of 1 KiB, and the whole transaction around it.
-var (
-	benchMessage = []byte("From: a@d.test\r\nTo: b@d.test\r\nSubject: a usual message\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n" +
-		strings.Repeat(strings.Repeat("x", 76)+"\r\n", 12) + "\r\n")
-	benchTransaction = []byte("MAIL FROM:<a@d.test>\r\nRCPT TO:<b@d.test>\r\nDATA\r\n" + string(benchMessage) + ".\r\n")
-)
+// benchMessage is a message of 1 KiB.
+var benchMessage = []byte("From: a@d.test\r\nTo: b@d.test\r\nSubject: a usual message\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n" +
+	strings.Repeat(strings.Repeat("x", 76)+"\r\n", 12) + "\r\n")
 
-// BenchmarkSession receives messages of 1 KiB over loopback, one transaction
-// per round trip, beside the server of go-smtp. The client allocates nothing.
-func BenchmarkSession(b *testing.B) {
-	b.Run("posthouse", func(b *testing.B) {
-		s := newServer(HandlerFunc(func(context.Context, *Message) error { return nil }))
-		benchSession(b, start(b, s))
-	})
-	b.Run("go-smtp", func(b *testing.B) {
-		s := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return nullSession{}, nil }))
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(b, err)
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		defer func() { s.Close(); <-done }()
-		benchSession(b, l.Addr().String())
-	})
+// transactionOf is all that a client says to send content.
+func transactionOf(content []byte) []byte {
+	b := append([]byte("MAIL FROM:<a@d.test>\r\nRCPT TO:<b@d.test>\r\nDATA\r\n"), content...)
+	return append(b, ".\r\n"...)
 }
 
-func benchSession(b *testing.B, address string) {
+// BenchmarkSession receives messages over loopback, one transaction per round
+// trip, beside the server of go-smtp, which hands them to nobody either but
+// keeps and indexes nothing. The client allocates nothing.
+func BenchmarkSession(b *testing.B) {
+	null := HandlerFunc(func(context.Context, *Message) error { return nil })
+	large := bytes.Repeat(benchMessage, 1024)
+	for name, content := range map[string][]byte{"1 KiB": benchMessage, "1 MiB": large} {
+		b.Run(name+"/posthouse", func(b *testing.B) { benchSession(b, start(b, newServer(null)), content) })
+		b.Run(name+"/go-smtp", func(b *testing.B) { benchSession(b, startGoSMTP(b), content) })
+	}
+}
+
+// startGoSMTP serves the peer of benchmarks until the benchmark ends.
+func startGoSMTP(b *testing.B) (address string) {
+	b.Helper()
+	s := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return nullSession{}, nil }))
+	l := listen(b)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	b.Cleanup(func() { s.Close(); <-done })
+	return l.Addr().String()
+}
+
+// BenchmarkIdleSession reports what a session that waits for a command costs
+// after it received a message: heap and stack of both ends together, beside
+// the server of go-smtp and a bare pair of connections.
+func BenchmarkIdleSession(b *testing.B) {
+	null := HandlerFunc(func(context.Context, *Message) error { return nil })
+	bare := listen(b)
+	defer bare.Close()
+	for name, address := range map[string]string{
+		"posthouse": start(b, newServer(null)), "go-smtp": startGoSMTP(b), "bare connections": "",
+	} {
+		b.Run(name, func(b *testing.B) {
+			const sessions = 500
+			for b.Loop() {
+				before := inUse()
+				ends := make([]net.Conn, 0, 2*sessions)
+				for range sessions {
+					if address == "" {
+						ends = append(ends, dial(b, bare.Addr().String()))
+						nc, err := bare.Accept()
+						require.NoError(b, err)
+						ends = append(ends, nc)
+						continue
+					}
+					ends = append(ends, deliverOne(b, address))
+				}
+				b.ReportMetric(float64(inUse()-before)/sessions/1024, "KiB/session")
+				for _, nc := range ends {
+					nc.Close()
+				}
+			}
+		})
+	}
+}
+
+// deliverOne delivers a message and leaves the session open.
+func deliverOne(b *testing.B, address string) net.Conn {
+	b.Helper()
+	nc, err := net.Dial("tcp", address)
+	require.NoError(b, err)
+	_, err = nc.Write(append([]byte("HELO c\r\n"), transactionOf(benchMessage)...))
+	require.NoError(b, err)
+	var answers [1024]byte
+	for lines := 0; lines < 6; {
+		n, err := nc.Read(answers[:])
+		require.NoError(b, err)
+		lines += bytes.Count(answers[:n], []byte("\n"))
+	}
+	return nc
+}
+
+func inUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
+
+func benchSession(b *testing.B, address string, content []byte) {
+	transaction := transactionOf(content)
 	nc, err := net.Dial("tcp", address)
 	require.NoError(b, err)
 	defer nc.Close()
@@ -91,9 +159,9 @@ func benchSession(b *testing.B, address string) {
 	_, _ = io.WriteString(nc, "HELO c\r\n")
 	expect("250")
 	b.ReportAllocs()
-	b.SetBytes(int64(len(benchMessage)))
+	b.SetBytes(int64(len(content)))
 	for b.Loop() {
-		if _, err := nc.Write(benchTransaction); err != nil {
+		if _, err := nc.Write(transaction); err != nil {
 			b.Fatal(err)
 		}
 		expect("250")

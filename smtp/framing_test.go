@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/message"
 )
 
 // toMail and toData are beginnings of a dialogue: up to MAIL, and up to where
@@ -158,6 +160,15 @@ func TestS12LyingSizeIsDrainedInBoundedMemory(t *testing.T) {
 	c.ask(".\r\n", "552 5.3.4 ")
 	c.ask("NOOP\r\n", "250")
 	require.Empty(t, b.all())
+}
+
+func TestS12SpoolOfARefusedMessageIsGivenBackAtOnce(t *testing.T) {
+	in := &intake{limits: &Limits{MessageSize: 100, Header: 100, HeaderFields: 100}, spool: message.NewSpool(t.TempDir(), 10)}
+	in.write([]byte(strings.Repeat("x", 50)))
+	in.write([]byte(strings.Repeat("x", 51)))
+	require.Equal(t, errTooBig, in.end())
+	_, err := in.spool.ReadAt(make([]byte, 1), 0)
+	require.ErrorIs(t, err, os.ErrClosed)
 }
 
 func heap() uint64 {

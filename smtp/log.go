@@ -21,6 +21,9 @@ func quoted(s string) string {
 }
 
 func (c *conversation) logAccepted(ctx context.Context, m *Message, size int64) {
+	if !c.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
 	c.log.LogAttrs(ctx, slog.LevelInfo, "message accepted",
 		slog.String("session", c.facts.ID),
 		slog.String("id", m.ID),
@@ -33,6 +36,9 @@ func (c *conversation) logAccepted(ctx context.Context, m *Message, size int64) 
 }
 
 func (c *conversation) logRefused(ctx context.Context, cmd command, r *mail.Reply) {
+	if !c.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("session", c.facts.ID),
 		slog.String("service", c.Protocol.String()),
@@ -41,7 +47,8 @@ func (c *conversation) logRefused(ctx context.Context, cmd command, r *mail.Repl
 		slog.Int("code", r.Code),
 		slog.String("reply", printable(r.Text)),
 	}
-	if cmd.verb == "MAIL" || cmd.verb == "RCPT" || cmd.verb == "EHLO" { // arguments of AUTH are secrets
+	switch cmd.verb {
+	case "MAIL", "RCPT", "EHLO", "HELO", "LHLO", "BDAT": // those of AUTH are secrets
 		attrs = append(attrs, slog.String("argument", quoted(cmd.arg)))
 	}
 	if r.Reason != nil {

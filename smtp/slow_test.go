@@ -161,3 +161,17 @@ func TestFailedLoginsAreAnsweredSlower(t *testing.T) {
 		require.Equal(t, (1+2+3+4+5)*time.Second, time.Since(began))
 	})
 }
+
+func TestIdleTimeoutHoldsAgainAfterTheGreetDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(&box{})
+		s.GreetDelay = 6 * time.Second
+		c := piped(t, s)
+		began := time.Now()
+		require.Equal(t, "220 mx.example.test ESMTP Posthouse", c.answer())
+		require.Equal(t, 6*time.Second, time.Since(began))
+		time.Sleep(4 * time.Minute)
+		c.say("NOOP\r\n")
+		require.Equal(t, "250 2.0.0 OK", c.answer())
+	})
+}
