@@ -36,7 +36,7 @@ func (c *Conn) Buffered() int { return c.w - c.r }
 // the rest of it is still unread: close the connection, or skip it. At the end of input, what came without a
 // line feed is dropped and io.EOF or io.ErrUnexpectedEOF returned.
 func (c *Conn) ReadLine(limit int) ([]byte, error) {
-	c.long = c.long[:0]
+	c.long = nil // kept for no longer than it is valid: a waiting connection holds nothing
 	deadline := time.Now().Add(c.t.Idle)
 	started := c.Buffered() > 0
 	if started {
