@@ -178,7 +178,7 @@ func (q *Queue) hasten(ctx context.Context, all []reserved) (int, error) {
 			for i, r := range all {
 				tx.Delete(entryKey(r.lease.d.name, r.entry))
 				tx.Set(entryKey(r.lease.d.name, entry{now, r.id, r.number}), nil)
-				tx.Set(recipientKey(r.id, r.number), records[i])
+				tx.Set(r.recipient.key(r.name()), records[i])
 			}
 			return nil
 		},
@@ -201,7 +201,7 @@ func (q *Queue) drop(ctx context.Context, all []reserved) (int, error) {
 	totals := make(map[engine.BlobID]uint32)
 	for _, r := range all {
 		if totals[r.id] == 0 {
-			v, err := q.envelope(r.id)
+			v, _, err := q.message(r.id)
 			if err != nil {
 				return 0, err
 			}

@@ -67,12 +67,17 @@ func (w *checkWalk) messages() error {
 
 // enter looks at a message and reads its content.
 func (w *checkWalk) enter(v []byte) error {
-	m, err := decodeEnvelope(v)
+	m, only, err := decodeMessage(v)
 	if err != nil {
 		w.damage("message %d: %v", w.id, err)
 		return nil
 	}
 	w.message = m
+	if only != nil {
+		if err := w.known(name{id: w.id}, only); err != nil {
+			return err
+		}
+	}
 	b, err := w.q.engine.Open(w.id)
 	if errors.Is(err, engine.ErrNoBlob) {
 		// It may have left the queue since the walk began.
@@ -103,12 +108,18 @@ func (w *checkWalk) recipient(n name, v []byte) error {
 		w.left, w.counting = left, ok
 		return nil
 	}
-	w.met++
 	r, err := decodeRecipient(v)
 	if err != nil {
+		w.met++
 		w.damage("message %d, recipient %d: %v", n.id, n.number, err)
 		return nil
 	}
+	return w.known(n, r)
+}
+
+// known looks for the entry of a recipient.
+func (w *checkWalk) known(n name, r *recipient) error {
+	w.met++
 	_, ok, err := w.s.Get(entryKey(r.destination, entry{r.due, n.id, n.number}))
 	if err == nil && !ok {
 		w.damage("message %d, recipient %d: it is in no destination", n.id, n.number)
@@ -137,18 +148,38 @@ func (w *checkWalk) entries() error {
 			w.damage("unknown key %x", k)
 			return nil
 		}
-		v, ok, err := w.s.Get(recipientKey(e.id, e.number))
+		r, err := w.find(e.name())
 		if err != nil {
 			return err
 		}
-		if !ok {
-			w.damage("destination %q: message %d has no recipient %d", destination, e.id, e.number)
-			return nil
-		}
-		r, err := decodeRecipient(v)
-		if err == nil && (r.destination != string(destination) || r.due != e.due) {
+		if r == nil {
+			w.damage("destination %q: message %d has no recipient %d that can be read", destination, e.id, e.number)
+		} else if r.destination != string(destination) || r.due != e.due {
 			w.damage("destination %q: message %d, recipient %d is elsewhere", destination, e.id, e.number)
 		}
 		return nil
 	})
+}
+
+// find reads a recipient, wherever its record is; nil when there is none that
+// can be read.
+func (w *checkWalk) find(n name) (*recipient, error) {
+	v, ok, err := w.s.Get(recipientKey(n.id, n.number))
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		if r, bad := decodeRecipient(v); bad == nil {
+			return r, nil
+		}
+		return nil, nil
+	}
+	v, ok, err = w.s.Get(messageKey(n.id))
+	if err != nil || !ok || n.number != 0 {
+		return nil, err
+	}
+	if _, r, bad := decodeMessage(v); bad == nil {
+		return r, nil
+	}
+	return nil, nil
 }

@@ -103,7 +103,7 @@ func (q *Queue) fill(ctx context.Context, d *destination) error {
 // give reads what a lease is about and makes the claim of it.
 func (q *Queue) give(l *lease) (queue.Claim, error) {
 	id := l.entries[0].id
-	v, err := q.envelope(id)
+	v, only, err := q.message(id)
 	if err != nil {
 		return queue.Claim{}, err
 	}
@@ -114,9 +114,11 @@ func (q *Queue) give(l *lease) (queue.Claim, error) {
 	c.Envelope.From, c.Envelope.Options = v.from, v.options
 	held := &claim{total: v.total}
 	for _, e := range l.entries {
-		r, err := q.recipient(e.name())
-		if err != nil {
-			return queue.Claim{}, err
+		r := only
+		if r == nil {
+			if r, err = q.recipient(e.name()); err != nil {
+				return queue.Claim{}, err
+			}
 		}
 		held.recipients = append(held.recipients, r)
 		c.Envelope.Recipients = append(c.Envelope.Recipients, r.to)
@@ -134,28 +136,34 @@ func (q *Queue) give(l *lease) (queue.Claim, error) {
 	return c, nil
 }
 
-func (q *Queue) envelope(id engine.BlobID) (*envelope, error) {
+// message reads a message, with its recipient if that is the only one.
+func (q *Queue) message(id engine.BlobID) (*envelope, *recipient, error) {
 	b, ok, err := q.engine.Get(messageKey(id))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !ok {
-		return nil, fmt.Errorf("message %d: %w", id, queue.ErrNotQueued)
+		return nil, nil, fmt.Errorf("message %d: %w", id, queue.ErrNotQueued)
 	}
-	v, err := decodeEnvelope(b)
+	v, r, err := decodeMessage(b)
 	if err != nil {
-		return nil, fmt.Errorf("message %d: %w", id, err)
+		return nil, nil, fmt.Errorf("message %d: %w", id, err)
 	}
-	return v, nil
+	return v, r, nil
 }
 
+// recipient reads a recipient, wherever its record is.
 func (q *Queue) recipient(n name) (*recipient, error) {
 	b, ok, err := q.engine.Get(recipientKey(n.id, n.number))
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		return nil, fmt.Errorf("message %d, recipient %d: %w", n.id, n.number, queue.ErrNotQueued)
+		_, only, err := q.message(n.id)
+		if err == nil && (only == nil || n.number != 0) {
+			err = fmt.Errorf("message %d, recipient %d: %w", n.id, n.number, queue.ErrNotQueued)
+		}
+		return only, err
 	}
 	r, err := decodeRecipient(b)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 // Keys of the queue in the index. Numbers are big endian, so that the index
 // is in the order of the numbers.
 //
-//	e id             the message
-//	e id n           its recipient number n
-//	e id ffffffff    how many recipients are left; only of a message with several
+//	e id             the message, with its recipient if it was put with one
+//	e id n           its recipient number n, if it was put with several
+//	e id ffffffff    how many recipients are left, if it was put with several
 //	d dest 0 next id n   a waiting recipient of a destination, by the time it is due
 const (
 	messagePrefix     = 'e'

@@ -34,11 +34,14 @@ func (q *Queue) page(ctx context.Context, from, to []byte, message func(engine.B
 		case n.number == leftNumber:
 			return nil
 		case whole:
-			e, err := decodeEnvelope(v)
+			e, only, err := decodeMessage(v)
 			if err != nil {
 				return fmt.Errorf("message %d: %w", n.id, err)
 			}
 			message(n.id, e)
+			if only != nil {
+				all = append(all, listed{n, only})
+			}
 			return nil
 		}
 		r, err := decodeRecipient(v)
@@ -111,7 +114,7 @@ func (q *Queue) Content(ctx context.Context, id queue.ID) (message.OpenBody, err
 	if err := q.ready(ctx); err != nil {
 		return nil, err
 	}
-	v, err := q.envelope(engine.BlobID(id))
+	v, _, err := q.message(engine.BlobID(id))
 	if err != nil {
 		return nil, err
 	}

@@ -12,9 +12,9 @@ import (
 // incoming is a message ready to be written: everything but its id, which the
 // log gives.
 type incoming struct {
-	envelope   []byte
-	recipients [][]byte
-	entries    []entry // without the id until build
+	envelope   []byte   // nil: it is in the record of the only recipient
+	recipients [][]byte // records
+	entries    []entry  // without the id until build
 	where      []string
 	id         engine.BlobID
 }
@@ -36,13 +36,16 @@ func (q *Queue) prepare(m *queue.Message, body message.Body) (*incoming, error) 
 	if !m.NotBefore.IsZero() {
 		due = stamp(m.NotBefore)
 	}
-	in := new(incoming)
-	var err error
-	if in.envelope, err = v.encode(); err != nil {
-		return nil, err
+	in, only := new(incoming), v
+	if v.total > 1 {
+		only = nil
+		var err error
+		if in.envelope, err = v.appendTo(nil); err != nil {
+			return nil, err
+		}
 	}
 	for i, to := range m.Envelope.Recipients {
-		r := &recipient{to: to, destination: m.Destination(i), due: due}
+		r := &recipient{to: to, destination: m.Destination(i), due: due, message: only}
 		b, err := r.encode()
 		if err != nil {
 			return nil, err
@@ -58,13 +61,17 @@ func (q *Queue) prepare(m *queue.Message, body message.Body) (*incoming, error) 
 func (in *incoming) build(tx *engine.Tx) {
 	in.id = tx.Blob()
 	tx.Ref(in.id, 1)
-	tx.Set(messageKey(in.id), in.envelope)
-	if len(in.entries) > 1 {
+	if in.envelope == nil {
+		tx.Set(messageKey(in.id), in.recipients[0])
+	} else {
+		tx.Set(messageKey(in.id), in.envelope)
 		tx.Set(recipientKey(in.id, leftNumber), encodeLeft(len(in.entries)))
 	}
 	for i := range in.entries {
 		in.entries[i].id = in.id
-		tx.Set(recipientKey(in.id, in.entries[i].number), in.recipients[i])
+		if in.envelope != nil {
+			tx.Set(recipientKey(in.id, in.entries[i].number), in.recipients[i])
+		}
 		tx.Set(entryKey(in.where[i], in.entries[i]), nil)
 	}
 }

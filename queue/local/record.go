@@ -39,8 +39,9 @@ type envelope struct {
 	size     int64 // of the body, without the prefix
 }
 
-func (v *envelope) encode() ([]byte, error) {
-	b := make([]byte, 0, 64+len(v.prefix))
+// appendTo writes the envelope. That of a message with one recipient is
+// followed by its recipient, see recipient.encode.
+func (v *envelope) appendTo(b []byte) ([]byte, error) {
 	b = append(b, recordVersion)
 	b = appendText(b, v.from.String())
 	b, err := appendOptions(b, v.options)
@@ -54,9 +55,20 @@ func (v *envelope) encode() ([]byte, error) {
 	return binary.AppendUvarint(b, uint64(v.size)), nil
 }
 
-// decodeEnvelope reads an envelope; it keeps nothing of b.
-func decodeEnvelope(b []byte) (*envelope, error) {
+// decodeMessage reads an envelope, and the recipient behind it if there is only
+// one; it keeps nothing of b.
+func decodeMessage(b []byte) (*envelope, *recipient, error) {
 	d := decoder{rest: b}
+	v := d.envelope()
+	var r *recipient
+	if v.total == 1 {
+		r = d.recipient()
+		r.message = v
+	}
+	return v, r, d.end()
+}
+
+func (d *decoder) envelope() *envelope {
 	v := new(envelope)
 	d.version()
 	v.from = d.address()
@@ -66,7 +78,7 @@ func decodeEnvelope(b []byte) (*envelope, error) {
 	v.session = string(d.bytes())
 	v.prefix = append([]byte(nil), d.bytes()...)
 	v.size = int64(d.upTo(math.MaxInt64))
-	return v, d.end()
+	return v
 }
 
 // recipient is the record of one recipient.
@@ -75,10 +87,27 @@ type recipient struct {
 	destination string
 	due         int64
 	state       queue.State
+	message     *envelope // of an only recipient, which has no record of its own; else nil
 }
 
+// key is where the record of r is.
+func (r *recipient) key(n name) []byte {
+	if r.message != nil {
+		return messageKey(n.id)
+	}
+	return recipientKey(n.id, n.number)
+}
+
+// encode writes the record of r: with the envelope before it when r is the only
+// recipient, since one key is cheaper than two.
 func (r *recipient) encode() ([]byte, error) {
-	b := make([]byte, 0, 64)
+	b := make([]byte, 0, 128)
+	if v := r.message; v != nil {
+		var err error
+		if b, err = v.appendTo(make([]byte, 0, 192+len(v.prefix))); err != nil {
+			return nil, err
+		}
+	}
 	b = append(b, recordVersion)
 	b = appendText(b, r.to.To.String())
 	b, err := appendOptions(b, r.to.Options)
@@ -95,6 +124,11 @@ func (r *recipient) encode() ([]byte, error) {
 // decodeRecipient reads a recipient; it keeps nothing of b.
 func decodeRecipient(b []byte) (*recipient, error) {
 	d := decoder{rest: b}
+	r := d.recipient()
+	return r, d.end()
+}
+
+func (d *decoder) recipient() *recipient {
 	r := new(recipient)
 	d.version()
 	r.to.To = d.address()
@@ -104,7 +138,7 @@ func decodeRecipient(b []byte) (*recipient, error) {
 	r.state.Attempts = int(d.upTo(math.MaxInt32))
 	r.state.Delayed = d.flag()
 	r.state.Last = d.reply()
-	return r, d.end()
+	return r
 }
 
 func appendText[T string | []byte](b []byte, s T) []byte {

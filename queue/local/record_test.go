@@ -33,10 +33,11 @@ func sampleEnvelope() *envelope {
 
 func TestRecordsReadBack(t *testing.T) {
 	v := sampleEnvelope()
-	b, err := v.encode()
+	b, err := v.appendTo(nil)
 	require.NoError(t, err)
-	got, err := decodeEnvelope(b)
+	got, only, err := decodeMessage(b)
 	require.NoError(t, err)
+	require.Nil(t, only)
 	require.Equal(t, v, got)
 	r := sampleRecipient()
 	b, err = r.encode()
@@ -46,6 +47,16 @@ func TestRecordsReadBack(t *testing.T) {
 	require.Equal(t, r.state.Last.Error(), back.state.Last.Error())
 	back.state.Last = r.state.Last
 	require.Equal(t, r, back)
+
+	v.total = 1
+	r.message = v
+	b, err = r.encode()
+	require.NoError(t, err)
+	got, only, err = decodeMessage(b)
+	require.NoError(t, err)
+	require.Equal(t, v, got)
+	only.state.Last = r.state.Last
+	require.Equal(t, r, only)
 }
 
 func TestLongRepliesAreCut(t *testing.T) {
@@ -60,15 +71,23 @@ func TestLongRepliesAreCut(t *testing.T) {
 }
 
 func FuzzRecords(f *testing.F) {
-	b, _ := sampleEnvelope().encode()
+	v, r := sampleEnvelope(), sampleRecipient()
+	b, _ := v.appendTo(nil)
 	f.Add(b)
-	b, _ = sampleRecipient().encode()
+	b, _ = r.encode()
+	f.Add(b)
+	v.total = 1
+	r.message = v
+	b, _ = r.encode()
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if v, err := decodeEnvelope(b); err == nil {
-			again, err := v.encode()
+		if v, only, err := decodeMessage(b); err == nil {
+			again, err := v.appendTo(nil)
+			if only != nil {
+				again, err = only.encode()
+			}
 			require.NoError(t, err)
-			_, err = decodeEnvelope(again)
+			_, _, err = decodeMessage(again)
 			require.NoError(t, err)
 		}
 		if r, err := decodeRecipient(b); err == nil {

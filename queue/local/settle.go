@@ -41,8 +41,8 @@ func (q *Queue) Settle(ctx context.Context, c queue.Claim, outcomes []queue.Outc
 
 // rewrite is a recipient that waits again, at another time.
 type rewrite struct {
-	entry  entry
-	record []byte
+	entry       entry
+	key, record []byte
 }
 
 func (q *Queue) settle(ctx context.Context, l *lease, outcomes []queue.Outcome) error {
@@ -68,7 +68,7 @@ func (q *Queue) settle(ctx context.Context, l *lease, outcomes []queue.Outcome) 
 			return err
 		}
 		e := entry{due: r.due, id: l.entries[i].id, number: l.entries[i].number}
-		again = append(again, rewrite{e, b})
+		again = append(again, rewrite{e, r.key(e.name()), b})
 		waiting = append(waiting, e)
 	}
 	return q.commit(ctx, &engine.Change{
@@ -82,7 +82,7 @@ func (q *Queue) settle(ctx context.Context, l *lease, outcomes []queue.Outcome) 
 			}
 			for _, w := range again {
 				tx.Set(entryKey(l.d.name, w.entry), nil)
-				tx.Set(recipientKey(w.entry.id, w.entry.number), w.record)
+				tx.Set(w.key, w.record)
 			}
 			return finish(tx, l.claim.total, done)
 		},
@@ -97,10 +97,10 @@ func finish(tx *engine.Tx, total uint32, done []name) error {
 		return nil
 	}
 	id := done[0].id
-	for _, n := range done {
-		tx.Delete(recipientKey(n.id, n.number))
-	}
 	if total > 1 {
+		for _, n := range done {
+			tx.Delete(recipientKey(n.id, n.number))
+		}
 		key := recipientKey(id, leftNumber)
 		b, ok, err := tx.Get(key)
 		if err != nil {
