@@ -1,60 +1,58 @@
 package auth
 
 import (
-	"container/list"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"strings"
+	"fmt"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 )
 
-// CacheOptions adjust a Cache. The zero value of each field is a default.
+// CacheOptions adjust a Cache. A zero field means its default.
 type CacheOptions struct {
-	TTL  time.Duration    // how long a success is remembered; default 5 minutes
-	Size int              // successes that are remembered; default 100,000
-	Now  func() time.Time // the clock; default time.Now
+	TTL  time.Duration // how long a success is remembered; default 5 minutes
+	Size int           // successes that are remembered; default 100,000, some 300 octets each
 }
 
 // Cache is an Authenticator that remembers the successes of another one, so
 // that a hash which is slow on purpose is not computed at each login. A
-// changed password is refused, and the old one stops working, after TTL at
-// the latest, or at once when Forget is called. Failures are never remembered.
+// password that was changed elsewhere is good for TTL more at the longest,
+// and a call of Forget ends it at once. Failures are never remembered.
+//
+// A success is good for the same user, password and authorization identity,
+// in the same service and as securely connected: what else an Authenticator
+// decides by, as the client's address, it decides once in TTL.
+//
+// Passwords are not kept, but a hash of them under a key that is made at
+// random for each Cache. The clock is the system's.
 type Cache struct {
-	next Authenticator
-	o    CacheOptions
-	key  [32]byte // of the process: what is kept tells nothing about passwords
-	once singleflight.Group
+	next   Authenticator
+	o      CacheOptions
+	key    [32]byte
+	asking singleflight.Group
 
 	mu        sync.Mutex
-	entries   map[[sha256.Size]byte]*list.Element // of *success
-	order     *list.List                          // oldest first
-	forgotten uint64                              // how often Forget was called
+	successes *lru[digest, success]
+	forgotten uint64 // how often Forget was called
 }
 
+type digest [sha256.Size]byte
+
 type success struct {
-	digest [sha256.Size]byte
-	id     Identity
-	until  time.Time
+	id    Identity
+	until time.Time
 }
 
 // NewCache returns a Cache over next.
 func NewCache(next Authenticator, o CacheOptions) *Cache {
-	if o.TTL == 0 {
-		o.TTL = 5 * time.Minute
-	}
-	if o.Size == 0 {
-		o.Size = 100_000
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	c := &Cache{next: next, o: o, entries: make(map[[sha256.Size]byte]*list.Element), order: list.New()}
+	o.TTL = orDefault(o.TTL, 5*time.Minute)
+	o.Size = orDefault(o.Size, 100_000)
+	c := &Cache{next: next, o: o, successes: newLRU[digest, success](o.Size)}
 	_, _ = rand.Read(c.key[:]) // never fails
 	return c
 }
@@ -62,100 +60,87 @@ func NewCache(next Authenticator, o CacheOptions) *Cache {
 // Unwrap returns the Authenticator that the cache asks.
 func (c *Cache) Unwrap() Authenticator { return c.next }
 
-// Authenticate returns a remembered success, or asks. Concurrent logins with
-// the same credentials ask once.
+// Authenticate returns a remembered success, or asks. Concurrent logins from
+// one address with the same credentials ask once.
 func (c *Cache) Authenticate(ctx context.Context, creds Credentials) (Identity, error) {
-	digest := c.digest(creds)
-	if id, ok := c.lookup(digest); ok {
+	d := c.digest(creds)
+	id, ok, forgotten := c.lookup(d)
+	if ok {
 		return id, nil
 	}
-	before := c.forgets()
-	result := c.once.DoChan(string(digest[:]), func() (any, error) {
-		// The first caller's context ends with its connection, the others' go on.
-		id, err := c.next.Authenticate(context.WithoutCancel(ctx), creds)
-		if err == nil {
-			c.remember(digest, id, before)
-		}
-		return id, err
+	// Who comes after Forget must not get an answer that was asked for before.
+	question := fmt.Sprintf("%s%s %d", d[:], creds.Remote, forgotten)
+	asked := c.asking.DoChan(question, func() (any, error) {
+		return c.ask(ctx, creds, d, forgotten)
 	})
 	select {
-	case r := <-result:
+	case r := <-asked:
 		id, _ := r.Val.(Identity)
 		return id, r.Err
 	case <-ctx.Done():
-		return Identity{}, ctx.Err()
+		return Identity{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
 }
 
-// Forget drops what is remembered of a user, named as in Identity.
+// ask asks for all who wait. It runs in a goroutine of its own, where nobody
+// else would recover.
+func (c *Cache) ask(ctx context.Context, creds Credentials, d digest, forgotten uint64) (id Identity, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			id, err = Identity{}, fmt.Errorf("%w: panic: %v", ErrUnavailable, v)
+		}
+	}()
+	// The first caller's context ends with his connection, the others' go on.
+	if id, err = c.next.Authenticate(context.WithoutCancel(ctx), creds); err != nil {
+		return Identity{}, err
+	}
+	c.remember(d, id, forgotten)
+	return id, nil
+}
+
+// Forget drops what is remembered of a user, named as in Identity. Call it
+// when his password, or anything else about him, has changed.
 func (c *Cache) Forget(user string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forgotten++ // what is being asked at this moment must not be remembered
-	for e := c.order.Front(); e != nil; {
-		next := e.Next()
-		if s := e.Value.(*success); s.id.User == user {
-			c.drop(e)
-		}
-		e = next
-	}
+	c.successes.removeIf(func(s success) bool { return s.id.User == user })
 }
 
 // digest is a keyed hash of what decides: each field with its length before it.
-func (c *Cache) digest(creds Credentials) (d [sha256.Size]byte) {
+func (c *Cache) digest(creds Credentials) (d digest) {
 	h := hmac.New(sha256.New, c.key[:])
 	secure := ""
 	if creds.Secure {
-		secure = "tls"
+		secure = "TLS"
 	}
-	for _, s := range []string{creds.Service, secure, strings.ToLower(creds.User), creds.AuthzID, creds.Password} {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-		h.Write(n[:])
-		h.Write([]byte(s))
+	var text []byte
+	for _, s := range [...]string{creds.Service, secure, creds.User, creds.AuthzID, creds.Password} {
+		text = binary.AppendUvarint(text, uint64(len(s)))
+		text = append(text, s...)
 	}
+	h.Write(text)
+	clear(text)
 	h.Sum(d[:0])
 	return d
 }
 
-func (c *Cache) lookup(digest [sha256.Size]byte) (Identity, bool) {
+func (c *Cache) lookup(d digest) (id Identity, ok bool, forgotten uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.entries[digest]
-	if !ok {
-		return Identity{}, false
+	s, ok := c.successes.get(d)
+	if ok && !time.Now().Before(s.until) {
+		c.successes.remove(d)
+		ok = false
 	}
-	s := e.Value.(*success)
-	if !c.o.Now().Before(s.until) {
-		c.drop(e)
-		return Identity{}, false
-	}
-	return s.id, true
+	return s.id, ok, c.forgotten
 }
 
-func (c *Cache) forgets() uint64 {
+// remember keeps a success, unless somebody was forgotten since.
+func (c *Cache) remember(d digest, id Identity, forgotten uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.forgotten
-}
-
-// remember keeps a success, unless somebody was forgotten while it was asked for.
-func (c *Cache) remember(digest [sha256.Size]byte, id Identity, before uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.forgotten != before {
-		return
+	if c.forgotten == forgotten {
+		c.successes.put(d, success{id, time.Now().Add(c.o.TTL)})
 	}
-	if e, ok := c.entries[digest]; ok {
-		c.drop(e)
-	}
-	for len(c.entries) >= c.o.Size {
-		c.drop(c.order.Front())
-	}
-	c.entries[digest] = c.order.PushBack(&success{digest, id, c.o.Now().Add(c.o.TTL)})
-}
-
-func (c *Cache) drop(e *list.Element) {
-	delete(c.entries, e.Value.(*success).digest)
-	c.order.Remove(e)
 }

@@ -1,89 +1,98 @@
 package auth
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"runtime"
-	"sync"
+	"strings"
 
-	"github.com/go-crypt/crypt"
-	"github.com/go-crypt/crypt/algorithm"
 	"github.com/go-crypt/crypt/algorithm/argon2"
-	"github.com/go-crypt/crypt/algorithm/bcrypt"
-	"github.com/go-crypt/crypt/algorithm/pbkdf2"
-	"github.com/go-crypt/crypt/algorithm/scrypt"
-	"github.com/go-crypt/crypt/algorithm/shacrypt"
+	"golang.org/x/text/unicode/norm"
 )
 
-// The cost of a new hash: argon2id with 19 MiB, two passes and one lane, the
-// smallest of the settings of equal strength that OWASP recommends. It takes
-// some tens of milliseconds of one processor.
+// The cost of a new hash: argon2id with 19 MiB, two passes and one lane, one
+// of the settings of equal strength that OWASP recommends, and of those the
+// one that fits best where many people log in. It takes some tens of
+// milliseconds of one processor.
 const (
 	argonMemory = 19 << 10 // KiB
 	argonTime   = 2
 	argonLanes  = 1
+	argonKey    = 32 // octets
+	argonSalt   = 16 // octets
 )
 
 // maxPassword bounds a password, in octets: hashing must not be made
 // expensive by its length.
-const maxPassword = 1024
+const maxPassword = maxWord
 
 // hashing bounds how many hashes are computed at the same time, because each
-// takes a processor and its memory.
+// takes a processor and its memory. Nothing else happens while a place in it
+// is held, so nobody waits for long.
 var hashing = make(chan struct{}, runtime.GOMAXPROCS(0))
 
-// newHasher is made once: its checks are not free.
-var newHasher = sync.OnceValues(func() (algorithm.Hash, error) {
-	return argon2.New(argon2.WithVariantID(), argon2.WithM(argonMemory), argon2.WithT(argonTime), argon2.WithP(argonLanes))
-})
-
-// newDecoder knows the schemes that VerifyPassword accepts.
-var newDecoder = sync.OnceValues(func() (*crypt.Decoder, error) {
-	d := crypt.NewDecoder()
-	for _, register := range []func(algorithm.DecoderRegister) error{
-		argon2.RegisterDecoder, bcrypt.RegisterDecoder, scrypt.RegisterDecoder, pbkdf2.RegisterDecoder, shacrypt.RegisterDecoder,
-	} {
-		if err := register(d); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
-})
+// ErrPassword is returned for a password that HashPassword can't take.
+var ErrPassword = fmt.Errorf("a password has 1 to %d octets, none of them NUL", maxPassword)
 
 // HashPassword returns a hash of a password, to be kept in its place, in PHC
-// string format with argon2id (RFC 9106).
+// string format with argon2id (RFC 9106). A password in Unicode is hashed in
+// its normal form C (RFC 8265 §4.2). ErrPassword.
 func HashPassword(password string) (string, error) {
-	if password == "" || len(password) > maxPassword {
-		return "", fmt.Errorf("a password has 1 to %d octets", maxPassword)
+	if password == "" || len(password) > maxPassword || strings.IndexByte(password, 0) >= 0 {
+		return "", ErrPassword
 	}
-	h, err := newHasher()
+	h, err := argon2.New(argon2.WithVariantID(), argon2.WithM(argonMemory), argon2.WithT(argonTime), argon2.WithP(argonLanes),
+		argon2.WithK(argonKey), argon2.WithS(argonSalt))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("password hash: %w", err)
 	}
 	hashing <- struct{}{}
 	defer func() { <-hashing }()
-	digest, err := h.Hash(password)
+	digest, err := h.Hash(norm.NFC.String(password))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("password hash: %w", err)
 	}
 	return digest.Encode(), nil
 }
 
-// VerifyPassword reports whether a password fits a hash: argon2, bcrypt,
-// scrypt, PBKDF2 or SHA-crypt ("$5$", "$6$"). A hash that can't be read, an
-// empty one among them, is an error and fits nothing.
-func VerifyPassword(hash, password string) (bool, error) {
-	d, err := newDecoder()
+// ErrHash is what every error about a stored hash is: empty, malformed, of an
+// unknown scheme, or more expensive than any honest one.
+var ErrHash = errors.New("unusable password hash")
+
+// VerifyPassword is VerifyPasswordContext without an end.
+func VerifyPassword(hash, password string) (ok bool, err error) {
+	return VerifyPasswordContext(context.Background(), hash, password)
+}
+
+// VerifyPasswordContext reports whether a password fits a hash, in a time
+// that tells nothing about either. It knows argon2 ("$argon2id$" and its
+// kin), bcrypt ("$2b$", "$bcrypt-sha256$"), scrypt ("$scrypt$"), PBKDF2
+// ("$pbkdf2-sha256$" and its kin) and SHA-crypt ("$5$", "$6$"), with or
+// without the name of a scheme in braces before them, as LDAP and Dovecot
+// write it. Every other hash is ErrHash and fits nothing: plain text, too.
+// Waiting for a processor ends with ctx.
+func VerifyPasswordContext(ctx context.Context, hash, password string) (ok bool, err error) {
+	digest, err := decodeHash(hash, honest)
 	if err != nil {
 		return false, err
 	}
-	digest, err := d.Decode(hash)
-	if err != nil {
-		return false, fmt.Errorf("password hash: %w", err)
-	}
-	if password == "" || len(password) > maxPassword {
+	if password == "" || len(password) > maxPassword || strings.IndexByte(password, 0) >= 0 {
 		return false, nil
 	}
-	hashing <- struct{}{}
-	defer func() { <-hashing }()
-	return digest.MatchAdvanced(password)
+	select {
+	case hashing <- struct{}{}:
+		defer func() { <-hashing }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	// Hashes made here are of the normal form; others are of what was typed.
+	normal := norm.NFC.String(password)
+	if ok, err = digest.MatchAdvanced(normal); !ok && err == nil && normal != password {
+		ok, err = digest.MatchAdvanced(password)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrHash, err)
+	}
+	return ok, nil
 }

@@ -92,6 +92,10 @@ func (e *Exchange) Next(response []byte) (challenge []byte, done bool, err error
 // that, and after an error, it is the zero Identity.
 func (e *Exchange) Identity() Identity { return e.id }
 
+// User returns the name that the client has given so far, for logs. It proves
+// nothing.
+func (e *Exchange) User() string { return e.creds.User }
+
 // Bounds of what a client may send. RFC 4616 §2 asks for 255 octets a word at
 // least.
 const (

@@ -10,14 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// alice knows one account.
-var alice = AuthenticatorFunc(func(_ context.Context, c Credentials) (Identity, error) {
-	if c.User == "alice" && c.Password == "secret" {
-		return Identity{User: "alice@example.test"}, nil
-	}
-	return Identity{}, ErrBadCredentials
-})
-
 func aliceExchange(t *testing.T, name string) *Exchange {
 	t.Helper()
 	e, ok := NewExchange(context.Background(), name, alice, Credentials{Service: "test"})
@@ -106,4 +98,30 @@ func TestUnavailableStaysUnavailable(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.False(t, errors.Is(err, ErrBadCredentials))
 	require.Zero(t, e.Identity())
+}
+
+func FuzzExchange(f *testing.F) {
+	f.Add("PLAIN", []byte("\x00alice\x00secret"), []byte(nil), []byte(nil))
+	f.Add("PLAIN", []byte(nil), []byte("bob\x00alice\x00secret"), []byte("x"))
+	f.Add("login", []byte(nil), []byte("alice"), []byte("secret"))
+	f.Add("LOGIN", []byte("alice"), []byte("secret"), []byte(""))
+	f.Fuzz(func(t *testing.T, name string, one, two, three []byte) {
+		e, ok := NewExchange(context.Background(), name, alice, Credentials{})
+		if !ok {
+			return
+		}
+		over := false
+		for _, response := range [][]byte{nil, one, two, three} {
+			_, done, err := e.Next(response)
+			require.False(t, done && (over || err != nil), "done after the end")
+			require.False(t, over && err == nil, "over, and yet it goes on")
+			if err != nil {
+				require.ErrorIs(t, err, ErrBadCredentials)
+			}
+			over = over || done || err != nil
+			if e.Identity().User != "" {
+				require.True(t, over)
+			}
+		}
+	})
 }

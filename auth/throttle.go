@@ -3,187 +3,253 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 )
 
-// ThrottleOptions adjust a Throttle. The zero value of each field is a default.
+// ThrottleOptions adjust a Throttle. A zero field means its default.
 type ThrottleOptions struct {
-	Free    int              // failures of a user or a network before it is slowed down; default 5
-	Delay   time.Duration    // after that many; doubled by each further failure; default one second
-	Longest time.Duration    // of a delay; default 15 minutes
-	Forget  time.Duration    // without a failure until the count begins anew; default one hour
-	Size    int              // users and networks, each, that are remembered; default 100,000
-	Now     func() time.Time // the clock; default time.Now
+	UserFailures    int           // failures of one account before it is slowed down; default 5
+	NetworkFailures int           // failures from one network before it is slowed down; default 20: an office has one address
+	Delay           time.Duration // after so many; doubled by each further failure; default half a second
+	Longest         time.Duration // of a delay; default one minute
+	Patience        time.Duration // an attempt that would have to wait longer is refused at once; default 4 seconds
+	Forget          time.Duration // in this time one failure is forgotten; default one minute
+	IPv4Bits        int           // of an address that name its network; default 32
+	IPv6Bits        int           // likewise; default 64
+	Size            int           // accounts, networks, and pairs of them, each, that are remembered; default 65,536
+
+	// Trusted tells of addresses behind which there are many users, as of
+	// one's own front ends; nil: there are none. Their failures count for the
+	// accounts alone.
+	Trusted func(netip.Addr) bool
 }
 
 func (o ThrottleOptions) withDefaults() ThrottleOptions {
-	set := func(d *time.Duration, usual time.Duration) {
-		if *d == 0 {
-			*d = usual
-		}
-	}
-	set(&o.Delay, time.Second)
-	set(&o.Longest, 15*time.Minute)
-	set(&o.Forget, time.Hour)
-	if o.Free == 0 {
-		o.Free = 5
-	}
-	if o.Size == 0 {
-		o.Size = 100_000
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o.UserFailures = orDefault(o.UserFailures, 5)
+	o.NetworkFailures = orDefault(o.NetworkFailures, 20)
+	o.Delay = orDefault(o.Delay, 500*time.Millisecond)
+	o.Longest = orDefault(o.Longest, time.Minute)
+	o.Patience = orDefault(o.Patience, 4*time.Second)
+	o.Forget = orDefault(o.Forget, time.Minute)
+	o.IPv4Bits = orDefault(o.IPv4Bits, 32)
+	o.IPv6Bits = orDefault(o.IPv6Bits, 64)
+	o.Size = orDefault(o.Size, 65_536)
 	return o
 }
 
-// Throttle is an Authenticator that slows guessing down: failures are counted
-// by user and by network (an IPv4 address, an IPv6 /64), and while either
-// must wait, every attempt is ErrTooMany without being looked at. A user who
-// has logged in from a network before may still log in from there while his
-// name is being guessed from elsewhere.
+func orDefault[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// Throttle is an Authenticator that slows guessing down. Failures are counted
+// by account, under whatever spelling (see Namer), and by network. After the
+// first few of them each attempt waits, and the wait doubles; an attempt that
+// would wait for longer than Patience is ErrTooMany at once. As many attempts
+// run at the same time as failures are still free, so that guessing in
+// parallel gains nothing.
+//
+// An account that has logged in from a network is known there: its attempts
+// from there have a count of their own, and are not held up while the account
+// is being guessed from elsewhere, or other accounts from the same network. A
+// known pair that fails as often as an account may is known no more.
+//
+// Put a Throttle around a Cache, not into it, so that it learns of every
+// success. Its clock is the system's; a test runs it in a bubble of
+// testing/synctest.
 type Throttle struct {
 	next Authenticator
 	o    ThrottleOptions
 
 	mu       sync.Mutex
-	users    counts
-	networks counts
-	known    map[knownPair]time.Time // when a user last logged in from a network
+	users    *lru[string, *bucket]
+	networks *lru[netip.Prefix, *bucket]
+	known    *lru[place, *bucket]
 }
 
-type knownPair struct {
+// place is an account and a network that it logs in from.
+type place struct {
 	user    string
-	network netip.Prefix
+	network netip.Prefix // the zero Prefix: not known, or trusted
 }
 
 // NewThrottle returns a Throttle over next.
 func NewThrottle(next Authenticator, o ThrottleOptions) *Throttle {
-	return &Throttle{next: next, o: o.withDefaults(), users: make(counts), networks: make(counts), known: make(map[knownPair]time.Time)}
+	o = o.withDefaults()
+	return &Throttle{
+		next: next, o: o,
+		users: newLRU[string, *bucket](o.Size), networks: newLRU[netip.Prefix, *bucket](o.Size), known: newLRU[place, *bucket](o.Size),
+	}
 }
 
 // Unwrap returns the Authenticator that the throttle asks.
 func (t *Throttle) Unwrap() Authenticator { return t.next }
 
-// Authenticate asks, unless the user or the network must wait.
+// Authenticate waits its turn and asks. ErrTooMany when there is too long a
+// wait; ErrUnavailable when earlier attempts get no answer.
 func (t *Throttle) Authenticate(ctx context.Context, c Credentials) (Identity, error) {
-	pair := knownPair{throttleKey(c.User), networkOf(c.Remote)}
-	if !t.admit(pair) {
-		return Identity{}, ErrTooMany
+	if len(c.User) > maxWord {
+		return Identity{}, malformed("a name is too long")
 	}
+	p := place{user: accountName(ctx, t.next, c.User), network: t.network(c.Remote)}
+	turn, err := t.wait(ctx, p)
+	if err != nil {
+		return Identity{}, err
+	}
+	outcome := neither
+	defer func() { t.settle(p, turn, outcome) }()
 	id, err := t.next.Authenticate(ctx, c)
 	switch {
 	case err == nil:
-		t.succeeded(pair)
+		outcome = succeeded
 	case errors.Is(err, ErrBadCredentials), errors.Is(err, ErrDisabled):
-		t.failed(pair)
+		outcome = failed
 	}
 	return id, err
 }
 
-// throttleKey makes one key of the ways to write a name: letter case and a
-// sub-address don't give another try.
-func throttleKey(user string) string {
-	user = strings.ToLower(strings.TrimSpace(user))
-	local, domain, _ := strings.Cut(user, "@")
-	local, _, _ = strings.Cut(local, "+")
-	if len(local)+len(domain) > 512 {
-		return "" // nobody's name: all such share a count
+func (t *Throttle) network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	if !a.IsValid() || t.o.Trusted != nil && t.o.Trusted(a) {
+		return netip.Prefix{}
 	}
-	return local + "@" + domain
-}
-
-func networkOf(a netip.Addr) netip.Prefix {
-	a = a.Unmap()
-	bits := 32
+	bits := t.o.IPv4Bits
 	if a.Is6() {
-		bits = 64
+		bits = t.o.IPv6Bits
 	}
-	p, _ := a.Prefix(bits)
+	p, _ := a.Prefix(bits) // without an address's bits: the zero Prefix
 	return p
 }
 
-func (t *Throttle) admit(pair knownPair) bool {
+// turn is an attempt that may go on: what counts it.
+type turn []counted
+
+// counted is a bucket with the failures that are free in it.
+type counted struct {
+	*bucket
+	free int
+}
+
+// wait returns when an attempt may go on.
+func (t *Throttle) wait(ctx context.Context, p place) (turn, error) {
+	deadline := time.Now().Add(t.o.Patience)
+	for {
+		now := time.Now()
+		got, until, changed := t.try(p, now)
+		switch {
+		case got != nil:
+			return got, nil
+		case until.After(deadline):
+			return nil, ErrTooMany
+		case !now.Before(deadline):
+			return nil, fmt.Errorf("%w: the attempts before it get no answer", ErrUnavailable)
+		case changed != nil:
+			until = deadline
+		}
+		timer := time.NewTimer(until.Sub(now))
+		select {
+		case <-timer.C:
+		case <-changed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+}
+
+// try takes a turn. Without one it returns until when to wait, or what is
+// closed when another attempt has ended.
+func (t *Throttle) try(p place, now time.Time) (got turn, until time.Time, changed <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.o.Now()
-	if now.Before(t.networks[pair.network.String()].until) {
-		return false
+	got = t.counters(p, now)
+	for _, c := range got {
+		if c.next.After(until) && c.next.After(now) {
+			until = c.next
+		}
 	}
-	if _, ok := t.known[pair]; ok {
-		return true
+	if !until.IsZero() {
+		return nil, until, nil
 	}
-	return !now.Before(t.users[pair.user].until)
+	for _, c := range got {
+		if c.running >= max(1, c.free-c.failures) {
+			return nil, time.Time{}, c.change()
+		}
+	}
+	for _, c := range got {
+		c.running++
+		c.next = now.Add(t.delay(c.failures - c.free))
+	}
+	return got, time.Time{}, nil
 }
 
-func (t *Throttle) succeeded(pair knownPair) {
+// counters returns what counts an attempt from a place.
+func (t *Throttle) counters(p place, now time.Time) turn {
+	if b, ok := t.known.get(p); ok {
+		return turn{{b.forget(now, t.o.Forget), t.o.UserFailures}}
+	}
+	got := turn{{bucketOf(t.users, p.user).forget(now, t.o.Forget), t.o.UserFailures}}
+	if p.network.IsValid() {
+		got = append(got, counted{bucketOf(t.networks, p.network).forget(now, t.o.Forget), t.o.NetworkFailures})
+	}
+	return got
+}
+
+// outcome is how an attempt ended.
+type outcome int
+
+const (
+	neither   outcome = iota // no answer, or not about the password
+	succeeded                //
+	failed
+)
+
+// settle ends a turn.
+func (t *Throttle) settle(p place, got turn, how outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.users, pair.user)
-	if len(t.known) >= t.o.Size {
-		for old := range t.known { // any: the map is as large as it may be
-			delete(t.known, old)
-			break
+	now := time.Now()
+	for _, c := range got {
+		c.end()
+		if how == failed {
+			c.fail(now, c.free+t.steps())
+			c.next = now.Add(t.delay(c.failures - c.free))
 		}
 	}
-	t.known[pair] = t.o.Now()
+	known, ok := t.known.get(p)
+	switch {
+	case how == succeeded && !ok:
+		t.known.put(p, &bucket{})
+	case how == failed && ok && known.failures >= t.o.UserFailures:
+		t.known.remove(p)
+	}
 }
 
-func (t *Throttle) failed(pair knownPair) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.users.fail(pair.user, &t.o)
-	t.networks.fail(pair.network.String(), &t.o)
+// delay is how long an attempt waits after so many failures beyond those
+// that are free.
+func (t *Throttle) delay(beyond int) time.Duration {
+	if beyond < 0 {
+		return 0
+	}
+	if beyond >= t.steps() {
+		return t.o.Longest
+	}
+	return min(t.o.Delay<<beyond, t.o.Longest)
 }
 
-// counts are the failures of users or of networks.
-type counts map[string]count
-
-type count struct {
-	failures int
-	last     time.Time
-	until    time.Time // every attempt before this is refused
-}
-
-func (c counts) fail(key string, o *ThrottleOptions) {
-	now := o.Now()
-	n := c[key]
-	if now.Sub(n.last) >= o.Forget {
-		n = count{}
+// steps is after how many doublings a delay is as long as it gets: failures
+// beyond it count no more, so that they are forgotten in bounded time.
+func (t *Throttle) steps() int {
+	n := 0
+	for d := t.o.Delay; d < t.o.Longest && n < 40; d *= 2 {
+		n++
 	}
-	n.failures++
-	n.last = now
-	if over := n.failures - o.Free; over >= 0 {
-		delay := o.Delay << min(over, 30)
-		if delay <= 0 || delay > o.Longest {
-			delay = o.Longest
-		}
-		n.until = now.Add(delay)
-	}
-	if _, ok := c[key]; !ok && len(c) >= o.Size {
-		c.makeRoom(o, now)
-	}
-	c[key] = n
-}
-
-// makeRoom forgets what has expired and, when nothing has, any one entry.
-func (c counts) makeRoom(o *ThrottleOptions, now time.Time) {
-	looked := 0
-	for key, n := range c {
-		if now.Sub(n.last) >= o.Forget {
-			delete(c, key)
-		}
-		if looked++; looked == 100 {
-			break
-		}
-	}
-	for key := range c {
-		if len(c) < o.Size {
-			return
-		}
-		delete(c, key)
-	}
+	return n
 }
