@@ -97,12 +97,12 @@ func words[T imap.Flag | imap.MailboxAttr](r *reader) []T {
 	if n == 0 {
 		return nil
 	}
-	list := make([]T, 0, n)
+	list := make([]T, 0, min(n, 8))
 	for range n {
 		list = append(list, T(r.bytes()))
-	}
-	if r.bad {
-		return nil
+		if r.bad {
+			return nil
+		}
 	}
 	return list
 }
