@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -9,17 +10,38 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/internal/dialogue"
+	"github.com/posthouse-mail/posthouse/storage"
+	"github.com/posthouse-mail/posthouse/storage/local"
+	"github.com/posthouse-mail/posthouse/storage/memory"
 )
 
+// stores are what the dialogues are played over.
+var stores = map[string]func(t *testing.T) storage.Store{
+	"memory": func(*testing.T) storage.Store { return memory.New() },
+	"local": func(t *testing.T) storage.Store {
+		s, err := local.Open(t.TempDir(), local.Options{Logger: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		return s
+	},
+}
+
 // TestDialogues plays every dialogue against a server of its own whose user
-// alice has three messages.
+// alice has three messages, over each store.
 func TestDialogues(t *testing.T) {
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) { playDialogues(t, open) })
+	}
+}
+
+func playDialogues(t *testing.T, open func(t *testing.T) storage.Store) {
 	paths, err := filepath.Glob("testdata/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, paths)
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			s, addr := newServer(t, func(s *Server) {
+				s.Store = open(t)
 				s.ID = map[string]string{"name": "Posthouse"}
 				if strings.HasPrefix(filepath.Base(path), "tls") {
 					s.PlainAuth = nil

@@ -74,7 +74,7 @@ func start(t testing.TB, s *Server) string {
 	go func() { done <- s.Serve(context.Background(), l) }()
 	t.Cleanup(func() {
 		s.Close()
-		require.ErrorIs(t, <-done, ErrStopped)
+		require.ErrorIs(t, <-done, ErrServerClosed)
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		require.NoError(t, s.Shutdown(ctx), "sessions still run")

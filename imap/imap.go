@@ -32,8 +32,8 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// ErrStopped is what Serve returns after Shutdown or Close.
-var ErrStopped = front.ErrStopped
+// ErrServerClosed is what Serve returns after Shutdown or Close.
+var ErrServerClosed = front.ErrStopped
 
 // Server serves IMAP. Set its fields before Serve and leave them alone then;
 // Store and Auth are required.
@@ -112,9 +112,10 @@ func (t Timeouts) wire() wire.Timeouts {
 func (t Timeouts) idle() time.Duration { return orDefault(t.Idle, 31*time.Minute) }
 func (t Timeouts) push() time.Duration { return orDefault(t.Push, 24*time.Hour) }
 
-// Serve accepts connections from l and serves each until it ends. It returns
-// ErrStopped when ctx ends or the server is stopped, and closes l. It may be
-// called for several listeners.
+// Serve accepts connections from l and serves each until it ends. It closes l,
+// and returns ErrServerClosed when the server is stopped or ctx ends. The end
+// of ctx stops accepting and interrupts what running commands wait for; use
+// Shutdown to let them finish. Serve may be called for several listeners.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return s.pool.Serve(ctx, l, s.Timeouts.wire(), s.serve)
 }

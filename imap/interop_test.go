@@ -189,5 +189,5 @@ func TestInteropImplicitTLS(t *testing.T) {
 	require.NoError(t, c.Login("alice", "secret").Wait())
 	require.NoError(t, c.Logout().Wait())
 	s.Close()
-	require.ErrorIs(t, <-done, ErrStopped)
+	require.ErrorIs(t, <-done, ErrServerClosed)
 }

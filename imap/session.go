@@ -57,8 +57,6 @@ type session struct {
 // functions that wait for the client, stay small: a waiting session's stack
 // is the larger part of what it costs.
 func (s *Server) serve(ctx context.Context, c *wire.Conn) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	n := s.newSession(c)
 	defer n.close()
 	if err := c.Handshake(ctx); err != nil {
