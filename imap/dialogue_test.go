@@ -15,10 +15,10 @@ import (
 	"github.com/posthouse-mail/posthouse/storage/memory"
 )
 
-// stores are what the dialogues are played over.
-var stores = map[string]func(t *testing.T) storage.Store{
-	"memory": func(*testing.T) storage.Store { return memory.New() },
-	"local": func(t *testing.T) storage.Store {
+// openStores open the stores that dialogues and benchmarks run over.
+var openStores = map[string]func(t testing.TB) storage.Store{
+	"memory": func(testing.TB) storage.Store { return memory.New() },
+	"local": func(t testing.TB) storage.Store {
 		s, err := local.Open(t.TempDir(), local.Options{Logger: slog.New(slog.DiscardHandler)})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, s.Close()) })
@@ -29,12 +29,12 @@ var stores = map[string]func(t *testing.T) storage.Store{
 // TestDialogues plays every dialogue against a server of its own whose user
 // alice has three messages, over each store.
 func TestDialogues(t *testing.T) {
-	for name, open := range stores {
+	for name, open := range openStores {
 		t.Run(name, func(t *testing.T) { playDialogues(t, open) })
 	}
 }
 
-func playDialogues(t *testing.T, open func(t *testing.T) storage.Store) {
+func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 	paths, err := filepath.Glob("testdata/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, paths)
