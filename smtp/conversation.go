@@ -114,10 +114,10 @@ func (c *conversation) answer(ctx context.Context, cmd command, r *mail.Reply) {
 // refused counts and logs a refusal, and slows down who gets many of them.
 func (c *conversation) refused(ctx context.Context, cmd command, r *mail.Reply) {
 	c.facts.Errors++
-	c.logRefused(ctx, cmd, r)
-	if r == errOvershoot {
-		return // its own limit ends it
+	if r == errOvershoot && c.tx.refused > 1 {
+		return // its own limit ends it, and one line in the log will do
 	}
+	c.logRefused(ctx, cmd, r)
 	c.errors++
 	if c.errors > c.limits.Errors/2 && c.limits.Delay > 0 {
 		pause(ctx, c.limits.Delay)

@@ -12,16 +12,15 @@ import (
 // nil when it was said already.
 func (c *conversation) finish(ctx context.Context, in *intake) *mail.Reply {
 	defer c.reset()
-	m := in.message
-	recipients := len(m.Envelope.Recipients)
+	recipients := len(in.message.Envelope.Recipients)
 	err := c.deliver(ctx, in)
 	if c.Protocol == LMTP {
-		c.answerEach(ctx, m, recipients, err)
+		c.answerEach(ctx, in, recipients, err)
 		return nil
 	}
-	r := c.outcome(m, err)
+	r := c.outcome(in.message, err)
 	if r.Code < 400 {
-		c.accepted(ctx, m, in.size)
+		c.accepted(ctx, in)
 	}
 	return r
 }
@@ -53,16 +52,16 @@ func (c *conversation) outcome(m *Message, err error) *mail.Reply {
 	if r := refusal(err); r != nil {
 		return r
 	}
-	if r, ok := errors.AsType[*mail.Reply](err); ok {
+	if r, ok := errors.AsType[*mail.Reply](err); ok && r != nil {
 		return r // a text of success
 	}
 	return mail.Errorf(250, replyOK.Enhanced, "Accepted as %s", m.ID)
 }
 
 // accepted counts and logs a message that somebody took over.
-func (c *conversation) accepted(ctx context.Context, m *Message, size int64) {
+func (c *conversation) accepted(ctx context.Context, in *intake) {
 	c.facts.Messages++
-	c.facts.Octets += size
+	c.facts.Octets += in.size
 	c.errors, c.commands = 0, 0
-	c.logAccepted(ctx, m, size)
+	c.logAccepted(ctx, in.message, in.size)
 }

@@ -25,10 +25,8 @@ func (c *conversation) greet(ctx context.Context) {
 	case c.closing:
 	case r != nil:
 		c.answer(ctx, command{}, c.lastWord(r))
-	case c.Protocol == LMTP:
-		c.sayLine("220 " + c.hostname + " LMTP Posthouse")
 	default:
-		c.sayLine("220 " + c.hostname + " ESMTP Posthouse")
+		c.sayLine("220 " + c.hostname + " " + c.greeting)
 	}
 }
 

@@ -162,6 +162,7 @@ func TestHandlerAnswers(t *testing.T) {
 		"250 2.0.0 Accepted as .{10}":                         nil,
 		"250 2.6.0 Queued as 7":                               mail.Errorf(250, [3]int{2, 6, 0}, "Queued as 7"),
 		"452 4.3.1 Insufficient system storage":               mail.ErrStorage.Because(io.ErrShortWrite),
+		"250 2.0.0 Accepted as [0-9a-z]{10}":                  (*mail.Reply)(nil), // success, if clumsy
 		"552 5.2.2 Quota":                                     mail.Errorf(552, [3]int{5, 2, 2}, "Quota"),
 		"451 4.3.0 Temporary failure, please try again later": errors.New("private"),
 		"451 4.3.0 Temporary failure, please try again l.*":   RecipientErrors{nil}, // only LMTP speaks for each

@@ -26,7 +26,7 @@ func (e RecipientErrors) Error() string {
 }
 
 // answerEach says one reply per recipient (RFC 2033 §4.2, §4.3).
-func (c *conversation) answerEach(ctx context.Context, m *Message, recipients int, err error) {
+func (c *conversation) answerEach(ctx context.Context, in *intake, recipients int, err error) {
 	each, ok := errors.AsType[RecipientErrors](err)
 	if ok && len(each) != recipients {
 		ok, err = false, mail.ErrTemporary.Because(err)
@@ -36,7 +36,7 @@ func (c *conversation) answerEach(ctx context.Context, m *Message, recipients in
 		if ok {
 			err = each[i]
 		}
-		r := c.outcome(m, err)
+		r := c.outcome(in.message, err)
 		c.say(r)
 		switch {
 		case r.Code < 400:
@@ -50,6 +50,6 @@ func (c *conversation) answerEach(ctx context.Context, m *Message, recipients in
 		}
 	}
 	if taken {
-		c.accepted(ctx, m, m.Body.Size())
+		c.accepted(ctx, in)
 	}
 }

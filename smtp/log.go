@@ -8,16 +8,21 @@ import (
 	"github.com/posthouse-mail/posthouse/mail"
 )
 
-// What a client sent stands in the log as a Go string literal of ASCII: it
-// can neither end a line nor move a cursor.
-
 const maxLogged = 256 // octets of a client's text
 
+// quoted returns what a client sent as it may stand in the log, where it can
+// neither end a line nor move a cursor: printable ASCII as it is, anything
+// with a quote, a backslash or another character as a Go string literal.
 func quoted(s string) string {
 	if len(s) > maxLogged {
 		s = s[:maxLogged]
 	}
-	return strconv.QuoteToASCII(s)
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+			return strconv.QuoteToASCII(s)
+		}
+	}
+	return s
 }
 
 func (c *conversation) logAccepted(ctx context.Context, m *Message, size int64) {

@@ -25,6 +25,7 @@ var ErrServerClosed = front.ErrStopped
 type Server struct {
 	Protocol Protocol
 	Hostname string  // in the greeting, EHLO and Received; empty: the host's own name
+	Greeting string  // what follows it in the greeting; empty: "ESMTP Posthouse" or "LMTP Posthouse"
 	Handler  Handler // takes over accepted messages; required
 	Hooks    []Hooks // asked in order; without a Rcpt hook every recipient is refused
 
@@ -73,6 +74,7 @@ func (s *Server) Close() error { return s.pool.Close() }
 type policy struct {
 	*Server
 	hostname    string
+	greeting    string
 	limits      Limits
 	log         *slog.Logger
 	requireAuth bool
@@ -100,6 +102,12 @@ func (s *Server) prepare() (*policy, error) {
 	}
 	if p.log == nil {
 		p.log = slog.Default()
+	}
+	if p.greeting = printable(s.Greeting); p.greeting == "" {
+		p.greeting = "ESMTP Posthouse"
+		if s.Protocol == LMTP {
+			p.greeting = "LMTP Posthouse"
+		}
 	}
 	for _, h := range s.Hooks {
 		p.asksRcpt = p.asksRcpt || h.Rcpt != nil

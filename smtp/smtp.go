@@ -88,7 +88,7 @@ type Message struct {
 // Reply that is no refusal (2xx) counts as nil: the next hook is asked.
 //
 // Hooks of one session are called one at a time; those of several sessions at
-// once. They may keep what they were given until they return.
+// once. What a hook is given is valid until it returns.
 type Hooks struct {
 	// Connect is asked before the greeting. A refusal closes the connection.
 	Connect func(ctx context.Context, s *Session) error
@@ -103,7 +103,7 @@ type Hooks struct {
 	// After a refusal the rest of the message is read and dropped.
 	Header func(ctx context.Context, m *Message) error
 	// Data is asked when the message has arrived; it may change m for the
-	// hooks after it and the Handler.
+	// hooks after it and the Handler, but with LMTP not the number of recipients.
 	Data func(ctx context.Context, m *Message) error
 	// Close is told when the session is over, once for each that got as far
 	// as Connect; s holds the counters.

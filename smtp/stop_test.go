@@ -61,6 +61,12 @@ func TestCloseEndsTheContextOfHooks(t *testing.T) {
 	require.NoError(t, s.Shutdown(context.Background()))
 }
 
+func TestGreetingIsOneLineOfTheOperatorsChoice(t *testing.T) {
+	s := newServer(&box{})
+	s.Greeting = "ESMTP mail\r\n220 here"
+	say(t, s, "S: 220 mx.example.test ESMTP mail??220 here\n"+goesOn)
+}
+
 func TestCloseDuringAHandshake(t *testing.T) {
 	s := newServer(&box{})
 	c := connect(t, s)
