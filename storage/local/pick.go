@@ -45,6 +45,9 @@ func (p *picked) read(ctx context.Context, t *table) error {
 	ranges := uids.Normal(p.set, imap.UID(t.last()))
 	rest := ranges.Walk()
 	for _, c := range t.chunks {
+		if !c.meets(rest) {
+			continue
+		}
 		first, last := uint32(0), uint32(0)
 		for i := range c.rows {
 			if rest.Has(imap.UID(c.rows[i].uid)) {
@@ -75,8 +78,8 @@ func (p *picked) read(ctx context.Context, t *table) error {
 func (p *picked) records(t tx, now *table) (list []record, err error) {
 	walk := uids.Normal(p.set, imap.UID(now.last())).Walk()
 	for _, c := range now.chunks {
-		if walk.Ended() {
-			break
+		if !c.meets(walk) {
+			continue
 		}
 		for i := range c.rows {
 			if !walk.Has(imap.UID(c.rows[i].uid)) {

@@ -62,8 +62,8 @@ func (f *flagger) change(t tx, id storage.MailboxID, st state, old *table) error
 	now := &table{modSeq: f.st.modSeq, count: old.count, chunks: append(make([]*chunk, 0, len(old.chunks)+1), old.chunks...)}
 	walk := uids.Normal(f.u.UIDs, imap.UID(old.last())).Walk()
 	for i, c := range now.chunks {
-		if walk.Ended() {
-			break
+		if !c.meets(walk) {
+			continue
 		}
 		changed, err := f.chunk(c, walk)
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
+
+	"github.com/posthouse-mail/posthouse/storage/internal/uids"
 )
 
 // table is the rows of a mailbox as one change left them. It is never changed,
@@ -62,6 +64,12 @@ func (c *chunk) set(i int, l listed) {
 		c.words[i] = l.words
 	}
 	c.modSeq = max(c.modSeq, l.modSeq)
+}
+
+// meets reports whether a walk has a UID of the chunk's page.
+func (c *chunk) meets(walk *uids.Walker) bool {
+	first := c.page << pageBits
+	return walk.Meets(imap.UID(first), imap.UID(first|pageMask))
 }
 
 // clone returns a copy that can be changed.

@@ -68,6 +68,13 @@ func (w *Walker) Has(uid imap.UID) bool {
 	return len(w.rest) > 0 && w.rest[0].Start <= uid
 }
 
+// Meets reports whether any UID from first to last is in the set; first is not
+// below any asked for before.
+func (w *Walker) Meets(first, last imap.UID) bool {
+	w.Has(first)
+	return len(w.rest) > 0 && w.rest[0].Start <= last
+}
+
 // Ended reports whether no UID above those asked for is in the set.
 func (w *Walker) Ended() bool { return len(w.rest) == 0 }
 

@@ -38,6 +38,13 @@ func FuzzNormal(f *testing.F) {
 			require.True(t, 0 < x.Start && x.Start <= x.Stop)
 			require.True(t, i == 0 || r[i-1].Stop+1 < x.Start, "%v", r)
 		}
+		for first := uint32(1); first < 300; first += 16 {
+			meets := false
+			for uid := first; uid < first+16; uid++ {
+				meets = meets || has(set, uint32(last), uid)
+			}
+			require.Equal(t, meets, r.Walk().Meets(imap.UID(first), imap.UID(first+15)))
+		}
 		walk := r.Walk()
 		var back imap.UIDSet
 		for uid := uint32(1); uid < 300; uid++ {
