@@ -2,6 +2,7 @@ package imap
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"sync"
@@ -66,15 +67,15 @@ func (n *needle) inReader(r io.Reader) (bool, error) {
 // appendFolded appends text with its letter case removed and returns how much
 // of it was used: all but the first octets of a character that is cut off.
 func appendFolded(dst, text []byte) (folded []byte, used int) {
-	i := 0
+	i, piece := 0, 16 // pieces grow while they are ASCII: what is copied in vain stays small
 	for i < len(text) {
-		start := i
-		for i < len(text) && text[i] < utf8.RuneSelf {
-			i++
+		n := len(dst)
+		dst = append(dst, text[i:min(i+piece, len(text))]...)
+		k := lowerASCII(dst[n:])
+		if piece *= 2; k < len(dst)-n {
+			piece = 16
 		}
-		at := len(dst)
-		dst = append(dst, text[start:i]...)
-		lower(dst[at:])
+		dst, i = dst[:n+k], i+k
 		for i < len(text) && text[i] >= utf8.RuneSelf {
 			if !utf8.FullRune(text[i:]) && len(text)-i < utf8.UTFMax {
 				return dst, i
@@ -91,10 +92,26 @@ func appendFolded(dst, text []byte) (folded []byte, used int) {
 	return dst, i
 }
 
-func lower(b []byte) {
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
+// lowerASCII turns b into small letters up to the first octet above 127, and
+// returns where that is. It takes eight octets at a time: the carry into the
+// high bit of each tells whether it is at least 'A', and above 'Z'.
+func lowerASCII(b []byte) (n int) {
+	const (
+		each = 0x0101010101010101
+		high = 0x80 * each
+	)
+	for ; n+8 <= len(b); n += 8 {
+		w := binary.LittleEndian.Uint64(b[n:])
+		if w&high != 0 {
+			break
+		}
+		capital := (w + (0x80-'A')*each) &^ (w + (0x7f-'Z')*each) & high
+		binary.LittleEndian.PutUint64(b[n:], w|capital>>2)
+	}
+	for ; n < len(b) && b[n] < utf8.RuneSelf; n++ {
+		if c := b[n]; 'A' <= c && c <= 'Z' {
+			b[n] = c + 'a' - 'A'
 		}
 	}
+	return n
 }

@@ -92,43 +92,58 @@ func (o *output) end() {
 // string writes a quoted string, or a literal where quoting can't carry s:
 // line breaks, octets above 127, or great length (RFC 9051 §4.3).
 func (o *output) string(s string) {
-	if !o.quotable(s) {
+	switch o.formOf(s) {
+	case asLiteral:
 		s = strings.ReplaceAll(s, "\x00", "?")
 		o.byte('{')
 		o.size(int64(len(s)))
 		o.text("}\r\n")
 		o.text(s)
 		return
-	}
-	o.byte('"')
-	for {
-		i := strings.IndexAny(s, `"\`)
-		if i < 0 {
-			break
+	case asQuoted:
+		o.byte('"')
+		o.text(s)
+	case asEscaped:
+		o.byte('"')
+		for i := range len(s) {
+			if s[i] == '"' || s[i] == '\\' {
+				o.byte('\\')
+			}
+			o.byte(s[i])
 		}
-		o.text(s[:i])
-		o.byte('\\')
-		o.byte(s[i])
-		s = s[i+1:]
 	}
-	o.text(s)
 	o.byte('"')
 }
 
-func (o *output) quotable(s string) bool {
-	if len(s) > 4096 {
-		return false
-	}
-	eight := false
-	for i := 0; i < len(s); i++ {
+// form is how a string is written.
+type form int
+
+const (
+	asQuoted  form = iota
+	asEscaped      // quoted, with something to escape
+	asLiteral
+)
+
+// maxQuoted bounds quoted strings: some clients read them into small buffers.
+const maxQuoted = 4096
+
+func (o *output) formOf(s string) form {
+	f, eight := asQuoted, false
+	for i := range len(s) {
 		switch c := s[i]; {
-		case c == 0 || c == '\r' || c == '\n':
-			return false
-		case c >= 0x80:
+		case c >= utf8.RuneSelf:
 			eight = true
+		case c >= ' ' && c != '"' && c != '\\':
+		case c == 0 || c == '\r' || c == '\n':
+			return asLiteral
+		case c == '"' || c == '\\':
+			f = asEscaped
 		}
 	}
-	return !eight || o.utf8 && utf8.ValidString(s)
+	if len(s) > maxQuoted || eight && !(o.utf8 && utf8.ValidString(s)) {
+		return asLiteral
+	}
+	return f
 }
 
 // nstring is string, with NIL for the empty string.

@@ -1,0 +1,83 @@
+package imap
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestLowerASCIIOfEveryOctetAtEveryPlace(t *testing.T) {
+	for c := range 256 {
+		for at := range 17 {
+			b := bytes.Repeat([]byte{'-'}, 17)
+			b[at] = byte(c)
+			n := lowerASCII(b)
+			if c >= 0x80 {
+				require.Equal(t, at, n)
+				continue
+			}
+			require.Equal(t, 17, n)
+			require.Equal(t, byte(unicode.ToLower(rune(c))), b[at])
+			b[at] = '-'
+			require.Equal(t, strings.Repeat("-", 17), string(b), "the others stay")
+		}
+	}
+}
+
+func TestFoldingMixedTextIsLinear(t *testing.T) {
+	n := newNeedle("nowhere")
+	began := time.Now()
+	ok, err := n.inReader(strings.NewReader(strings.Repeat("a\u00fc", 1<<19)))
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.Less(t, time.Since(began), 5*time.Second)
+}
+
+func TestNeedleIsFoundAcrossPieces(t *testing.T) {
+	hay := strings.Repeat("x", 16<<10-3) + "Grü\u00dfE \u65e5\u672c" + strings.Repeat("y", 40_000)
+	for _, needle := range []string{"gRÜßE", "\u65e5\u672cY", "E \u65e5", "xg"} {
+		n := newNeedle(needle)
+		require.True(t, n.in(hay))
+		for _, r := range []io.Reader{strings.NewReader(hay), iotest.OneByteReader(strings.NewReader(hay)), iotest.DataErrReader(strings.NewReader(hay))} {
+			ok, err := n.inReader(r)
+			require.NoError(t, err)
+			require.True(t, ok, needle)
+		}
+	}
+	ok, err := newNeedle("yx").inReader(strings.NewReader(hay))
+	require.NoError(t, err)
+	require.False(t, ok)
+}
+
+// FuzzNeedle compares a search in pieces with one in memory.
+func FuzzNeedle(f *testing.F) {
+	f.Add("ab\u00fcc", "B\u00dc", uint8(1))
+	f.Add("\xff\xc3", "x", uint8(2))
+	f.Fuzz(func(t *testing.T, hay, needle string, piece uint8) {
+		n := newNeedle(needle)
+		got, err := n.inReader(&pieces{[]byte(hay), int(piece) + 1})
+		if err != nil || got != n.in(hay) {
+			t.Fatalf("%q in %q: %v %v", needle, hay, got, err)
+		}
+	})
+}
+
+type pieces struct {
+	rest []byte
+	size int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, p.rest[:min(p.size, len(p.rest))])
+	p.rest = p.rest[n:]
+	return n, nil
+}
