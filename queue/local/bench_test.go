@@ -125,12 +125,13 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkSettle claims one and settles it for good.
+// BenchmarkSettle claims one and settles it for good, with some thousand
+// messages at rest, or as many as POSTHOUSE_QUEUE says.
 func BenchmarkSettle(b *testing.B) {
 	for _, workers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("x%d", workers), func(b *testing.B) {
 			l := newLoad(b)
-			l.fill(20_000 + 2000*workers)
+			l.fill(times(b, "POSTHOUSE_QUEUE", 20_000+2000*workers))
 			l.measure(workers, func() error { return l.settle(1, queue.Outcome{Done: true}) })
 		})
 	}

@@ -48,9 +48,10 @@ func child(dir string) error {
 	failed := make(chan error)
 	l := newLedger()
 	l.out = os.Stdout
-	l.next = int(time.Now().UnixNano() % 1e15)
+	seed := time.Now().UnixNano() % 1e15
+	l.next = int(seed)
 	for w := range 8 {
-		r := rand.New(rand.NewPCG(uint64(l.next), uint64(w)))
+		r := rand.New(rand.NewPCG(uint64(seed), uint64(w)))
 		go func() {
 			for {
 				step := l.put
