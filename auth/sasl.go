@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -111,9 +112,19 @@ func (e *Exchange) finish() (challenge []byte, done bool, err error) {
 	}
 	if e.id, err = e.check.Authenticate(e.ctx, c); err != nil {
 		e.id = Identity{}
-		return nil, false, err
+		return nil, false, ofKind(err)
 	}
 	return nil, true, nil
+}
+
+// ofKind makes any other error one of kind ErrUnavailable.
+func ofKind(err error) error {
+	for _, kind := range []error{ErrBadCredentials, ErrUnavailable, ErrDisabled, ErrNeedsTLS, ErrTooMany} {
+		if errors.Is(err, kind) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 func malformed(why string) error { return fmt.Errorf("%w: malformed: %s", ErrBadCredentials, why) }

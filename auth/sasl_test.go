@@ -2,8 +2,8 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -90,14 +90,18 @@ func TestA01MalformedResponsesProveNothing(t *testing.T) {
 }
 
 func TestUnavailableStaysUnavailable(t *testing.T) {
-	broken := AuthenticatorFunc(func(context.Context, Credentials) (Identity, error) {
-		return Identity{User: "not to be seen"}, fmt.Errorf("%w: wire cut", ErrUnavailable)
-	})
-	e, _ := NewExchange(context.Background(), "PLAIN", broken, Credentials{})
-	_, _, err := e.Next([]byte("\x00alice\x00secret"))
-	require.ErrorIs(t, err, ErrUnavailable)
-	require.False(t, errors.Is(err, ErrBadCredentials))
-	require.Zero(t, e.Identity())
+	for _, cause := range []error{fmt.Errorf("%w: wire cut", ErrUnavailable), io.EOF} {
+		broken := AuthenticatorFunc(func(context.Context, Credentials) (Identity, error) {
+			return Identity{User: "not to be seen"}, cause
+		})
+		e, _ := NewExchange(context.Background(), "PLAIN", broken, Credentials{})
+		_, _, err := e.Next([]byte("\x00alice\x00secret"))
+		require.ErrorIs(t, err, ErrUnavailable)
+		require.ErrorIs(t, err, cause)
+		require.NotErrorIs(t, err, ErrBadCredentials)
+		require.Zero(t, e.Identity())
+		require.Equal(t, "alice", e.User())
+	}
 }
 
 func FuzzExchange(f *testing.F) {

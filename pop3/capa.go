@@ -1,33 +1,27 @@
 package pop3
 
 import (
+	"context"
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/auth"
 )
 
-// capa lists the capabilities of this moment (RFC 2449 §5).
-func (sn *session) capa(args string) error {
-	if args != "" {
-		return wrong("CAPA takes no argument")
+// capa is CAPA (RFC 2449 §5): what is possible at this moment.
+func (n *session) capa(_ context.Context, args string) error {
+	if err := none(args); err != nil {
+		return err
 	}
 	lines := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
-	if sn.drop == nil {
-		if sn.mayAuthenticate() {
-			lines = append(lines, "USER", "SASL "+strings.Join(auth.Mechanisms(sn.server.Auth), " "))
+	if n.drop == nil {
+		if n.allowsLogin() {
+			lines = append(lines, "USER", "SASL "+strings.Join(auth.Mechanisms(n.server.Auth), " "))
 		}
-		if sn.server.TLS != nil && sn.conn.TLS() == nil {
+		if n.server.TLS != nil && !n.secure() {
 			lines = append(lines, "STLS")
 		}
 	}
-	lines = append(lines, "IMPLEMENTATION Posthouse")
-	sn.ok("Capability list follows")
-	_, _ = sn.conn.WriteString(strings.Join(lines, "\r\n") + "\r\n.\r\n")
-	return nil
-}
-
-// noop does nothing (RFC 1939 §5).
-func (sn *session) noop(string) error {
-	sn.ok("")
+	n.ok("Capability list follows")
+	n.lines(append(lines, "IMPLEMENTATION Posthouse"))
 	return nil
 }

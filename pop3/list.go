@@ -1,50 +1,40 @@
 package pop3
 
 import (
+	"context"
 	"strconv"
+	"strings"
 )
 
-// stat answers with the number and size of the messages (RFC 1939 §5).
-func (sn *session) stat(args string) error {
-	if args != "" {
-		return wrong("STAT takes no argument")
-	}
-	count, size := sn.drop.totals()
-	sn.ok("%d %d", count, size)
-	return nil
+// list is LIST (RFC 1939 §5): the sizes of messages.
+func (n *session) list(ctx context.Context, args string) error {
+	n.drop.findGone(ctx)
+	return n.scan(args, func(line []byte, e *entry) []byte { return strconv.AppendInt(line, e.listed(), 10) })
 }
-
-// list answers with the sizes of messages (RFC 1939 §5).
-func (sn *session) list(args string) error {
-	return sn.scan(args, func(e *entry) string { return strconv.FormatInt(e.listed(), 10) })
-}
-
-// uidl answers with the unique ids of messages (RFC 1939 §7).
-func (sn *session) uidl(args string) error { return sn.scan(args, sn.drop.uniqueID) }
 
 // scan answers with a line for one message, or for each.
-func (sn *session) scan(args string, show func(e *entry) string) error {
-	if args != "" {
-		n, e, err := sn.drop.entry(args)
+func (n *session) scan(args string, show func(line []byte, e *entry) []byte) error {
+	if strings.TrimRight(args, " ") != "" {
+		i, e, err := n.drop.entry(args)
 		if err == nil {
-			sn.ok("%d %s", n, show(e))
+			n.okf("%d %s", i, show(nil, e))
 		}
 		return err
 	}
-	count, size := sn.drop.totals()
-	sn.ok("%d messages (%d octets)", count, size)
+	n.ok(n.drop.total())
 	var line []byte
-	for i := range sn.drop.messages {
-		e := &sn.drop.messages[i]
+	for i := range n.drop.messages {
+		e := &n.drop.messages[i]
 		if e.state&deleted != 0 {
 			continue
 		}
-		line = strconv.AppendInt(line[:0], int64(i+1), 10)
-		line = append(append(append(line, ' '), show(e)...), "\r\n"...)
-		if _, err := sn.conn.Write(line); err != nil {
-			return err
+		line = append(strconv.AppendInt(line[:0], int64(i+1), 10), ' ')
+		line = append(show(line, e), "\r\n"...)
+		if _, err := n.conn.Write(line); err != nil {
+			n.over = true
+			return nil
 		}
 	}
-	_, _ = sn.conn.WriteString(".\r\n")
+	n.lines(nil)
 	return nil
 }

@@ -1,9 +1,15 @@
 package pop3
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -11,16 +17,18 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// seenBatch is how many messages are marked as seen in one change.
-const seenBatch = 64
-
 // maildrop is what a session sees: the messages of INBOX at its beginning.
 type maildrop struct {
-	user     string
-	box      storage.Mailbox
-	validity uint32
-	messages []entry
-	seen     []imap.UID // read, not yet marked in the store
+	user      string
+	box       storage.Mailbox
+	validity  uint32
+	since     uint64 // ModSeq at the beginning
+	messages  []entry
+	retrieved int
+	seen      marker
+
+	changed atomic.Bool // somebody changed INBOX
+	unwatch func()
 }
 
 // entry is a message of the maildrop.
@@ -35,11 +43,12 @@ type entryState uint8
 const (
 	deleted entryState = 1 << iota // marked by DELE
 	gone                           // expunged by somebody else
-	wasSeen                        // has \Seen, or will have
+	seen                           // has \Seen, or will have
 )
 
-func openMaildrop(ctx context.Context, s storage.Store, user string) (*maildrop, error) {
-	account, err := s.Account(ctx, user)
+// openMaildrop takes the list of messages at this moment.
+func (n *session) openMaildrop(ctx context.Context, user string) (*maildrop, error) {
+	account, err := n.server.Store.Account(ctx, user)
 	if err != nil {
 		return nil, err
 	}
@@ -51,21 +60,43 @@ func openMaildrop(ctx context.Context, s storage.Store, user string) (*maildrop,
 	if err != nil {
 		return nil, err
 	}
-	d := &maildrop{user: user, box: box, validity: status.UIDValidity, messages: make([]entry, 0, status.Messages)}
+	d := &maildrop{
+		user: user, box: box, validity: status.UIDValidity, since: status.HighestModSeq,
+		messages: make([]entry, 0, min(int(status.Messages), n.limits.Messages)),
+	}
+	d.seen = marker{box: box, failed: func(err error) {
+		n.log(context.WithoutCancel(ctx), slog.LevelWarn, "messages not marked as seen", "err", err)
+	}}
 	for m, err := range box.Messages(ctx, 0) {
 		if err != nil {
 			return nil, err
 		}
+		if len(d.messages) == n.limits.Messages {
+			break
+		}
 		e := entry{size: m.Size, uid: m.UID}
 		if m.Flags.Has(storage.Seen) {
-			e.state = wasSeen
+			e.state = seen
 		}
 		d.messages = append(d.messages, e)
 	}
+	d.unwatch = account.Watch(func(c storage.Change) {
+		if c.Mailbox == box.ID() {
+			d.changed.Store(true)
+		}
+	})
+	d.changed.Store(true) // since is older than the watch
 	return d, nil
 }
 
-// totals counts the messages that are not marked as deleted.
+// close ends the work that is done for the session.
+func (d *maildrop) close() {
+	d.unwatch()
+	d.seen.wait()
+}
+
+// totals counts the messages that are not marked as deleted, as they were at
+// the beginning.
 func (d *maildrop) totals() (count int, size int64) {
 	for i := range d.messages {
 		if e := &d.messages[i]; e.state&deleted == 0 {
@@ -76,11 +107,28 @@ func (d *maildrop) totals() (count int, size int64) {
 	return count, size
 }
 
+func (d *maildrop) total() string {
+	count, size := d.totals()
+	return fmt.Sprintf("%d messages (%d octets)", count, size)
+}
+
+// number reads a number of the protocol: digits alone.
+func number(text string) (int, bool) {
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.Atoi(text)
+	return n, err == nil
+}
+
 // entry returns the message with a number of the protocol, from 1 on.
-func (d *maildrop) entry(number string) (n int, e *entry, err error) {
-	n, err = strconv.Atoi(number)
-	if err != nil || n < 1 || n > len(d.messages) || number[0] == '+' {
-		return 0, nil, wrong("No such message")
+func (d *maildrop) entry(text string) (n int, e *entry, err error) {
+	n, ok := number(strings.TrimRight(text, " "))
+	if !ok {
+		return 0, nil, misunderstood("A message number is expected")
+	}
+	if n < 1 || n > len(d.messages) {
+		return 0, nil, refuse("No such message")
 	}
 	e = &d.messages[n-1]
 	if e.state&deleted != 0 {
@@ -97,10 +145,6 @@ func (e *entry) listed() int64 {
 	return e.size
 }
 
-func (d *maildrop) uniqueID(e *entry) string {
-	return strconv.FormatUint(uint64(d.validity), 10) + "." + strconv.FormatUint(uint64(e.uid), 10)
-}
-
 // open opens a message's content.
 func (d *maildrop) open(ctx context.Context, e *entry) (message.OpenBody, error) {
 	body, err := d.box.Open(ctx, e.uid)
@@ -111,26 +155,31 @@ func (d *maildrop) open(ctx context.Context, e *entry) (message.OpenBody, error)
 	return body, err
 }
 
-// read remembers that a message was read to its end.
-func (d *maildrop) read(ctx context.Context, e *entry) {
-	if e.state&wasSeen != 0 {
+// findGone learns which messages somebody else has expunged. Failing that,
+// LIST shows their old sizes until RETR finds them missing.
+func (d *maildrop) findGone(ctx context.Context) {
+	if !d.changed.Swap(false) {
 		return
 	}
-	e.state |= wasSeen
-	if d.seen = append(d.seen, e.uid); len(d.seen) >= seenBatch {
-		d.markSeen(ctx)
+	uids, err := d.box.Expunged(ctx, d.since)
+	if err != nil {
+		return
+	}
+	for _, r := range uids {
+		i, _ := slices.BinarySearchFunc(d.messages, r.Start, func(e entry, uid imap.UID) int { return cmp.Compare(e.uid, uid) })
+		for ; i < len(d.messages) && d.messages[i].uid <= r.Stop; i++ {
+			d.messages[i].state |= gone
+		}
 	}
 }
 
-// markSeen sets \Seen where it is due. A failure costs the flag, not the mail.
-func (d *maildrop) markSeen(ctx context.Context) {
-	if len(d.seen) == 0 {
-		return
+// retrieve remembers that a message was sent to its end.
+func (d *maildrop) retrieve(e *entry) {
+	d.retrieved++
+	if e.state&seen == 0 {
+		e.state |= seen
+		d.seen.add(e.uid)
 	}
-	_, _, _ = d.box.StoreFlags(ctx, storage.FlagUpdate{
-		UIDs: imap.UIDSetNum(d.seen...), Op: imap.StoreFlagsAdd, Flags: storage.Flags{System: storage.Seen},
-	})
-	d.seen = d.seen[:0]
 }
 
 // expunge deletes the marked messages for good.

@@ -1,51 +1,41 @@
 package pop3
 
 import (
-	"strconv"
-	"strings"
+	"context"
+	"log/slog"
+
+	"github.com/posthouse-mail/posthouse/message"
 )
 
-// retr sends a message (RFC 1939 §5).
-func (sn *session) retr(args string) error {
-	_, e, err := sn.drop.entry(args)
+// retr is RETR (RFC 1939 §5): a whole message.
+func (n *session) retr(ctx context.Context, args string) error {
+	_, e, err := n.drop.entry(args)
 	if err != nil {
 		return err
 	}
-	if err := sn.send(e, allLines); err != nil {
-		return err
-	}
-	sn.drop.read(sn.ctx, e)
-	return nil
-}
-
-// top sends a message's header and some lines of its body (RFC 1939 §7).
-func (sn *session) top(args string) error {
-	number, count, ok := strings.Cut(args, " ")
-	lines, err := strconv.Atoi(count)
-	if !ok || err != nil || lines < 0 {
-		return wrong("TOP needs a message and a number of lines")
-	}
-	_, e, err := sn.drop.entry(number)
-	if err != nil {
-		return err
-	}
-	return sn.send(e, lines)
-}
-
-// send answers with a message's content. When the store fails in the middle
-// of it, the connection is closed: what was sent must not look whole.
-func (sn *session) send(e *entry, lines int) error {
-	body, err := sn.drop.open(sn.ctx, e)
+	body, err := n.drop.open(ctx, e)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	sn.ok("%d octets", e.size)
-	w := &stuffer{out: sn.conn, left: lines}
-	if err := w.copy(body); err != nil {
-		sn.log.Error("message can't be sent", "uid", e.uid, "err", err)
-		sn.conn.Close()
-		sn.quit = true
+	n.okf("%d octets", body.Size())
+	if n.send(ctx, e, body, body.Size()) {
+		n.drop.retrieve(e)
 	}
 	return nil
+}
+
+// send sends the content of a message up to an offset. When it fails the
+// connection is closed: what was sent must not look whole.
+func (n *session) send(ctx context.Context, e *entry, body message.Body, end int64) bool {
+	err := stuff(n.conn, body, end)
+	if err == nil {
+		return true
+	}
+	if !lost(err) {
+		n.log(ctx, slog.LevelError, "message can't be read", "uid", uint32(e.uid), "err", err)
+	}
+	n.over = true
+	n.conn.Close()
+	return false
 }

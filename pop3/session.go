@@ -1,166 +1,139 @@
 package pop3
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"log/slog"
-	"strings"
+	"net"
+	"os"
+	"time"
 
 	"github.com/posthouse-mail/posthouse/internal/front"
 	"github.com/posthouse-mail/posthouse/internal/wire"
 )
 
-// maxLine bounds a command with its line ending: RFC 2449 §4 allows 255
-// octets, an initial SASL response is longer (RFC 5034 §4).
+// maxLine bounds a command with its line ending, in octets: RFC 2449 §4 allows
+// 255, an initial SASL response is longer (RFC 5034 §4).
 const maxLine = front.MaxSASLLine
+
+// How long and how much a client may still send that was told why its session
+// ends; cutting it short could take the reason away from it.
+const (
+	lingerTime   = 2 * time.Second
+	lingerOctets = 1 << 20
+)
 
 // session is one connection. Only its own goroutine touches it.
 type session struct {
 	server *Server
 	conn   *wire.Conn
-	ctx    context.Context
-	log    *slog.Logger
 	limits Limits
+	id     string
 	guard  front.Guard
 
-	user  string // given by USER, not yet proved
-	drop  *maildrop
-	wrong int
-	quit  bool // end the session after this command
+	user string    // given by USER, not yet proved
+	drop *maildrop // nil before login: the AUTHORIZATION state
+	bad  int       // commands that could not be understood
+	over bool      // end the session after this command
 }
 
 // serve runs a session from its greeting to its end.
 func (s *Server) serve(ctx context.Context, c *wire.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	limits := s.Limits.withDefaults()
-	sn := &session{
-		server: s, conn: c, ctx: ctx, limits: limits,
-		guard: front.Guard{Max: limits.AuthFailures, Delay: limits.AuthDelay},
-		log:   s.logger().With("service", "pop3", "session", front.NewID(), "remote", c.Remote().String()),
+	n := &session{
+		server: s, conn: c, limits: limits, id: front.NewID(),
+		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
 	}
-	defer sn.leave()
-	if c.Handshake(ctx) != nil {
+	defer n.leave(ctx)
+	if err := c.Handshake(ctx); err != nil {
+		n.log(ctx, slog.LevelDebug, "TLS handshake failed", "err", err)
 		return
 	}
-	sn.ok("%s", s.greeting())
-	for !sn.quit && sn.step() {
+	n.ok(s.greeting(time.Now()))
+	for !n.over {
+		n.step(ctx)
 	}
+	n.leave(ctx) // before the client can know that it is over
 	_ = c.Flush()
 }
 
 // leave gives the maildrop back, however the session ended.
-func (sn *session) leave() {
-	if sn.drop != nil {
-		sn.drop.markSeen(context.WithoutCancel(sn.ctx))
-		sn.server.drops.leave(sn.drop.user)
+func (n *session) leave(ctx context.Context) {
+	if n.drop == nil {
+		return
+	}
+	n.drop.close()
+	n.server.drops.leave(n.drop.user)
+	n.log(ctx, slog.LevelInfo, "session ended", "retrieved", n.drop.retrieved)
+	n.drop = nil
+}
+
+// step reads and answers one command.
+func (n *session) step(ctx context.Context) {
+	line, err := n.conn.ReadLine(maxLine)
+	if err != nil {
+		n.readFailed(ctx, err)
+		return
+	}
+	err = n.run(ctx, line)
+	if err == nil {
+		return
+	}
+	answer, foreseen := errors.AsType[*failure](err)
+	if !foreseen {
+		n.log(ctx, slog.LevelError, "command failed", "err", err)
+		answer = &failure{text: "[SYS/TEMP] Temporary failure, please try again later"}
+	}
+	n.fail(answer.text)
+	if answer.kind == bad {
+		n.bad++
+	}
+	if answer.kind == last || n.bad >= n.limits.BadCommands {
+		n.hangUp()
 	}
 }
 
-// step reads and answers one command. It returns false when the session is over.
-func (sn *session) step() bool {
-	line, err := sn.conn.ReadLine(maxLine)
+// readFailed ends the session after a line that did not come.
+func (n *session) readFailed(ctx context.Context, err error) {
+	n.over = true
 	switch {
-	case err == nil:
 	case errors.Is(err, wire.ErrLineTooLong):
-		sn.fail("Line too long")
-		return false
+		n.fail("Line too long")
+		n.hangUp()
 	case errors.Is(err, wire.ErrInterrupted):
-		sn.fail("[SYS/TEMP] Server is stopping")
-		return false
-	default: // the client is gone, or was silent for too long: RFC 1939 §3 says to send nothing
-		return false
+		n.fail("[SYS/TEMP] Server is stopping")
+	case errors.Is(err, os.ErrDeadlineExceeded): // RFC 1939 §3: close without an answer
+		n.log(ctx, slog.LevelDebug, "idle for too long")
+	case !lost(err):
+		n.log(ctx, slog.LevelDebug, "connection lost", "err", err)
 	}
-	name, args, err := parseCommand(line)
-	if err == nil {
-		err = sn.run(name, args)
-	}
-	return sn.answerError(err)
 }
 
-// run finds and runs a command.
-func (sn *session) run(name, args string) error {
-	table := authorization
-	if sn.drop != nil {
-		table = transaction
-	}
-	c, ok := table[name]
-	if !ok {
-		if _, elsewhere := authorization[name]; elsewhere {
-			return wrong("Command not allowed after login")
+// lost reports whether err is of the connection, not of the command.
+func lost(err error) bool {
+	for _, of := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, os.ErrDeadlineExceeded, wire.ErrInterrupted} {
+		if errors.Is(err, of) {
+			return true
 		}
-		if _, elsewhere := transaction[name]; elsewhere {
-			return wrong("Log in first")
-		}
-		return wrong("Unknown command")
 	}
-	return c(sn, args)
+	_, network := errors.AsType[net.Error](err)
+	return network
 }
 
-// answerError answers a failed command. It returns false when the session is over.
-func (sn *session) answerError(err error) bool {
-	if err == nil {
-		return true
-	}
-	answer, ok := errors.AsType[*failure](err)
-	if !ok {
-		sn.log.Error("command failed", "err", err)
-		sn.fail("[SYS/TEMP] Temporary failure, please try again later")
-		return true
-	}
-	sn.fail(answer.text)
-	if answer.closes {
-		return false
-	}
-	if answer.wrong {
-		sn.wrong++
-	}
-	return sn.wrong < sn.limits.BadCommands
+// hangUp ends the session so that its last answer arrives.
+func (n *session) hangUp() {
+	n.over = true
+	n.conn.Linger(lingerTime, lingerOctets)
 }
 
-// failure is a negative answer that a client may see.
-type failure struct {
-	text   string
-	wrong  bool // counts as a wrong command
-	closes bool
-}
-
-func (f *failure) Error() string { return f.text }
-
-func wrong(text string) error { return &failure{text: text, wrong: true} }
-
-func refuse(text string) error { return &failure{text: text} }
-
-// ok answers a command with success.
-func (sn *session) ok(format string, args ...any) {
-	_, _ = sn.conn.WriteString("+OK " + fmt.Sprintf(format, args...) + "\r\n")
-}
-
-func (sn *session) fail(text string) { _, _ = sn.conn.WriteString("-ERR " + text + "\r\n") }
-
-// parseCommand splits a line into the command's name, in upper case, and the rest.
-func parseCommand(line []byte) (name, args string, err error) {
-	text := string(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")))
-	if strings.ContainsAny(text, "\r\x00") {
-		return "", "", wrong("Control character in a command")
+// log writes a line about this session. Text from a client is only ever a value.
+func (n *session) log(ctx context.Context, level slog.Level, text string, more ...any) {
+	args := append([]any{"session", n.id, "remote", n.conn.Remote().String()}, more...)
+	if n.drop != nil {
+		args = append(args, "user", n.drop.user)
 	}
-	name, args, _ = strings.Cut(text, " ")
-	return strings.ToUpper(name), args, nil
+	n.server.logger().Log(ctx, level, text, args...)
 }
-
-// command runs with what stood behind its name.
-type command func(sn *session, args string) error
-
-// authorization and transaction are the commands of the two states (RFC 1939
-// §4, §5). They are never changed.
-var (
-	authorization = map[string]command{
-		"CAPA": (*session).capa, "USER": (*session).userName, "PASS": (*session).pass, "AUTH": (*session).auth,
-		"STLS": (*session).stls, "QUIT": (*session).quitEarly,
-	}
-	transaction = map[string]command{
-		"CAPA": (*session).capa, "STAT": (*session).stat, "LIST": (*session).list, "UIDL": (*session).uidl,
-		"RETR": (*session).retr, "TOP": (*session).top, "DELE": (*session).dele, "RSET": (*session).rset,
-		"NOOP": (*session).noop, "QUIT": (*session).update,
-	}
-)

@@ -1,30 +1,28 @@
 package pop3
 
 import (
-	"errors"
-
-	"github.com/posthouse-mail/posthouse/internal/wire"
+	"context"
+	"log/slog"
 )
 
-// stls begins TLS (RFC 2595 §4). What the session learned before is forgotten.
-func (sn *session) stls(args string) error {
+// stls is STLS (RFC 2595 §4). What the client said before is forgotten.
+func (n *session) stls(ctx context.Context, args string) error {
 	switch {
-	case args != "":
-		return wrong("STLS takes no argument")
-	case sn.conn.TLS() != nil:
-		return wrong("TLS is already active")
-	case sn.server.TLS == nil:
-		return wrong("TLS is not available")
-	case sn.conn.Buffered() > 0:
-		return &failure{text: "Input before the TLS handshake", closes: true}
+	case none(args) != nil:
+		return none(args)
+	case n.secure():
+		return misunderstood("TLS is already active")
+	case n.server.TLS == nil:
+		return misunderstood("TLS is not available")
+	case n.conn.Buffered() > 0:
+		return farewell("Input before the TLS handshake")
 	}
-	sn.ok("Begin TLS negotiation")
-	sn.user = ""
-	if err := sn.conn.StartTLS(sn.ctx, sn.server.TLS); err != nil {
-		if !errors.Is(err, wire.ErrEarlyInput) {
-			sn.log.Debug("TLS handshake failed", "err", err)
-		}
-		sn.quit = true // nothing can be said any more
+	n.user = ""
+	n.ok("Begin TLS negotiation")
+	if err := n.conn.StartTLS(ctx, n.server.TLS); err != nil {
+		n.log(ctx, slog.LevelDebug, "TLS handshake failed", "err", err)
+		n.over = true // nothing can be said any more
+		n.conn.Close()
 	}
 	return nil
 }

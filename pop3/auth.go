@@ -1,0 +1,61 @@
+package pop3
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/internal/front"
+	"github.com/posthouse-mail/posthouse/internal/wire"
+)
+
+// auth is AUTH (RFC 5034): a SASL exchange, with or without an initial
+// response.
+func (n *session) auth(ctx context.Context, args string) error {
+	if err := n.mayLogIn(); err != nil {
+		return err
+	}
+	mechanism, initial, given := strings.Cut(strings.TrimRight(args, " "), " ")
+	if mechanism == "" { // before there was CAPA, AUTH alone listed the mechanisms
+		n.ok("Mechanisms follow")
+		n.lines(auth.Mechanisms(n.server.Auth))
+		return nil
+	}
+	exchange, ok := auth.NewExchange(ctx, mechanism, n.server.Auth, n.credentials())
+	if !ok {
+		return misunderstood("Unknown mechanism")
+	}
+	var response []byte
+	if given {
+		response = []byte(initial)
+	}
+	id, err := front.RunSASL(n.conn, "+ ", exchange, response)
+	switch {
+	case err == nil:
+		n.log(ctx, slog.LevelDebug, "authenticated", "with", mechanism)
+		return n.login(ctx, id)
+	case errors.Is(err, front.ErrCancelled):
+		return misunderstood("Authentication cancelled")
+	case errors.Is(err, front.ErrBadBase64):
+		return misunderstood("Response is not base64")
+	case errors.Is(err, wire.ErrLineTooLong):
+		return farewell("Line too long")
+	case lostInExchange(err):
+		n.readFailed(ctx, err)
+		return nil
+	}
+	return n.loginFailed(ctx, exchange.User(), err)
+}
+
+// lostInExchange reports whether the client is gone. What an Authenticator
+// failed with may be of a connection too: of its own, to a directory.
+func lostInExchange(err error) bool {
+	for _, of := range []error{auth.ErrBadCredentials, auth.ErrUnavailable, auth.ErrDisabled, auth.ErrNeedsTLS, auth.ErrTooMany} {
+		if errors.Is(err, of) {
+			return false
+		}
+	}
+	return lost(err)
+}

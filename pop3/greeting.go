@@ -1,0 +1,34 @@
+package pop3
+
+import (
+	"os"
+	"strings"
+	"time"
+)
+
+// maxGreeting bounds the greeting, in octets: with "+OK " and CRLF it is one
+// line of a response (RFC 2449 §4).
+const maxGreeting = 512 - len("+OK \r\n")
+
+// greeting is the text of the first line (RFC 1939 §4).
+func (s *Server) greeting(now time.Time) string {
+	text := s.Greeting
+	if text == "" {
+		text = "%D POP3 server ready"
+	}
+	host := s.Hostname
+	if host == "" {
+		host, _ = os.Hostname()
+	}
+	if host == "" {
+		host = "localhost"
+	}
+	text = strings.NewReplacer("%D", host, "%U", now.Format(time.RFC1123Z)).Replace(text)
+	text = strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return ' '
+		}
+		return c
+	}, text)
+	return text[:min(len(text), maxGreeting)]
+}
