@@ -96,6 +96,7 @@ func (q *Queue) Wake(ctx context.Context, destination string) (total int, err er
 		if err != nil && !errors.Is(err, errStop) {
 			return total, err
 		}
+		from.id++ // the page ends with a whole group
 		n, failed := q.alter(ctx, map[string][]name{destination: names}, q.hasten)
 		total += n
 		if failed != nil || err == nil {
@@ -145,8 +146,10 @@ func (q *Queue) alter(ctx context.Context, places map[string][]name, do change) 
 		}
 		q.update(func(s *schedule, _ int64) { s.refine(l, entries) })
 	}
-	if len(all) > 0 && err == nil {
-		n, err = do(ctx, all)
+	if len(all) > 0 {
+		var failed error
+		n, failed = do(ctx, all)
+		err = errors.Join(err, failed)
 	}
 	q.update(func(s *schedule, now int64) {
 		for _, l := range leases {

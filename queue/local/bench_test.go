@@ -29,7 +29,6 @@ type load struct {
 	q     *Queue
 	limit *enginetest.Limit
 	next  atomic.Int64
-	octet []byte // what the log holds for one change
 }
 
 const destinations = 5000

@@ -28,8 +28,11 @@ func (q *Queue) Claim(ctx context.Context, n int, lease time.Duration) ([]queue.
 	var claims []queue.Claim
 	for len(claims) < n {
 		leases, err := q.take(ctx, n-len(claims), lease)
+		if len(leases) == 0 && len(claims) == 0 && err != nil {
+			return nil, fmt.Errorf("claim: %w", err)
+		}
 		if err != nil {
-			return claims, err
+			q.log.Error("waiting recipients can't be read", "error", err)
 		}
 		if len(leases) == 0 {
 			break
@@ -92,12 +95,11 @@ func (q *Queue) fill(ctx context.Context, d *destination) error {
 		return nil
 	})
 	if err != nil && !errors.Is(err, errStop) {
-		read, horizon = nil, d.horizon
-	} else {
-		err = nil
+		q.update(func(s *schedule, now int64) { s.unfill(d, now) })
+		return fmt.Errorf("destination %q: %w", d.name, err)
 	}
 	q.update(func(s *schedule, now int64) { s.fill(d, read, horizon, now) })
-	return err
+	return nil
 }
 
 // give reads what a lease is about and makes the claim of it.

@@ -20,8 +20,8 @@ type listed struct {
 }
 
 // page reads up to pageSize recipients from the key from on, by message, and
-// calls message for each message that it meets. It returns the key to go on
-// from, nil when there is no more.
+// calls message for each message that it meets. What can't be read is logged
+// and left out. It returns the key to go on from, nil when there is no more.
 func (q *Queue) page(ctx context.Context, from, to []byte, message func(engine.BlobID, *envelope)) (all []listed, next []byte, err error) {
 	err = q.engine.Scan(ctx, from, to, func(k, v []byte) error {
 		n, whole, ok := parseMessageKey(k)
@@ -36,7 +36,8 @@ func (q *Queue) page(ctx context.Context, from, to []byte, message func(engine.B
 		case whole:
 			e, only, err := decodeMessage(v)
 			if err != nil {
-				return fmt.Errorf("message %d: %w", n.id, err)
+				q.log.Error("queued message can't be read", "id", n.id, "error", err)
+				return nil
 			}
 			message(n.id, e)
 			if only != nil {
@@ -46,7 +47,8 @@ func (q *Queue) page(ctx context.Context, from, to []byte, message func(engine.B
 		}
 		r, err := decodeRecipient(v)
 		if err != nil {
-			return fmt.Errorf("message %d, recipient %d: %w", n.id, n.number, err)
+			q.log.Error("queued recipient can't be read", "id", n.id, "recipient", n.number, "error", err)
+			return nil
 		}
 		all = append(all, listed{n, r})
 		return nil
@@ -58,7 +60,7 @@ func (q *Queue) page(ctx context.Context, from, to []byte, message func(engine.B
 }
 
 // List yields every recipient, by message. What changes while it lists may
-// be shown as it was or as it is.
+// be shown as it was or as it is; what can't be read is left out, see Check.
 func (q *Queue) List(ctx context.Context, yield func(queue.Entry) bool) error {
 	from, to := []byte{messagePrefix}, []byte{messagePrefix + 1}
 	var current engine.BlobID
@@ -75,7 +77,7 @@ func (q *Queue) List(ctx context.Context, yield func(queue.Entry) bool) error {
 		for i, r := range recipients {
 			v := envelopes[r.id]
 			if v == nil {
-				return fmt.Errorf("message %d: %w: no envelope", r.id, ErrDamaged)
+				continue // it can't be read, as was logged
 			}
 			e := queue.Entry{
 				ID: queue.ID(r.id), From: v.from, To: r.recipient.to.To, Destination: r.recipient.destination,

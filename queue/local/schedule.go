@@ -246,7 +246,14 @@ func (s *schedule) forget(l *lease) {
 	}
 }
 
-// fill ends the reading of a destination.
+// unfill ends a reading that failed. The destination takes its turn after all
+// others.
+func (s *schedule) unfill(d *destination, now int64) {
+	d.filling = nil
+	s.settlePlace(d, now)
+}
+
+// fill ends the reading of a destination, whose turn it still is.
 func (s *schedule) fill(d *destination, read []entry, horizon mark, now int64) {
 	d.fill(read, horizon, func(e entry) bool { return s.claimed[e.name()] != nil })
 	s.settlePlace(d, now)

@@ -96,10 +96,14 @@ func (w *world) take() {
 			}
 			read = append(read, e)
 		}
-		if w.r.IntN(10) == 0 { // the reading failed
-			read, horizon = nil, d.horizon
-		}
-		w.fills = append(w.fills, func() { w.s.fill(d, read, horizon, w.now) })
+		failed := w.r.IntN(10) == 0
+		w.fills = append(w.fills, func() {
+			if failed {
+				w.s.unfill(d, w.now)
+			} else {
+				w.s.fill(d, read, horizon, w.now)
+			}
+		})
 	}
 }
 
@@ -285,7 +289,7 @@ func (w *world) drain() {
 
 func TestScheduleLosesAndDoublesNothingInAnyOrder(t *testing.T) {
 	fills := 0
-	for seed := range uint64(40) {
+	for seed := range uint64(25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed)
 			if seed%3 == 0 {
@@ -314,7 +318,7 @@ func TestScheduleLosesAndDoublesNothingInAnyOrder(t *testing.T) {
 			w.drain()
 		})
 	}
-	require.Greater(t, fills, 400, "the index was hardly read")
+	require.Greater(t, fills, 250, "the index was hardly read")
 }
 
 func TestScheduleHoldsDestinationsNotMessages(t *testing.T) {

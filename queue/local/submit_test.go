@@ -342,7 +342,49 @@ func TestDamagedMessageDelaysNoOther(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, claims, 1)
 	require.Equal(t, good, claims[0].ID)
+	listed := 0
+	require.NoError(t, q.List(testContext, func(e queue.Entry) bool {
+		require.Equal(t, good, e.ID)
+		listed++
+		return true
+	}))
+	require.Equal(t, 1, listed)
 	require.NoError(t, q.Settle(testContext, claims[0], []queue.Outcome{{Done: true}}))
 	due, _ := q.Next()
 	require.True(t, due.Equal(claims[0].Until), "it comes again when its lease ends")
+}
+
+// A group larger than a page, which somebody holds, is in the way of Wake.
+func TestWakePassesAClaimedGroup(t *testing.T) {
+	_, q := openStore(t, vfs.NewMem())
+	m := outgoing()
+	for i := range 2 * pageSize {
+		m.Envelope.Recipients = append(m.Envelope.Recipients, mail.Recipient{To: mail.MustParseAddress(fmt.Sprintf("u%d@one.test", i))})
+	}
+	_, err := q.Put(testContext, m)
+	require.NoError(t, err)
+	claims, err := q.Claim(testContext, 1, time.Hour)
+	require.NoError(t, err)
+	later := make([]queue.Outcome, 2*pageSize)
+	for i := range later {
+		later[i].Retry = time.Now().Add(time.Hour)
+	}
+	require.NoError(t, q.Settle(testContext, claims[0], later))
+	for range 3 {
+		m := outgoing("z@one.test")
+		m.NotBefore = time.Now().Add(2 * time.Hour)
+		_, err := q.Put(testContext, m)
+		require.NoError(t, err)
+	}
+	var names []name
+	require.NoError(t, q.List(testContext, func(e queue.Entry) bool {
+		if len(names) < 2*pageSize {
+			names = append(names, nameOf(e.ID, uint32(len(names))))
+		}
+		return true
+	}))
+	q.update(func(s *schedule, now int64) { s.reserve("one.test", names, now) })
+	n, err := q.Wake(testContext, "one.test")
+	require.NoError(t, err)
+	require.Equal(t, 3, n)
 }
