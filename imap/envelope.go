@@ -18,9 +18,9 @@ func (o *output) envelope(e *message.Envelope) {
 		e = &message.Envelope{}
 	}
 	o.byte('(')
-	o.field(e.Date, e.HasDate)
+	o.field(field{e.Date, e.HasDate})
 	o.byte(' ')
-	o.field(e.Subject, e.HasSubject)
+	o.field(field{e.Subject, e.HasSubject})
 	sender, replyTo := e.Sender, e.ReplyTo
 	if len(sender) == 0 { // absent or empty: RFC 9051 says From
 		sender = e.From
@@ -33,20 +33,25 @@ func (o *output) envelope(e *message.Envelope) {
 		o.addresses(list)
 	}
 	o.byte(' ')
-	o.field(e.InReplyTo, e.HasInReplyTo)
+	o.field(field{e.InReplyTo, e.HasInReplyTo})
 	o.byte(' ')
-	o.field(e.MessageID, e.HasID)
+	o.field(field{e.MessageID, e.HasID})
 	o.byte(')')
 }
 
-// field writes a field's text; NIL is a field that is absent, which differs
-// from one that is empty.
-func (o *output) field(s string, has bool) {
-	if s == "" && !has {
+// field is a header field's text. One that is absent is NIL, one that is
+// empty is not.
+type field struct {
+	text    string
+	present bool
+}
+
+func (o *output) field(f field) {
+	if !f.present {
 		o.text("NIL")
 		return
 	}
-	o.string(s)
+	o.string(f.text)
 }
 
 func (o *output) addresses(list []message.Address) {

@@ -87,17 +87,17 @@ func (p *keyParser) one() key {
 // searchKeys are the keys that contain no other keys (RFC 9051 §6.4.4,
 // RFC 5032).
 var searchKeys = map[string]func(p *parser) key{
-	"ALL":        flagKey(0, true),
-	"ANSWERED":   flagKey(storage.Answered, true),
-	"UNANSWERED": flagKey(storage.Answered, false),
-	"DELETED":    flagKey(storage.Deleted, true),
-	"UNDELETED":  flagKey(storage.Deleted, false),
-	"DRAFT":      flagKey(storage.Draft, true),
-	"UNDRAFT":    flagKey(storage.Draft, false),
-	"FLAGGED":    flagKey(storage.Flagged, true),
-	"UNFLAGGED":  flagKey(storage.Flagged, false),
-	"SEEN":       flagKey(storage.Seen, true),
-	"UNSEEN":     flagKey(storage.Seen, false),
+	"ALL":        hasFlag(0),
+	"ANSWERED":   hasFlag(storage.Answered),
+	"UNANSWERED": lacksFlag(storage.Answered),
+	"DELETED":    hasFlag(storage.Deleted),
+	"UNDELETED":  lacksFlag(storage.Deleted),
+	"DRAFT":      hasFlag(storage.Draft),
+	"UNDRAFT":    lacksFlag(storage.Draft),
+	"FLAGGED":    hasFlag(storage.Flagged),
+	"UNFLAGGED":  lacksFlag(storage.Flagged),
+	"SEEN":       hasFlag(storage.Seen),
+	"UNSEEN":     lacksFlag(storage.Seen),
 	"RECENT":     func(*parser) key { return viewKey((*candidate).recent) },
 	"OLD":        func(*parser) key { return not(viewKey((*candidate).recent)) },
 	"NEW": func(*parser) key {
@@ -144,10 +144,14 @@ func viewKey(match func(c *candidate) bool) key {
 	return key{costView, func(_ context.Context, c *candidate) (bool, error) { return match(c), nil }}
 }
 
-func flagKey(flags storage.SystemFlags, want bool) func(*parser) key {
+func hasFlag(flags storage.SystemFlags) func(*parser) key {
 	return func(*parser) key {
-		return viewKey(func(c *candidate) bool { return (c.entry.system()&flags == flags) == want })
+		return viewKey(func(c *candidate) bool { return c.entry.system()&flags == flags })
 	}
+}
+
+func lacksFlag(flags storage.SystemFlags) func(*parser) key {
+	return func(p *parser) key { return not(hasFlag(flags)(p)) }
 }
 
 func keywordKey(p *parser) key {
