@@ -34,7 +34,8 @@ func (r *authenticateRequest) run(ctx context.Context, s *session) (result, erro
 		}
 		return result{}, no("", "Unsupported authentication mechanism")
 	}
-	exchange, ok := auth.NewExchange(ctx, r.mechanism, s.server.Auth, s.credentials())
+	asked := &asked{Authenticator: s.server.Auth}
+	exchange, ok := auth.NewExchange(ctx, r.mechanism, asked, s.credentials())
 	if !ok {
 		return result{}, no("", "Unsupported authentication mechanism")
 	}
@@ -53,5 +54,5 @@ func (r *authenticateRequest) run(ctx context.Context, s *session) (result, erro
 	case lost(err):
 		return result{}, &broken{err}
 	}
-	return result{}, s.loginFailed(ctx, err, "")
+	return result{}, s.loginFailed(ctx, asked, err)
 }

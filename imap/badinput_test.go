@@ -1,8 +1,11 @@
 package imap
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -299,6 +302,28 @@ func TestI17TooManyBadCommands(t *testing.T) {
 		c.fails("NONSENSE", "BAD ")
 	}
 	c.expectClosed()
+}
+
+func TestFailedLoginsAreLoggedInTheirFixedForm(t *testing.T) {
+	var log bytes.Buffer
+	s, addr := newServer(t, func(s *Server) { s.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	c := dial(t, addr)
+	c.fails(`LOGIN "ali\"ce x=y" wrong`, "NO [AUTHENTICATIONFAILED]")
+	c.fails("AUTHENTICATE PLAIN AGFsaWNlAHdyb25n", "NO [AUTHENTICATIONFAILED]")
+	c.ok("LOGOUT")
+	require.NoError(t, s.Shutdown(context.Background()))
+	require.Regexp(t, `msg="authentication failed" service=imap remote=127.0.0.1 user="ali\\"ce x=y" session=\w+ reason=`, log.String())
+	require.Regexp(t, `msg="authentication failed" service=imap remote=127.0.0.1 user=alice session=\w+ reason=`, log.String())
+	require.NotContains(t, log.String(), "wrong")
+}
+
+func TestFailuresOfTheDirectoryAreNobodysFault(t *testing.T) {
+	_, addr := newServer(t, nil)
+	c := dial(t, addr)
+	for range 10 {
+		c.fails("LOGIN broken x", "NO [UNAVAILABLE]")
+	}
+	c.ok("LOGIN alice secret")
 }
 
 func TestFailedLoginsEndTheSession(t *testing.T) {

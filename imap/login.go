@@ -35,9 +35,10 @@ func (s *session) loginReady() error {
 func (r *loginRequest) run(ctx context.Context, s *session) (result, error) {
 	c := s.credentials()
 	c.User, c.Password = r.user, r.password
-	id, err := s.server.Auth.Authenticate(ctx, c)
+	asked := &asked{Authenticator: s.server.Auth}
+	id, err := asked.Authenticate(ctx, c)
 	if err != nil {
-		return result{}, s.loginFailed(ctx, err, r.user)
+		return result{}, s.loginFailed(ctx, asked, err)
 	}
 	return s.login(ctx, id)
 }
@@ -47,19 +48,38 @@ func (s *session) credentials() auth.Credentials {
 	return auth.Credentials{Service: "imap", Remote: s.remote(), Secure: s.secure()}
 }
 
-// loginFailed counts a failed login, slows the client down, and returns what
-// it may know.
-func (s *session) loginFailed(ctx context.Context, err error, user string) error {
+// asked is an Authenticator that remembers who it was asked about, for the log.
+type asked struct {
+	auth.Authenticator
+	user string
+}
+
+func (a *asked) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
+	a.user = c.User
+	return a.Authenticator.Authenticate(ctx, c)
+}
+
+// Unwrap keeps the optional powers of the Authenticator.
+func (a *asked) Unwrap() auth.Authenticator { return a.Authenticator }
+
+// loginFailed logs a failed login and returns what the client may know. Wrong
+// credentials are counted and slow the client down.
+func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
+	// Tools such as fail2ban look for this line: its message and the order of
+	// its attributes stay as they are, the same as in smtp.
+	s.server.logger().LogAttrs(ctx, slog.LevelWarn, "authentication failed",
+		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
+		slog.String("user", a.user), slog.String("session", s.id), slog.String("reason", err.Error()))
 	reply := authAnswer(err)
-	if errors.Is(err, auth.ErrBadCredentials) || errors.Is(err, auth.ErrDisabled) {
-		s.log(ctx, slog.LevelInfo, "login failed", err, "login", user)
-	} else {
-		s.log(ctx, slog.LevelWarn, "login not possible", err, "login", user)
+	if !errors.Is(err, auth.ErrBadCredentials) && !errors.Is(err, auth.ErrDisabled) && !errors.Is(err, auth.ErrTooMany) {
+		return reply
 	}
-	if _ = s.out.release(); !s.guard.Failed(ctx) {
+	_ = s.out.release() // answers to what was pipelined need not wait
+	_ = s.conn.Flush()
+	s.out.reset()
+	if !s.guard.Failed(ctx) {
 		return &goodbye{text: "Too many failed logins", err: reply}
 	}
-	s.out.reset()
 	return reply
 }
 
@@ -87,6 +107,8 @@ func (s *session) login(ctx context.Context, id auth.Identity) (result, error) {
 	s.in.limits = s.limits
 	s.conn.SetIdleTimeout(s.server.Timeouts.idle())
 	s.unwatch = account.Watch(func(c storage.Change) { s.notice(ctx, c) })
-	s.log(ctx, slog.LevelInfo, "logged in", nil)
+	s.server.logger().LogAttrs(ctx, slog.LevelInfo, "authenticated",
+		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
+		slog.String("user", id.User), slog.String("session", s.id))
 	return result{code: s.capabilityCode(), text: "Logged in"}, nil
 }
