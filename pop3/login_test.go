@@ -181,3 +181,11 @@ func TestServeOfAStoppedServerIsRefused(t *testing.T) {
 	require.ErrorIs(t, s.Serve(context.Background(), l), ErrServerClosed)
 	require.Zero(t, s.Sessions())
 }
+
+func TestServerWithoutAStoreDoesNotServe(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.ErrorIs(t, (&Server{}).Serve(context.Background(), l), errIncomplete)
+	_, err = l.Accept()
+	require.ErrorIs(t, err, net.ErrClosed)
+}

@@ -25,6 +25,7 @@ package pop3
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -36,6 +37,8 @@ import (
 
 // ErrServerClosed is what Serve returns after Shutdown or Close.
 var ErrServerClosed = front.ErrStopped
+
+var errIncomplete = errors.New("pop3: Server.Store or Server.Auth is not set")
 
 // Server serves POP3. Set its fields before Serve and leave them alone then;
 // Store and Auth are required. A Server that was stopped stays stopped.
@@ -63,6 +66,10 @@ type Server struct {
 // ErrServerClosed when ctx ends or the server is stopped, and closes l. It may
 // be called for several listeners, which share the sessions of a maildrop.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if s.Store == nil || s.Auth == nil {
+		l.Close()
+		return errIncomplete
+	}
 	return s.pool.Serve(ctx, l, s.Timeouts.wire(), s.serve)
 }
 
