@@ -65,12 +65,21 @@ var benchBody = message.FromBytes([]byte(strings.Repeat("0123456789", 30)))
 
 func (l *load) put() error {
 	n := l.next.Add(1)
-	m := &queue.Message{Body: benchBody, Prefix: []byte("Received: from a.test by b.test; Mon, 1 Jan 2026 00:00:00 +0000\r\n")}
-	m.Envelope.From = mail.MustParseAddress("sender@home.test")
-	m.Envelope.Recipients = []mail.Recipient{{To: mail.MustParseAddress(fmt.Sprintf("user%d@d%d.test", n, n*7919%destinations))}}
-	_, err := l.q.Put(testContext, m)
+	_, err := l.q.Put(testContext, benchMessages()[n*7919%destinations])
 	return err
 }
+
+// benchMessages are messages for one recipient each, of a destination each.
+var benchMessages = sync.OnceValue(func() []*queue.Message {
+	all := make([]*queue.Message, destinations)
+	for i := range all {
+		m := &queue.Message{Body: benchBody, Prefix: []byte("Received: from a.test by b.test; Mon, 1 Jan 2026 00:00:00 +0000\r\n")}
+		m.Envelope.From = mail.MustParseAddress("sender@home.test")
+		m.Envelope.Recipients = []mail.Recipient{{To: mail.MustParseAddress(fmt.Sprintf("user%d@d%d.test", i, i))}}
+		all[i] = m
+	}
+	return all
+})
 
 // fill puts n messages.
 func (l *load) fill(n int) {

@@ -21,6 +21,7 @@ type incoming struct {
 
 // prepare encodes a message outside of the committer.
 func (q *Queue) prepare(m *queue.Message, body message.Body) (*incoming, error) {
+	m = withDestinations(m)
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
@@ -55,6 +56,20 @@ func (q *Queue) prepare(m *queue.Message, body message.Body) (*incoming, error) 
 		in.where = append(in.where, r.destination)
 	}
 	return in, nil
+}
+
+// withDestinations returns m with its destinations written out, since they are
+// asked for more than once.
+func withDestinations(m *queue.Message) *queue.Message {
+	if m.Destinations != nil {
+		return m
+	}
+	c := *m
+	c.Destinations = make([]string, len(m.Envelope.Recipients))
+	for i := range c.Destinations {
+		c.Destinations[i] = m.Destination(i)
+	}
+	return &c
 }
 
 // build writes the message's keys. The body of the change is its content.

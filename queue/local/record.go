@@ -44,7 +44,7 @@ type envelope struct {
 func (v *envelope) appendTo(b []byte) ([]byte, error) {
 	b = append(b, recordVersion)
 	b = appendText(b, v.from.String())
-	b, err := appendOptions(b, v.options)
+	b, err := appendOptions(b, &v.options)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (r *recipient) encode() ([]byte, error) {
 	}
 	b = append(b, recordVersion)
 	b = appendText(b, r.to.To.String())
-	b, err := appendOptions(b, r.to.Options)
+	b, err := appendOptions(b, &r.to.Options)
 	if err != nil {
 		return nil, err
 	}
@@ -152,10 +152,10 @@ func appendFlag(b []byte, set bool) []byte {
 	return append(b, 0)
 }
 
-// appendOptions writes options as JSON, and nothing for none, which is what
-// most messages have.
+// appendOptions writes what a pointer to options points to as JSON, and nothing
+// for none, which is what most messages have.
 func appendOptions(b []byte, options any) ([]byte, error) {
-	if reflect.ValueOf(options).IsZero() {
+	if reflect.ValueOf(options).Elem().IsZero() {
 		return append(b, 0), nil
 	}
 	text, err := json.Marshal(options)
