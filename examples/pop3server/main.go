@@ -3,8 +3,7 @@
 //
 //	go run ./examples/pop3server -user alice -password secret message.eml …
 //
-// A store, an authenticator, and pop3.Server between them: no POP3 server is
-// smaller. What a client deletes is back after the next start.
+// What a client deletes is back after the next start.
 package main
 
 import (
@@ -43,8 +42,8 @@ func run(ctx context.Context, addr, user, password string, files []string) error
 		if err != nil {
 			return err
 		}
-		mail := &storage.Delivery{Body: message.FromBytes(content), Targets: []storage.Target{{User: user}}}
-		if _, err := store.Deliver(ctx, mail); err != nil {
+		to := []storage.Target{{User: user}}
+		if _, err := store.Deliver(ctx, &storage.Delivery{Body: message.FromBytes(content), Targets: to}); err != nil {
 			return err
 		}
 	}
