@@ -11,11 +11,8 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// Bounds of APPEND beside Limits.AppendSize.
-const (
-	maxAppends  = 100 // messages of one command
-	minimumRate = 500 // octets per second that a client must reach
-)
+// maxAppends bounds the messages of one APPEND.
+const maxAppends = 100
 
 var errAppendTooBig = no(imap.ResponseCodeTooBig, "Message is too large")
 

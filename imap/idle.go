@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/storage"
@@ -98,6 +99,7 @@ func (s *session) forgetAttrs() {
 func (s *session) push(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.survive(ctx)
 	s.pushing.Store(false) // from here on a change needs another push
 	if !s.idle {
 		return
@@ -117,6 +119,16 @@ func (s *session) push(ctx context.Context) {
 	if endsSession(err) {
 		s.idle = false
 		s.conn.Close() // wakes the session, which waits for DONE
+	}
+}
+
+// survive keeps a panic within its session: the pool does so only for the
+// session's own goroutine.
+func (s *session) survive(ctx context.Context) {
+	if v := recover(); v != nil {
+		s.idle = false
+		s.conn.Close()
+		s.log(ctx, slog.LevelError, "session panicked", nil, "panic", v, "stack", string(debug.Stack()))
 	}
 }
 

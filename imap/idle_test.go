@@ -1,8 +1,12 @@
 package imap
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -10,7 +14,10 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/posthouse-mail/posthouse/internal/testcert"
+	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/storage"
+	"github.com/posthouse-mail/posthouse/storage/memory"
 )
 
 // idling selects INBOX and enters IDLE.
@@ -82,6 +89,43 @@ func TestI21IdleOutlivesTheIdleTimeout(t *testing.T) {
 	require.Contains(t, waiting.expectClosed(), "Idle for too long")
 	deliver(t, s.Store, plainMessage)
 	require.Equal(t, "* 1 EXISTS", c.line())
+}
+
+func TestIdleOverTLS(t *testing.T) {
+	s, addr := newServer(t, func(s *Server) { s.PlainAuth = nil })
+	c := dial(t, addr)
+	c.ok("STARTTLS")
+	c = &client{t: t, conn: tls.Client(c.conn, testcert.Client())}
+	c.in = bufio.NewReader(c.conn)
+	c.ok("LOGIN alice secret")
+	c.ok("SELECT INBOX")
+	c.send("i IDLE\r\n")
+	require.Equal(t, "+ idling", c.line())
+	for i := range 20 {
+		deliver(t, s.Store, plainMessage)
+		require.Equal(t, fmt.Sprintf("* %d EXISTS", i+1), c.line())
+		require.Equal(t, fmt.Sprintf("* %d RECENT", i+1), c.line())
+	}
+	c.send("DONE\r\n")
+	_, answer := c.until("i")
+	require.Equal(t, "OK IDLE completed", answer)
+}
+
+// startled is a mailbox that panics once it is asked for news.
+type startled struct{ storage.Mailbox }
+
+func (startled) Status(context.Context) (storage.Status, error) { panic("startled") }
+
+func TestPanicInAPushEndsItsSessionOnly(t *testing.T) {
+	server, peer := net.Pipe()
+	defer peer.Close()
+	n := quietServer(memory.New()).newSession(wire.New(server, wire.Timeouts{}))
+	n.view, n.idle = &view{box: startled{}}, true
+	n.dirty.Store(true)
+	n.push(t.Context())
+	require.False(t, n.idle)
+	_, err := peer.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
 }
 
 func TestIdleEndsWithByeWhenTheServerStops(t *testing.T) {

@@ -21,6 +21,10 @@ var (
 		Type: imap.StatusResponseTypeBad, Code: imap.ResponseCodeTooBig, Text: "Literal too large"}}
 )
 
+// minimumRate is what a client must reach while it sends a literal, in octets
+// per second.
+const minimumRate = 500
+
 // scanner takes one command off the connection: lines and the literals
 // between them (RFC 9051 §2.2.1, §4.3, RFC 7888).
 type scanner struct {
@@ -134,6 +138,8 @@ func (s *scanner) collectLiteral() error {
 		return err
 	}
 	l.start = len(s.buf)
+	s.conn.BeginTransfer(minimumRate)
+	defer s.conn.EndTransfer()
 	for left := int(l.size); left > 0; {
 		w, err := s.conn.Window()
 		if err != nil {
@@ -204,6 +210,8 @@ func (s *scanner) refuse(bound int64) error {
 }
 
 func (s *scanner) discard(n int64) error {
+	s.conn.BeginTransfer(minimumRate)
+	defer s.conn.EndTransfer()
 	for n > 0 {
 		w, err := s.conn.Window()
 		if err != nil {
