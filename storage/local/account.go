@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -208,7 +209,7 @@ func (a *account) Delete(ctx context.Context, name string) error {
 	err = a.change(ctx, func(g *grown) error {
 		b, ok, err := g.find(name)
 		if err != nil || !ok {
-			return cmpErr(err, storage.ErrNoMailbox)
+			return cmp.Or(err, storage.ErrNoMailbox)
 		}
 		if err := g.below(name, func(string, box) error { return storage.ErrHasChildren }); err != nil {
 			return err
@@ -219,14 +220,6 @@ func (a *account) Delete(ctx context.Context, name string) error {
 		a.s.purger.wake()
 	}
 	return err
-}
-
-// cmpErr is the first of two errors that is one.
-func cmpErr(err, or error) error {
-	if err != nil {
-		return err
-	}
-	return or
 }
 
 // Subscribe adds a name to the list of subscriptions.
@@ -254,7 +247,7 @@ func (a *account) Unsubscribe(ctx context.Context, name string) error {
 	return a.change(ctx, func(g *grown) error {
 		key := nameKey(keySubscription, g.tree.id, name)
 		if _, ok, err := g.Get(key); err != nil || !ok {
-			return cmpErr(err, errNothing)
+			return cmp.Or(err, errNothing)
 		}
 		g.subs--
 		g.Delete(key)

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/emersion/go-imap/v2"
@@ -102,7 +103,7 @@ func (t tx) named(user string, id accountID, name string) (storage.MailboxID, er
 	}
 	b, ok, err := g.find(name)
 	if err != nil || !ok {
-		return 0, cmpErr(err, storage.ErrNoMailbox)
+		return 0, cmp.Or(err, storage.ErrNoMailbox)
 	}
 	return b.id, nil
 }

@@ -65,6 +65,9 @@ func (s *Store) Prepare(ctx context.Context, d *storage.Delivery) (*Staged, erro
 	return st, err
 }
 
+// maxPrefix bounds a target's prefix, in octets, since it is kept in the index.
+const maxPrefix = 64 << 10
+
 // checkTarget returns the clean name of a target's mailbox.
 func checkTarget(t *storage.Target) (string, error) {
 	if err := checkUser(t.User); err != nil {
@@ -72,6 +75,9 @@ func checkTarget(t *storage.Target) (string, error) {
 	}
 	if err := t.Flags.Check(); err != nil {
 		return "", err
+	}
+	if len(t.Prefix) > maxPrefix {
+		return "", fmt.Errorf("%w: a prefix of %d octets", storage.ErrLimit, len(t.Prefix))
 	}
 	if t.Mailbox == "" {
 		return storage.Inbox, nil

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -25,7 +26,7 @@ func (a *account) Rename(ctx context.Context, from, to string) error {
 	return a.change(ctx, func(g *grown) error {
 		b, ok, err := g.find(from)
 		if err != nil || !ok {
-			return cmpErr(err, storage.ErrNoMailbox)
+			return cmp.Or(err, storage.ErrNoMailbox)
 		}
 		to, err := g.free(to)
 		if err != nil {
@@ -45,7 +46,7 @@ func (g *grown) free(name string) (string, error) {
 		return "", err
 	}
 	if _, ok, err := g.find(name); err != nil || ok {
-		return "", cmpErr(err, storage.ErrMailboxExists)
+		return "", cmp.Or(err, storage.ErrMailboxExists)
 	}
 	return name, nil
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -119,7 +120,7 @@ func (g *grown) create(name string, attrs []imap.MailboxAttr, i interest) (stora
 		return 0, err
 	}
 	if _, ok, err := g.find(name); err != nil || ok {
-		return 0, cmpErr(err, storage.ErrMailboxExists)
+		return 0, cmp.Or(err, storage.ErrMailboxExists)
 	}
 	if err := g.room(strings.Count(name, storage.Separator) + 1); err != nil {
 		return 0, err
