@@ -82,14 +82,15 @@ func liveAndDie(t *testing.T, seed uint64, cuts int) int {
 }
 
 // TestDeathAtEveryStep ends a small load ahead of each of its first steps on
-// the disk in turn, in every way when POSTHOUSE_CUTS is set, lets it go on for one change, and cuts the power again.
+// the disk in turn, in every way when POSTHOUSE_CUTS is set, and cuts the power
+// twice more later.
 func TestDeathAtEveryStep(t *testing.T) {
 	all := fromEnv(t, "POSTHOUSE_CUTS", 0) > 0
 	const model = 26 // a seed whose bodies have some 4,000 octets, so that segments roll all the time
 	one := rand.Int64N(ways)
 	for step := int64(1); step <= 150; step++ {
 		for way := range ways {
-			if !all && int64(way) != (step+one)%ways {
+			if !all && step > 20 && int64(way) != (step+one)%ways {
 				continue
 			}
 			seed := uint64(step)*10 + uint64(way)
@@ -99,7 +100,7 @@ func TestDeathAtEveryStep(t *testing.T) {
 			for _, end := range []struct {
 				step int64
 				way  int
-			}{{step, way}, {20 + step%7, powerCut}, {2, powerCut}} {
+			}{{step, way}, {70 + step%20, powerCut}, {2, powerCut}} {
 				d := &death{t: t, disk: disk, rng: rng, done: make(chan struct{}), users: users, way: end.way}
 				d.steps.f = d.die
 				d.steps.left.Store(end.step)
@@ -113,6 +114,38 @@ func TestDeathAtEveryStep(t *testing.T) {
 				checkAccounts(t, e)
 				disk = d.await(e)
 			}
+		}
+	}
+}
+
+// TestOpenAfterDeathDuringOpen cuts the power ahead of every step that opening
+// and closing take, where any of the names and blocks that were not synced may
+// be missing.
+func TestOpenAfterDeathDuringOpen(t *testing.T) {
+	once := vfs.NewCrashableMem()
+	e := openAt(t, once, "e")
+	commit(t, e, nil, setKey("k", "v"))
+	require.NoError(t, e.Close())
+	for step := int64(1); step <= 70; step += 1 + step/20 {
+		for seed := range uint64(10) {
+			left := once.CrashClone(vfs.CrashCloneCfg{})
+			if seed%2 == 0 {
+				left = vfs.NewCrashableMem()
+			}
+			var steps after
+			disk := left
+			steps.left.Store(step)
+			steps.f = func() {
+				left = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rngOf(seed)})
+			}
+			e := openAt(t, &hookFS{FS: disk, before: func(op) error { steps.step(); return nil }}, "e")
+			require.NoError(t, e.Close())
+			e, err := Open("e", quiet(left))
+			require.NoError(t, err, "step %d, seed %d", step, seed)
+			if seed%2 == 1 {
+				requireKey(t, e, "k", "v")
+			}
+			require.NoError(t, e.Close())
 		}
 	}
 }

@@ -192,14 +192,17 @@ func failOnce(t *testing.T, step int64, cause error) {
 	o.SegmentSize, o.memTable = 6<<10, 16<<10
 	var once sync.Once
 	var after *vfs.MemFS
+	var acked, started int64
+	u := newUser(0, 26)
 	o.fatal = func(string) {
 		once.Do(func() { // the process would end here
+			acked = u.acked.Load()
 			after = disk.CrashClone(vfs.CrashCloneCfg{})
+			started = u.started.Load()
 			close(died)
 		})
 		runtime.Goexit()
 	}
-	u := newUser(0, 26)
 	opened := make(chan *Engine, 1)
 	worked := make(chan struct{})
 	go func() {
@@ -217,9 +220,11 @@ func failOnce(t *testing.T, step int64, cause error) {
 	case <-worked:
 	case <-died:
 	}
-	acked, started := u.acked.Load(), u.started.Load()
 	disks := []*vfs.MemFS{after}
-	if after == nil {
+	select {
+	case <-died:
+	default:
+		acked, started = u.acked.Load(), u.started.Load()
 		disks[0] = disk.CrashClone(vfs.CrashCloneCfg{})
 		if len(opened) > 0 {
 			(<-opened).Close()

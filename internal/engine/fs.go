@@ -16,11 +16,10 @@ func syncDir(fs vfs.FS, dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// makeDir makes dir below an existing directory and makes its name durable.
+// makeDir makes dir below an existing directory and makes its name durable,
+// also when it is there already: whoever made it may have been killed before
+// that.
 func makeDir(fs vfs.FS, dir string) error {
-	if _, err := fs.Stat(dir); err == nil {
-		return nil
-	}
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}

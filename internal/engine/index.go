@@ -35,7 +35,7 @@ const (
 // in the order of commits, so what is on disk always is a prefix of them.
 func (e *Engine) indexOptions(cache *pebble.Cache) *pebble.Options {
 	o := &pebble.Options{
-		FS:                          e.fs,
+		FS:                          indexFS{e.fs},
 		Cache:                       cache,
 		DisableWAL:                  true,
 		FormatMajorVersion:          pebble.FormatValueSeparation,
