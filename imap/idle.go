@@ -23,8 +23,12 @@ func runIdle(_ context.Context, s *session) (result, error) {
 	return result{answered: true}, nil
 }
 
-// endIdle ends IDLE: line is what the client sent, err why it could not be read.
-func (s *session) endIdle(ctx context.Context, line []byte, err error) error {
+// endIdle ends IDLE: something has arrived, or err says why nothing can.
+func (s *session) endIdle(ctx context.Context, err error) error {
+	var line []byte
+	if err == nil {
+		line, err = s.conn.ReadLine(maxDone)
+	}
 	if err != nil && lost(err) && !errors.Is(err, wire.ErrInterrupted) && !isTimeout(err) {
 		s.conn.Close() // a push that can't write any more ends at once
 	}

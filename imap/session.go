@@ -92,6 +92,9 @@ func (s *session) greet() {
 // commands runs one command after the other until one ends the session.
 func (s *session) commands(ctx context.Context) error {
 	for s.state != imap.ConnStateLogout {
+		if err := s.conn.Await(); err != nil {
+			return err
+		}
 		if err := s.in.begin(); err != nil {
 			return err
 		}
@@ -102,8 +105,7 @@ func (s *session) commands(ctx context.Context) error {
 			if err := s.beginPushes(ctx); err != nil {
 				return err
 			}
-			line, err := s.conn.ReadLine(maxDone)
-			if err = s.endIdle(ctx, line, err); err != nil {
+			if err := s.endIdle(ctx, s.conn.Await()); err != nil {
 				return err
 			}
 		}

@@ -31,6 +31,17 @@ func (c *Conn) EndTransfer() { c.transfer = transfer{} }
 // Buffered returns how many octets have arrived and were not read.
 func (c *Conn) Buffered() int { return c.w - c.r }
 
+// Await waits, as ReadLine does, until something has arrived. Called before
+// ReadLine it makes a waiting session smaller: the runtime halves a stack of
+// which less than a quarter is used, and ReadLine's frame is not small.
+func (c *Conn) Await() error {
+	if c.Buffered() > 0 {
+		return nil
+	}
+	c.long = nil
+	return c.fill(time.Now().Add(c.t.Idle), true)
+}
+
 // ReadLine returns the next line with its line feed; it stays valid until the
 // next read. A line longer than limit octets is ErrLineTooLong, after which
 // the rest of it is still unread: close the connection, or skip it. At the end of input, what came without a

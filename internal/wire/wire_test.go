@@ -96,6 +96,21 @@ func TestWaitingHoldsNoBuffer(t *testing.T) {
 	require.Nil(t, c.out)
 }
 
+func TestAwaitHoldsNoBufferAndIsInterrupted(t *testing.T) {
+	c, client := tcpPair(t, Timeouts{})
+	send(t, client, "a\r\n")
+	require.NoError(t, c.Await())
+	require.NoError(t, c.Await(), "what has arrived is enough")
+	line, err := c.ReadLine(10)
+	require.NoError(t, err)
+	require.Equal(t, "a\r\n", string(line))
+	done := make(chan error, 1)
+	go func() { done <- c.Await() }()
+	c.Interrupt()
+	require.ErrorIs(t, <-done, ErrInterrupted)
+	require.Nil(t, c.in)
+}
+
 func TestOutputIsFlushedBeforeAWaitOnly(t *testing.T) {
 	c, client := tcpPair(t, Timeouts{})
 	send(t, client, "one\r\ntwo\r\n")
