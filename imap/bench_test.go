@@ -23,13 +23,22 @@ func benchClient(b *testing.B, store storage.Store, n int, text string) *client 
 	return c
 }
 
-// run measures a command whose answer is read as fast as it comes, beside
-// the same octets sent over loopback by a bare writer.
+// run measures a command beside the octets of its answer sent over loopback
+// by a bare writer.
 func run(b *testing.B, c *client, command string) {
+	b.Helper()
+	size := measure(b, c, command)
+	b.SetBytes(int64(size))
+	b.ReportMetric(perRun(b)/bareLoopback(b, size), "ratio-to-bare-loopback")
+}
+
+func perRun(b *testing.B) float64 { return float64(b.Elapsed().Nanoseconds()) / float64(b.N) }
+
+// measure repeats a command and reads its answer as fast as it comes.
+func measure(b *testing.B, c *client, command string) (size int) {
 	b.Helper()
 	require.NoError(b, c.conn.SetDeadline(time.Time{}))
 	buf := make([]byte, 256<<10)
-	size := 0
 	b.ReportAllocs()
 	b.ResetTimer()
 	for b.Loop() {
@@ -37,9 +46,7 @@ func run(b *testing.B, c *client, command string) {
 		size = readUntil(b, c.conn, buf, "b OK ")
 	}
 	b.StopTimer()
-	ours := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
-	b.SetBytes(int64(size))
-	b.ReportMetric(ours/bareLoopback(b, size), "ratio-to-bare-loopback")
+	return size
 }
 
 // readUntil reads to the tagged answer, which begins a line at the end of
@@ -149,8 +156,8 @@ func fetchBodies(b *testing.B, size int) {
 func BenchmarkSearchBody(b *testing.B) {
 	text := "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz\r\n", 80)
 	overStores(b, 1000, text, func(b *testing.B, c *client) {
-		run(b, c, "SEARCH BODY needle")
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/bareSearch([]byte(text), 1000), "ratio-to-bare-scan")
+		measure(b, c, "SEARCH BODY needle")
+		b.ReportMetric(perRun(b)/bareSearch([]byte(text), 1000), "ratio-to-bare-scan")
 	})
 }
 
