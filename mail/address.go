@@ -113,6 +113,9 @@ func DomainKey(domain string) string {
 		}
 	}
 	domain = strings.TrimRight(fold(domain), ".")
+	if !strings.HasPrefix(domain, "[") {
+		return domain
+	}
 	if ip, err := parseLiteral(domain); err == nil && ip.Is6() {
 		return "[ipv6:" + ip.String() + "]"
 	}

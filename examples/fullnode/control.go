@@ -104,7 +104,7 @@ func (c *control) setPassword(w http.ResponseWriter, r *http.Request) error {
 	if err := c.open.directory.SetPassword(r.Context(), name, hash); err != nil {
 		return err
 	}
-	c.open.logins.Forget(name)
+	c.open.successes.Forget(name)
 	return nil
 }
 
@@ -117,7 +117,7 @@ func (c *control) removeUser(w http.ResponseWriter, r *http.Request) error {
 	if err := c.open.directory.RemoveAccount(r.Context(), name); err != nil {
 		return err
 	}
-	c.open.logins.Forget(name)
+	c.open.successes.Forget(name)
 	return c.open.store.RemoveAccount(r.Context(), name)
 }
 

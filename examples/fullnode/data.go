@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/auth/accountauth"
@@ -22,7 +22,8 @@ type opened struct {
 	directory *embedded.Directory
 	store     *storagelocal.Store
 	queue     *queuelocal.Queue
-	logins    *auth.Cache // checks passwords, for every service
+	logins    auth.Authenticator // for every service
+	successes *auth.Cache        // part of logins: to be told of changed passwords
 }
 
 func openData(c *Config, data *dataDir) (*opened, error) {
@@ -39,29 +40,26 @@ func openData(c *Config, data *dataDir) (*opened, error) {
 		o.Close()
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	// From the outside in: a success is remembered, a failure slows its
-	// network and its user down, and the password's hash decides.
-	o.logins = auth.NewCache(auth.NewThrottle(accountauth.New(o.directory), auth.ThrottleOptions{}), auth.CacheOptions{TTL: 5 * time.Minute})
+	// From the outside in: failures slow their user and their network down, a
+	// success is remembered, and otherwise the password's hash decides.
+	o.successes = auth.NewCache(accountauth.New(o.directory), auth.CacheOptions{})
+	o.logins = auth.NewThrottle(o.successes, auth.ThrottleOptions{})
 	return o, nil
 }
 
-// Close closes what was opened, the store last: the queue is in its log.
+// Close closes what was opened: the queue before the store, in whose log it is.
 func (o *opened) Close() error {
-	var err error
+	var errs []error
 	if o.queue != nil {
-		err = o.queue.Close()
+		errs = append(errs, o.queue.Close())
 	}
 	if o.store != nil {
-		if e := o.store.Close(); err == nil {
-			err = e
-		}
+		errs = append(errs, o.store.Close())
 	}
 	if o.directory != nil {
-		if e := o.directory.Close(); err == nil {
-			err = e
-		}
+		errs = append(errs, o.directory.Close())
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // address reads the name of an account: an address, or the local part of one
@@ -90,5 +88,6 @@ func (o *opened) addAccount(ctx context.Context, name, hash string) error {
 
 // check verifies everything in the data directory and reports a line per damage.
 func (o *opened) check(ctx context.Context, report func(line string)) error {
-	return o.store.Check(ctx, func(d storagelocal.Damage) { report(d.String()) }, o.queue.References)
+	err := o.store.Check(ctx, func(d storagelocal.Damage) { report(d.String()) }, o.queue.References)
+	return errors.Join(err, o.queue.Check(ctx, report))
 }
