@@ -12,7 +12,8 @@ import (
 
 // A page holds the rows of pageSize UIDs, so that a change of many flags
 // writes few keys and a list reads few. It is written when all its UIDs are
-// given out, and when a row in it changes.
+// given out, and when a row in it changes. Smaller pages make lists slower and
+// larger ones make a change of one flag dearer.
 const (
 	pageBits = 6
 	pageSize = 1 << pageBits
