@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -54,9 +55,7 @@ func BenchmarkCommit(b *testing.B) {
 }
 
 func benchmarkCommit(b *testing.B, size, workers int) {
-	dir, err := os.MkdirTemp(".", "bench")
-	require.NoError(b, err)
-	defer os.RemoveAll(dir)
+	dir := b.TempDir()
 	o := quiet(vfs.Default)
 	e, err := Open(dir+"/e", o)
 	require.NoError(b, err)
@@ -71,4 +70,54 @@ func benchmarkCommit(b *testing.B, size, workers int) {
 	enginetest.Compare(b, workers, d.deliver, func() error { return limit.Append(same) })
 	after := e.Stats()
 	b.ReportMetric(float64(after.Syncs-before.Syncs)/float64(after.Changes-before.Changes), "syncs/change")
+}
+
+// BenchmarkOpen opens a store of 100,000 mailboxes of five keys after a clean
+// stop, and after a crash that left as much of it to catch up as there can be.
+func BenchmarkOpen(b *testing.B) {
+	const mailboxes, keys = 100_000, 5
+	dir := b.TempDir()
+	e, err := Open(dir, quiet(vfs.Default))
+	require.NoError(b, err)
+	for m := 0; m < mailboxes; m += 100 {
+		require.NoError(b, tryCommit(e, nil, func(tx *Tx) error {
+			for i := range 100 * keys {
+				tx.Set(fmt.Appendf(nil, "mailbox/%08d/%d", m+i/keys, i%keys), make([]byte, 48))
+			}
+			return nil
+		}))
+	}
+	require.NoError(b, e.Close())
+	b.Run("clean", func(b *testing.B) {
+		for b.Loop() {
+			e, err := Open(dir, quiet(vfs.Default))
+			require.NoError(b, err)
+			b.StopTimer()
+			b.ReportMetric(float64(resident())/(1<<20), "MB-resident")
+			require.NoError(b, e.Close())
+			b.StartTimer()
+		}
+	})
+	b.Run("catch-up", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			lost := b.TempDir()
+			require.NoError(b, os.CopyFS(lost+"/log", os.DirFS(dir+"/log")))
+			b.StartTimer()
+			e, err := Open(lost, quiet(vfs.Default))
+			require.NoError(b, err)
+			b.StopTimer()
+			require.NoError(b, e.Close())
+			b.StartTimer()
+		}
+	})
+}
+
+// resident is the process's resident memory in octets, 0 where it is unknown.
+func resident() (n int64) {
+	status, err := os.ReadFile("/proc/self/statm")
+	if err == nil {
+		fmt.Sscan(strings.Fields(string(status))[1], &n)
+	}
+	return n * int64(os.Getpagesize())
 }

@@ -24,11 +24,12 @@ type Change struct {
 	// taken back by Undo.
 	Build func(tx *Tx) error
 
-	// Undo, when it is not nil, is called when the change is not made although
-	// Build may have succeeded (a dead body, a record too large, a write or sync
-	// that failed): before the next Build of any change, and before Commit
-	// returns. It may be called twice, and for a change that was never built. A
-	// refused group is undone in any order.
+	// Undo, when it is not nil, is called once when Build was called and the
+	// change is not made after all: because Build failed, because of what it
+	// asked for (a bad key, a dead body, too much), or because the disk refused
+	// the group, whose changes are then undone from the last to the first. It
+	// is called before the next Build of any change and before Commit returns:
+	// the place to forget what Build kept in memory.
 	Undo func()
 
 	// Done, when it is not nil, is called after the change is durable and can
@@ -140,7 +141,7 @@ func (tx *Tx) reader() (pebble.Reader, error) {
 // reset makes tx ready for the next change.
 func (tx *Tx) reset() {
 	*tx = Tx{g: tx.g, ops: tx.ops[:0], cache: tx.cache[:0], refs: tx.refs[:0]}
-	if cap(tx.ops) > writeBuffer {
-		tx.ops = nil
+	if cap(tx.ops)+cap(tx.cache) > writeBuffer {
+		tx.ops, tx.cache = nil, nil
 	}
 }

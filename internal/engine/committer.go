@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"syscall"
 )
@@ -21,6 +22,7 @@ type request struct {
 	move   *move // nil, or the body is not new but moves
 	state  atomic.Uint32
 	err    error
+	begun  bool // Build has been called, and neither Undo nor Done yet
 	done   chan struct{}
 }
 
@@ -49,11 +51,12 @@ func (e *Engine) Commit(ctx context.Context, c *Change) error {
 	return e.submit(ctx, r)
 }
 
-// undo tells the caller that the change is not made.
+// undo tells the caller that a change that was begun is not made.
 func (r *request) undo() {
-	if r.change != nil && r.change.Undo != nil {
+	if r.begun && r.change.Undo != nil {
 		r.change.Undo()
 	}
+	r.begun = false
 }
 
 // submit hands a request over and waits for its outcome. r must not be used
@@ -106,6 +109,11 @@ func (e *Engine) run() {
 func (e *Engine) commitGroup(requests []*request) {
 	for len(requests) > 0 {
 		n, err := e.tryGroup(requests)
+		if err != nil {
+			for _, r := range slices.Backward(requests[:n]) {
+				r.undo()
+			}
+		}
 		for _, r := range requests[:n] {
 			e.settle(r, err)
 		}
@@ -123,7 +131,6 @@ func (e *Engine) settle(r *request, err error) {
 	}
 	if r.err != nil {
 		e.counters.refused.Add(1)
-		r.undo()
 		return
 	}
 	e.counters.changes.Add(1)

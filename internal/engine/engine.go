@@ -14,6 +14,11 @@
 //     the last sync may have left unfinished is dropped from the log's end.
 //   - A body's octets are checked before they are handed out.
 //   - A body is written once, and its name never means another body.
+//
+// Callers' keys are any octets but those that begin with '!'. The index is a
+// Pebble database without a log of its own. When Pebble can't write its list
+// of files, the process panics, because nobody could say any more what its
+// directory holds; the next Open catches up from the log as after every crash.
 package engine
 
 import (
@@ -55,6 +60,8 @@ type Engine struct {
 	w       *writer
 	writing *segmentFile // w's file, kept open
 	space   space
+	tx      Tx         // of the change being built; kept for its memory
+	counts  []newCount // the same
 }
 
 // Open opens the engine in dir, which is made when it does not exist (its

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -260,6 +262,32 @@ func TestChangeSeesEarlierChangesOfItsGroup(t *testing.T) {
 	saw = nil
 	require.NoError(t, e.Scan(context.Background(), nil, nil, collect(&saw)))
 	require.Equal(t, []string{"z=old"}, saw)
+}
+
+func TestUndoIsCalledOnceForWhatIsNotMade(t *testing.T) {
+	var armed atomic.Bool
+	e := openAt(t, faulty(vfs.NewMem(), onSegments("write", &armed, syscall.EIO)), "e")
+	var calls []string
+	change := func(name string, build func(tx *Tx) error) *Change {
+		return &Change{
+			Build: func(tx *Tx) error { calls = append(calls, "build "+name); return build(tx) },
+			Undo:  func() { calls = append(calls, "undo "+name) },
+			Done:  func() { calls = append(calls, "done "+name) },
+		}
+	}
+	fine := func(tx *Tx) error { tx.Set([]byte("k"), nil); return nil }
+	holdGroup(t, e, func() {},
+		change("refuses", func(*Tx) error { return errors.New("no") }),
+		change("bad key", func(tx *Tx) error { tx.Set(nil, nil); return nil }),
+		change("dead body", func(tx *Tx) error { tx.Ref(77, 1); return nil }),
+		change("fine", fine),
+	)
+	require.Equal(t, []string{"build refuses", "undo refuses", "build bad key", "undo bad key",
+		"build dead body", "undo dead body", "build fine", "done fine"}, calls)
+	calls = nil
+	holdGroup(t, e, func() { armed.Store(true) }, change("a", fine), change("b", fine))
+	require.ErrorIs(t, e.Commit(context.Background(), change("never built", fine)), ErrFailed)
+	require.Equal(t, []string{"build a", "build b", "undo b", "undo a"}, calls)
 }
 
 func TestBodyDiesWithItsLastReference(t *testing.T) {

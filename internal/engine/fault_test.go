@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
@@ -166,7 +167,7 @@ func TestFailureToCutAfterFullDiskIsFinal(t *testing.T) {
 // after the next start, and the engine never hangs.
 func TestEveryStepFailingOnce(t *testing.T) {
 	for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
-		for step := int64(1); step <= 120; step++ {
+		for step := int64(1); step <= 180; step += 1 + rand.Int64N(3) {
 			failOnce(t, step, cause)
 		}
 	}

@@ -11,7 +11,7 @@ type group struct {
 	w        *writer
 	stage    *staging
 	blobs    *blobChanges
-	tx       Tx
+	tx       *Tx
 	start    int64      // where it begins in the segment
 	begin    int64      // where the change being added begins
 	counts   []newCount // of the change being added
@@ -28,7 +28,10 @@ type newCount struct {
 }
 
 func (e *Engine) newGroup() *group {
-	g := &group{e: e, w: e.w, stage: newStaging(e.db), blobs: newBlobChanges(e.db), start: e.w.off}
+	g := &group{
+		e: e, w: e.w, stage: newStaging(e.db), blobs: newBlobChanges(e.db),
+		tx: &e.tx, counts: e.counts, start: e.w.off,
+	}
 	g.tx.g = g
 	return g
 }
@@ -79,7 +82,8 @@ func (g *group) build(r *request) error {
 	if r.body.there {
 		g.tx.blob = newBlobID(g.w.info.number, g.begin)
 	}
-	if err := r.change.Build(&g.tx); err != nil {
+	r.begun = true
+	if err := r.change.Build(g.tx); err != nil {
 		return err
 	}
 	return g.tx.err
@@ -143,6 +147,7 @@ func (g *group) count(r *request) error {
 
 func (g *group) setCount(c newCount) {
 	g.counts = append(g.counts, c)
+	g.e.counts = g.counts[:0]
 	if c.now.refs == 0 {
 		g.tx.ops = appendDelete(g.tx.ops, blobKey(c.id))
 		return

@@ -221,7 +221,7 @@ func (e *Engine) replay(w *walker, start, end int64) error {
 	if start > end {
 		return &Damage{Segment: w.info.number, Offset: end, What: "segment ends before what is known to be there"}
 	}
-	b := e.newReplayBatch()
+	b := e.newReplayBatch(w.info.number)
 	defer func() { b.stage.close() }()
 	for off := start; off < end; {
 		r, ok, err := w.at(off)
@@ -242,25 +242,29 @@ func (e *Engine) replay(w *walker, start, end int64) error {
 			return err
 		}
 		b.stage.close()
-		b = e.newReplayBatch()
+		b = e.newReplayBatch(w.info.number)
 	}
 	return nil
 }
 
 // replaying is some records on their way to the index.
 type replaying struct {
-	e      *Engine
-	stage  *staging
-	blobs  *blobChanges
-	octets int
+	e       *Engine
+	segment uint32
+	stage   *staging
+	blobs   *blobChanges
+	octets  int
 }
 
-func (e *Engine) newReplayBatch() *replaying {
-	return &replaying{e: e, stage: newStaging(e.db), blobs: newBlobChanges(e.db)}
+func (e *Engine) newReplayBatch(segment uint32) *replaying {
+	return &replaying{e: e, segment: segment, stage: newStaging(e.db), blobs: newBlobChanges(e.db)}
 }
 
 func (b *replaying) add(r record) error {
 	if err := b.stage.add(r.ops); err != nil {
+		if errors.Is(err, errBadChanges) {
+			return &Damage{Segment: b.segment, Offset: r.off, What: "changes of a record"}
+		}
 		return err
 	}
 	b.octets += len(r.ops)

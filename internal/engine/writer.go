@@ -54,6 +54,9 @@ func (w *writer) flush() error {
 	}
 	err := w.write(w.buf)
 	w.buf = w.buf[:0]
+	if cap(w.buf) > 4*writeBuffer {
+		w.buf = nil
+	}
 	return err
 }
 
