@@ -315,3 +315,33 @@ func TestBodyThatCannotBeReadRefusesItsChangeOnly(t *testing.T) {
 	requireBody(t, e, id, octets(2*largeBody, 1))
 	require.NoError(t, e.Check(context.Background(), func(d *Damage) { t.Error(d) }))
 }
+
+// TestRefusedRecordsDoNotComeBack: of a refused group all but the end was
+// written. A later record that is as long as the group's first must not be
+// followed by the group's second, as far as any later start can see.
+func TestRefusedRecordsDoNotComeBack(t *testing.T) {
+	for _, truncates := range []bool{false, true} {
+		var armed atomic.Bool
+		disk := vfs.NewCrashableMem()
+		fs := faulty(disk, once("write", &armed, syscall.ENOSPC))
+		fs.truncates = truncates
+		fs.partly = func(_ op, n int) int { return n * 9 / 10 }
+		e := openAt(t, fs, "e")
+		change := func(key string) *Change {
+			return &Change{Body: message.FromBytes(octets(3000, 1)), Build: func(tx *Tx) error {
+				tx.Set([]byte(key), nil)
+				tx.Ref(tx.Blob(), 1)
+				return nil
+			}}
+		}
+		for _, err := range holdGroup(t, e, func() { armed.Store(true) }, change("a"), change("b"), change("c")) {
+			require.ErrorIs(t, err, ErrNoSpace)
+		}
+		require.NoError(t, e.Commit(context.Background(), change("d")))
+		e = openAt(t, disk.CrashClone(vfs.CrashCloneCfg{}), "e")
+		requireKey(t, e, "d", "")
+		for _, key := range []string{"a", "b", "c"} {
+			requireNoKey(t, e, key)
+		}
+	}
+}
