@@ -41,28 +41,35 @@ func benchStore(b *testing.B) (*Store, string) {
 }
 
 // BenchmarkDeliver delivers into 64 mailboxes, or all into one, beside a bare
-// append of the same octets.
+// append of the same octets. "indexed" is a delivery that brings the index of
+// its message along, as the SMTP engine's do.
 func BenchmarkDeliver(b *testing.B) {
 	for _, size := range []int{1 << 10, 50 << 10} {
 		for _, workers := range []int{1, 8, 64} {
-			for _, users := range []int{64, 1} {
-				b.Run(fmt.Sprintf("%dKiB/x%d/into%d", size>>10, workers, users), func(b *testing.B) { benchmarkDeliver(b, size, workers, users) })
+			name := fmt.Sprintf("%dKiB/x%d", size>>10, workers)
+			b.Run(name+"/into64", func(b *testing.B) { benchmarkDeliver(b, workers, 64, storage.Delivery{Body: text(size)}) })
+			b.Run(name+"/into1", func(b *testing.B) { benchmarkDeliver(b, workers, 1, storage.Delivery{Body: text(size)}) })
+			if size >= smallBody {
+				index, err := message.Parse(text(size), message.Limits{})
+				require.NoError(b, err)
+				b.Run(name+"/into64indexed", func(b *testing.B) {
+					benchmarkDeliver(b, workers, 64, storage.Delivery{Body: text(size), Index: index})
+				})
 			}
 		}
 	}
 }
 
-func benchmarkDeliver(b *testing.B, size, workers, users int) {
+func benchmarkDeliver(b *testing.B, workers, users int, d storage.Delivery) {
 	s, dir := benchStore(b)
 	limit, err := enginetest.NewLimit(dir)
 	require.NoError(b, err)
 	defer limit.Close()
-	body := text(size)
 	var next atomic.Uint64
 	deliver := func() error {
-		r, err := s.Deliver(context.Background(), &storage.Delivery{Body: body, Targets: []storage.Target{
-			{User: fmt.Sprintf("user%d@example.test", next.Add(1)%uint64(users)), Prefix: []byte(trace)},
-		}})
+		d := d
+		d.Targets = []storage.Target{{User: fmt.Sprintf("user%d@example.test", next.Add(1)%uint64(users)), Prefix: []byte(trace)}}
+		r, err := s.Deliver(context.Background(), &d)
 		if err == nil {
 			err = r[0].Err
 		}
