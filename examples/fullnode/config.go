@@ -85,13 +85,19 @@ func defaultConfig() *Config {
 		c.Hostname = "localhost"
 	}
 	c.Message.MaxSize = 50 << 20
-	c.SMTP.Listen = []string{"127.0.0.1:2525"}
-	c.Submission.Listen, c.Submission.ListenTLS = []string{"127.0.0.1:2587"}, []string{"127.0.0.1:2465"}
-	c.LMTP.Listen = []string{"127.0.0.1:2524"}
-	c.IMAP.Listen, c.IMAP.ListenTLS = []string{"127.0.0.1:2143"}, []string{"127.0.0.1:2993"}
-	c.POP3.Listen, c.POP3.ListenTLS = []string{"127.0.0.1:2110"}, []string{"127.0.0.1:2995"}
-	c.HTTP.Listen = []string{"127.0.0.1:2080"}
+	c.SMTP = defaultService(1000, 100, "127.0.0.1:2525")
+	c.Submission = defaultService(1000, 100, "127.0.0.1:2587", "127.0.0.1:2465")
+	c.LMTP = defaultService(200, 0, "127.0.0.1:2524")
+	c.IMAP = defaultService(8000, 500, "127.0.0.1:2143", "127.0.0.1:2993")
+	c.POP3 = defaultService(1000, 100, "127.0.0.1:2110", "127.0.0.1:2995")
+	c.HTTP = defaultService(200, 100, "127.0.0.1:2080")
 	return c
+}
+
+// defaultService bounds simultaneous connections, in all and of one peer, and
+// listens on an address and, where there is a second one, with TLS there.
+func defaultService(connections, ofPeer int, addresses ...string) ServiceConfig {
+	return ServiceConfig{MaxConnections: connections, PeerConnections: ofPeer, Listen: addresses[:1], ListenTLS: addresses[1:]}
 }
 
 // loadConfig reads a file over the defaults. A key that nothing knows is an
