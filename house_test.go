@@ -14,40 +14,39 @@ const module = "github.com/posthouse-mail/posthouse/"
 // floors says how high a package stands in the house; a package may import
 // only packages that stand lower. A longer path beats a shorter one.
 var floors = map[string]int{
-	"internal/power":     0,
-	"internal/testcert":  0,
-	"internal/dialogue":  1,
-	"mail":               1,
-	"internal/wire":      5,
-	"message":            10,
-	"listener":           10,
-	"resolver":           10,
-	"auth":               20,
-	"mapping":            20,
-	"directory":          20,
-	"storage":            20,
-	"queue":              20,
-	"internal/engine":    21,
-	"internal/front":     21,
-	"auth/":              25, // adapters and conformance suites below an interface
-	"mapping/":           25,
-	"directory/":         25,
-	"storage/":           25,
-	"storage/internal/":  24, // shared by the stores
-	"queue/":             25,
-	"resolver/":          25,
-	"internal/engine/":   25,
-	"queue/local":        26, // shares the log of storage/local
-	"smtp":               30,
-	"imap":               30,
-	"pop3":               30,
-	"smtp/":              30,
-	"processing":         35,
-	"server":             40,
-	"examples/":          50,
-	"bench":              50,
-	"internal/realtest":  24, // starts real servers for tests
-	"internal/benchload": 24,
+	"internal/power":    0,
+	"internal/testcert": 0,
+	"internal/dialogue": 1,
+	"mail":              1,
+	"internal/wire":     5,
+	"message":           10,
+	"listener":          10,
+	"resolver":          10,
+	"auth":              20,
+	"mapping":           20,
+	"directory":         20,
+	"storage":           20,
+	"queue":             20,
+	"internal/engine":   21,
+	"internal/front":    21,
+	"auth/":             25, // adapters and conformance suites below an interface
+	"mapping/":          25,
+	"directory/":        25,
+	"storage/":          25,
+	"storage/internal/": 24, // shared by the stores
+	"queue/":            25,
+	"resolver/":         25,
+	"internal/engine/":  25,
+	"queue/local":       26, // shares the log of storage/local
+	"smtp":              30,
+	"imap":              30,
+	"pop3":              30,
+	"smtp/":             30,
+	"processing":        35,
+	"server":            40,
+	"examples/":         50,
+	"bench":             50,
+	"internal/realtest": 24, // starts real servers for tests
 }
 
 func floorOf(t *testing.T, path string) int {
