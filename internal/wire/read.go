@@ -44,8 +44,9 @@ func (c *Conn) Await() error {
 
 // ReadLine returns the next line with its line feed; it stays valid until the
 // next read. A line longer than limit octets is ErrLineTooLong, after which
-// the rest of it is still unread: close the connection, or skip it. At the end of input, what came without a
-// line feed is dropped and io.EOF or io.ErrUnexpectedEOF returned.
+// the rest of it is still unread: close the connection, or skip it. At the
+// end of input, what came without a line feed is dropped and io.EOF or
+// io.ErrUnexpectedEOF returned.
 func (c *Conn) ReadLine(limit int) ([]byte, error) {
 	c.long = nil // kept for no longer than it is valid: a waiting connection holds nothing
 	deadline := time.Now().Add(c.t.Idle)
