@@ -60,5 +60,5 @@ func (r *createRequest) run(ctx context.Context, s *session) (result, error) {
 	if err := creatable(r.name); err != nil {
 		return result{}, err
 	}
-	return result{}, s.account.Create(ctx, r.name, r.attrs...)
+	return result{}, s.account.Create(ctx, r.name, storage.NewMailbox{Attrs: r.attrs})
 }

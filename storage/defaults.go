@@ -6,6 +6,7 @@ import "github.com/emersion/go-imap/v2"
 // account.
 type Default struct {
 	Name  string
+	Kind  Kind               // 0: mail, or the parent's
 	Attrs []imap.MailboxAttr // special use (RFC 6154)
 }
 
@@ -19,4 +20,13 @@ func Defaults() []Default {
 		{Name: "Sent", Attrs: []imap.MailboxAttr{imap.MailboxAttrSent}},
 		{Name: "Trash", Attrs: []imap.MailboxAttr{imap.MailboxAttrTrash}},
 	}
+}
+
+// First returns what mailboxes a new account begins with: INBOX and the
+// defaults, and none for the public folders of a domain.
+func First(user string, defaults []Default) []Default {
+	if IsPublic(user) {
+		return nil
+	}
+	return append([]Default{{Name: Inbox}}, defaults...)
 }

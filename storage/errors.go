@@ -9,6 +9,7 @@ var (
 	ErrMailboxExists = errors.New("mailbox exists")
 	ErrHasChildren   = errors.New("mailbox has children")
 	ErrBadName       = errors.New("mailbox name not allowed")
+	ErrBadKind       = errors.New("mailbox can't have that kind")
 	ErrNoMessage     = errors.New("no such message")
 	ErrOverQuota     = errors.New("over quota")
 	ErrResync        = errors.New("changes that old are no longer known")

@@ -46,7 +46,8 @@ type Store interface {
 	// Account returns the account of a user, by the name that authentication
 	// or the directory gave it, octet for octet. It makes the account, with
 	// INBOX and the store's default mailboxes, all subscribed, when it does not
-	// exist. ErrBadName when the name is empty or longer than MaxName.
+	// exist; one that PublicAccount names begins without any mailbox, INBOX
+	// included. ErrBadName when the name is empty or longer than MaxName.
 	Account(ctx context.Context, user string) (Account, error)
 }
 
@@ -91,15 +92,16 @@ type Account interface {
 	// Mailbox opens a mailbox by name. ErrNoMailbox when there is none.
 	Mailbox(ctx context.Context, name string) (Mailbox, error)
 	// Create makes a mailbox. Missing parents are made too, as RFC 9051
-	// §6.3.4 says, without attrs. It subscribes nothing. ErrMailboxExists,
-	// ErrBadName, ErrLimit.
-	Create(ctx context.Context, name string, attrs ...imap.MailboxAttr) error
+	// §6.3.4 says, of the same kind and without attributes. It subscribes
+	// nothing. ErrMailboxExists, ErrBadName, ErrBadKind, ErrOverQuota, ErrLimit.
+	Create(ctx context.Context, name string, m NewMailbox) error
 	// Rename moves a mailbox and all its children, which keep their IDs,
 	// messages and UIDs; missing parents of the new name are made. Renaming
 	// INBOX moves its messages to a new mailbox and leaves INBOX, with its
 	// children, empty (RFC 9051 §6.3.6). Subscriptions are of names and stay.
 	// ErrNoMailbox, ErrMailboxExists when to exists, ErrBadName, also for a
-	// mailbox that would become its own child, ErrLimit.
+	// mailbox that would become its own child, ErrBadKind when it would come
+	// below one of another kind, ErrLimit.
 	Rename(ctx context.Context, from, to string) error
 	// Delete removes a mailbox and its messages. ErrHasChildren when it has
 	// children, ErrNoMailbox, ErrBadName for INBOX.
@@ -132,6 +134,7 @@ type MailboxInfo struct {
 	Name       string
 	ID         MailboxID // 0: the name is only subscribed, there is no mailbox
 	Subscribed bool
+	Kind       Kind               // 0: there is no mailbox
 	Attrs      []imap.MailboxAttr // special use (RFC 6154)
 }
 

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/emersion/go-imap/v2"
-
 	"github.com/posthouse-mail/posthouse/internal/engine"
 	"github.com/posthouse-mail/posthouse/storage"
 )
@@ -126,7 +124,7 @@ func (a *account) Mailboxes(ctx context.Context) ([]storage.MailboxInfo, error) 
 func (a *account) boxes(ctx context.Context, snap *engine.Snapshot) (list []storage.MailboxInfo, err error) {
 	err = snap.Scan(ctx, nameKey(keyName, a.id, ""), behind(keyName, uint64(a.id)), func(k, v []byte) error {
 		b, err := parseBox(v)
-		list = append(list, storage.MailboxInfo{Name: string(k[9:]), ID: b.id, Attrs: b.attrs})
+		list = append(list, storage.MailboxInfo{Name: string(k[9:]), ID: b.id, Kind: b.kind, Attrs: b.attrs})
 		return err
 	})
 	return list, err
@@ -187,9 +185,9 @@ func (a *account) Mailbox(ctx context.Context, name string) (storage.Mailbox, er
 }
 
 // Create makes a mailbox.
-func (a *account) Create(ctx context.Context, name string, attrs ...imap.MailboxAttr) error {
+func (a *account) Create(ctx context.Context, name string, n storage.NewMailbox) error {
 	return a.change(ctx, func(g *grown) error {
-		_, err := g.create(name, attrs, unsubscribed)
+		_, err := g.create(name, n, unsubscribed)
 		return err
 	})
 }

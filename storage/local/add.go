@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/posthouse-mail/posthouse/storage"
 )
@@ -14,11 +15,11 @@ func (t tx) add(id storage.MailboxID, st state, msgs []record) (*boxChange, erro
 		return nil, fmt.Errorf("%w: UIDs of the mailbox are used up", storage.ErrLimit)
 	}
 	c := &boxChange{id: id, added: make([]listed, len(msgs))}
-	before := st
+	before, now := st, time.Now().Unix()
 	st.modSeq++
 	for i := range msgs {
 		m := &msgs[i]
-		m.uid, m.modSeq = st.next, st.modSeq
+		m.uid, m.modSeq, m.saved = st.next, st.modSeq, now
 		st.next++
 		st.count(m.flags, m.size, 1)
 		c.added[i] = m.listed

@@ -3,28 +3,35 @@ package local
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"github.com/emersion/go-imap/v2"
+
+	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // ErrDamaged is the kind of errors about records of the store that can't be
 // read. Damaged bodies are engine.ErrDamaged.
 var ErrDamaged = errors.New("damaged record of the mail store")
 
-// version begins every record.
-const version = 1
+// version begins every record. Records of earlier versions are read as well.
+//
+//	2 mailboxes have a kind, mailboxes and accounts bounds and access lists of
+//	  their own, and messages the time when they were saved
+const version = 2
 
 // reader reads the fields of a record one after the other. After something
 // that it can't read all of its methods return zero values, and end returns
 // the error.
 type reader struct {
-	rest []byte
-	bad  bool
+	version byte
+	rest    []byte
+	bad     bool
 }
 
 func newReader(record []byte) *reader {
 	r := &reader{rest: record}
-	if r.octet() != version {
+	if r.version = r.octet(); r.version < 1 || r.version > version {
 		r.fail()
 	}
 	return r
@@ -115,6 +122,48 @@ func appendWords[T imap.Flag | imap.MailboxAttr](b []byte, list []T) []byte {
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for _, w := range list {
 		b = appendBytes(b, w)
+	}
+	return b
+}
+
+// quota reads bounds, nil when there are none.
+func (r *reader) quota() *storage.Quota {
+	if r.upTo(1) == 0 {
+		return nil
+	}
+	return &storage.Quota{
+		Bytes: int64(r.upTo(math.MaxInt64)), Messages: int64(r.upTo(math.MaxInt64)), Mailboxes: int64(r.upTo(math.MaxInt64)),
+	}
+}
+
+func appendQuota(b []byte, q *storage.Quota) []byte {
+	if q == nil {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	for _, n := range [...]int64{q.Bytes, q.Messages, q.Mailboxes} {
+		b = binary.AppendUvarint(b, uint64(max(n, 0)))
+	}
+	return b
+}
+
+// acl reads an access control list, nil when it is empty.
+func (r *reader) acl() (list storage.ACL) {
+	for range r.upTo(uint64(len(r.rest))) {
+		e := storage.ACE{Identifier: string(r.bytes())}
+		e.Allow = storage.Rights(r.upTo(uint64(storage.AllRights)))
+		e.Deny = storage.Rights(r.upTo(uint64(storage.AllRights)))
+		list = append(list, e)
+	}
+	return list
+}
+
+func appendACL(b []byte, list storage.ACL) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, e := range list {
+		b = appendBytes(b, e.Identifier)
+		b = binary.AppendUvarint(b, uint64(e.Allow))
+		b = binary.AppendUvarint(b, uint64(e.Deny))
 	}
 	return b
 }

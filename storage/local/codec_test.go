@@ -69,13 +69,13 @@ func FuzzPage(f *testing.F) {
 // something that is read the same again, and never more memory than the octets
 // are worth.
 func FuzzRecords(f *testing.F) {
-	m := record{listed: listed{row{flags: 3, modSeq: 9, date: newStamp(time.Unix(1, 0)), size: 100}, []imap.Flag{"x"}}, place: place{77, 5}, prefix: []byte("A: b\r\n")}
+	m := record{listed: listed{row{flags: 3, modSeq: 9, date: newStamp(time.Unix(1, 0)), size: 100}, []imap.Flag{"x"}}, place: place{77, 5}, saved: 1e9, prefix: []byte("A: b\r\n")}
 	f.Add(m.append(nil))
 	s := state{account: 1, validity: 2, next: 3, modSeq: 4, expunged: 5, floor: 6, tombs: 7, messages: 8, unseen: 9, deleted: 10, size: 11}
 	f.Add(s.append(nil))
-	a := accountRecord{1, 2, 3, 4, 5}
+	a := accountRecord{id: 1, mailboxes: 2, subs: 3, freed: 4, validity: 5, quota: &storage.Quota{Bytes: 6, Messages: 7}, noticed: 8, threshold: 90}
 	f.Add(a.append(nil))
-	b := box{7, []imap.MailboxAttr{imap.MailboxAttrSent}}
+	b := box{id: 7, kind: storage.Tasks, attrs: []imap.MailboxAttr{imap.MailboxAttrSent}, acl: storage.ACL{{Identifier: "bob", Allow: storage.RightRead, Deny: storage.RightAdmin}}}
 	f.Add(b.append(nil))
 	f.Add(appendTombstone(nil, imap.UIDSet{{Start: 1, Stop: 4}, {Start: 9, Stop: 9}}))
 	c := counters{1, 2, 3}
@@ -113,6 +113,22 @@ func FuzzRecords(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRecordsOfTheFirstVersionAreRead reads records that have nothing yet of
+// what the second version brought.
+func TestRecordsOfTheFirstVersionAreRead(t *testing.T) {
+	b, err := parseBox([]byte{1, 7, 1, 5, '\\', 'S', 'e', 'n', 't'})
+	require.NoError(t, err)
+	require.Equal(t, box{id: 7, kind: storage.Mail, attrs: []imap.MailboxAttr{imap.MailboxAttrSent}}, b)
+	a, err := parseAccount([]byte{1, 1, 2, 3, 4, 5})
+	require.NoError(t, err)
+	require.Equal(t, accountRecord{id: 1, mailboxes: 2, subs: 3, freed: 4, validity: 5}, a)
+	m, err := parseRecord(9, []byte{1, 3, 77, 5, 6, 0, 8, 0, 'A', ':', '\r', '\n'})
+	require.NoError(t, err)
+	require.Equal(t, record{listed: listed{row: row{uid: 9, flags: 3, modSeq: 6, size: 8}}, place: place{77, 5}, prefix: []byte("A:\r\n")}, m)
+	_, err = parseBox([]byte{version + 1, 7, 0})
+	require.ErrorIs(t, err, ErrDamaged)
 }
 
 func TestStampsKeepDates(t *testing.T) {

@@ -228,7 +228,7 @@ func (t tx) target(user, name string, create bool) (storage.MailboxID, error) {
 	case !create:
 		return 0, storage.ErrNoMailbox
 	}
-	id, err := g.create(name, nil, subscribed)
+	id, err := g.create(name, storage.NewMailbox{}, subscribed)
 	if err == nil {
 		g.save()
 	}

@@ -44,6 +44,11 @@ type Options struct {
 	Rows        int               // messages whose flags, dates and sizes are kept in memory, about 40 octets each; 0: a million
 	States      int               // mailboxes and accounts whose state is kept in memory, about 200 octets each; 0: 50,000
 	Limits      message.Limits    // of the part indexes that the store makes
+
+	// Settings returns what the accounts of a domain have in common. It is
+	// called often and by many, so it must answer from memory; what it answers
+	// may change while the store is open. nil: the zero Settings for all.
+	Settings func(domain string) storage.Settings
 }
 
 const (
@@ -100,6 +105,9 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Settings == nil {
+		o.Settings = func(string) storage.Settings { return storage.Settings{} }
 	}
 	for _, d := range o.Mailboxes {
 		if _, err := storage.CleanName(d.Name); err != nil {

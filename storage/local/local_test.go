@@ -217,14 +217,14 @@ func TestUIDValidityOfNamesGrowsThoughTheyAreForgotten(t *testing.T) {
 	s := inMemory(t, nil)
 	a, err := s.Account(t.Context(), "alice")
 	require.NoError(t, err)
-	require.NoError(t, a.Create(t.Context(), "old"))
-	require.NoError(t, a.Create(t.Context(), "name0"))
+	require.NoError(t, a.Create(t.Context(), "old", storage.NewMailbox{}))
+	require.NoError(t, a.Create(t.Context(), "name0", storage.NewMailbox{}))
 	young, err := boxOf(t, s, "alice", "name0").Status(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, a.Delete(t.Context(), "name0"))
 	for i := range maxFreed + 10 {
 		name := fmt.Sprint("name", i+1)
-		require.NoError(t, a.Create(t.Context(), name))
+		require.NoError(t, a.Create(t.Context(), name, storage.NewMailbox{}))
 		require.NoError(t, a.Delete(t.Context(), name))
 	}
 	require.NoError(t, a.Rename(t.Context(), "old", "name0"))
@@ -238,7 +238,7 @@ func TestDeletedMailboxesAreClearedAway(t *testing.T) {
 	s := open(t, "store", quiet(fs))
 	m := inbox(t, s, "alice")
 	a := m.account
-	require.NoError(t, a.Create(t.Context(), "big"))
+	require.NoError(t, a.Create(t.Context(), "big", storage.NewMailbox{}))
 	big := boxOf(t, s, "alice", "big")
 	msgs := make([]storage.NewMessage, 3*purgeBatch)
 	for i := range msgs {
@@ -287,7 +287,7 @@ func TestClosedStoreRefusesEverything(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrClosed)
 	_, err = m.account.Mailboxes(t.Context())
 	require.ErrorIs(t, err, storage.ErrClosed)
-	require.ErrorIs(t, m.account.Create(t.Context(), "x"), storage.ErrClosed)
+	require.ErrorIs(t, m.account.Create(t.Context(), "x", storage.NewMailbox{}), storage.ErrClosed)
 	_, err = m.Expunge(t.Context(), imap.UIDSetNum(1))
 	require.ErrorIs(t, err, storage.ErrClosed)
 	_, err = m.TakeRecent(t.Context())

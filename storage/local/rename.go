@@ -68,7 +68,10 @@ func (g *grown) renameAll(from, to string, b box) error {
 	if err := g.room(strings.Count(to, storage.Separator)); err != nil {
 		return err
 	}
-	if err := g.createParents(to); err != nil {
+	if _, err := g.kindUnder(to, b.kind); err != nil {
+		return err
+	}
+	if err := g.createParents(to, b.kind); err != nil {
 		return err
 	}
 	for _, l := range lines {
@@ -96,7 +99,7 @@ func (a *account) renameInbox(ctx context.Context, to string) error {
 		if err != nil {
 			return err
 		}
-		id, err := g.create(to, nil, unsubscribed)
+		id, err := g.create(to, storage.NewMailbox{Kind: storage.Mail}, unsubscribed)
 		if err != nil {
 			return err
 		}

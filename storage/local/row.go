@@ -58,6 +58,7 @@ func (s stamp) time() time.Time {
 type record struct {
 	listed
 	place
+	saved  int64 // when it came into this mailbox, in seconds since 1970; 0: not known
 	prefix []byte
 }
 
@@ -69,6 +70,7 @@ func (m *record) append(b []byte) []byte {
 	b = binary.AppendVarint(b, int64(m.date))
 	b = binary.AppendUvarint(b, uint64(m.size))
 	b = appendWords(b, m.words)
+	b = binary.AppendVarint(b, m.saved)
 	return append(b, m.prefix...)
 }
 
@@ -83,6 +85,9 @@ func parseRecord(uid uint32, b []byte) (m record, err error) {
 	m.date = stamp(r.signed())
 	m.size = int64(r.upTo(math.MaxInt64))
 	m.words = words[imap.Flag](r)
+	if r.version > 1 {
+		m.saved = r.signed()
+	}
 	if r.bad || int64(len(r.rest)) > m.size {
 		return record{}, ErrDamaged
 	}

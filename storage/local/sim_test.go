@@ -132,7 +132,7 @@ func (l *life) box(ctx context.Context, s *Store, at int) (*mailbox, error) {
 	}
 	m, err := a.Mailbox(ctx, lifeNames[at])
 	if err == storage.ErrNoMailbox {
-		if err = a.Create(ctx, lifeNames[at]); err == nil {
+		if err = a.Create(ctx, lifeNames[at], storage.NewMailbox{}); err == nil {
 			m, err = a.Mailbox(ctx, lifeNames[at])
 		}
 	}

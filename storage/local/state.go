@@ -90,6 +90,11 @@ type accountRecord struct {
 	subs      uint32 // how many subscriptions
 	freed     uint32 // how many names nobody has now
 	validity  uint32 // what all names had at most that are not kept singly any more
+
+	quota     *storage.Quota // nil: that of the domain
+	acl       storage.ACL    // above all of its mailboxes
+	noticed   int64          // when the last notice of a threshold was given, in seconds since 1970
+	threshold uint32         // which one, in percent
 }
 
 func (a *accountRecord) append(b []byte) []byte {
@@ -97,7 +102,9 @@ func (a *accountRecord) append(b []byte) []byte {
 	for _, v := range [...]uint64{uint64(a.id), uint64(a.mailboxes), uint64(a.subs), uint64(a.freed), uint64(a.validity)} {
 		b = binary.AppendUvarint(b, v)
 	}
-	return b
+	b = appendACL(appendQuota(b, a.quota), a.acl)
+	b = binary.AppendVarint(b, a.noticed)
+	return binary.AppendUvarint(b, uint64(a.threshold))
 }
 
 func parseAccount(b []byte) (a accountRecord, err error) {
@@ -107,5 +114,10 @@ func parseAccount(b []byte) (a accountRecord, err error) {
 	a.subs = uint32(r.upTo(math.MaxUint32))
 	a.freed = uint32(r.upTo(math.MaxUint32))
 	a.validity = uint32(r.upTo(math.MaxUint32))
+	if r.version > 1 {
+		a.quota, a.acl = r.quota(), r.acl()
+		a.noticed = r.signed()
+		a.threshold = uint32(r.upTo(math.MaxUint32))
+	}
 	return a, r.end()
 }

@@ -38,17 +38,30 @@ const maxKnown = 100 // names that known keeps of one account
 // box is a line of the tree: a mailbox under its name.
 type box struct {
 	id    storage.MailboxID
+	kind  storage.Kind
 	attrs []imap.MailboxAttr
+	quota *storage.Quota // nil: that of the domain
+	acl   storage.ACL
 }
 
 func (b *box) append(to []byte) []byte {
-	return appendWords(binary.AppendUvarint(append(to, version), uint64(b.id)), b.attrs)
+	to = binary.AppendUvarint(append(to, version), uint64(b.id))
+	to = appendWords(to, b.attrs)
+	to = append(to, byte(b.kind))
+	return appendACL(appendQuota(to, b.quota), b.acl)
 }
 
 func parseBox(v []byte) (b box, err error) {
 	r := newReader(v)
 	b.id = storage.MailboxID(r.number())
 	b.attrs = words[imap.MailboxAttr](r)
+	if b.kind = storage.Mail; r.version > 1 {
+		b.kind = storage.Kind(r.octet())
+		b.quota, b.acl = r.quota(), r.acl()
+	}
+	if !b.kind.Valid() {
+		r.fail()
+	}
 	return b, r.end()
 }
 
@@ -86,8 +99,8 @@ func (t tx) newAccount(user string) (*grown, error) {
 	c := &t.s.counters
 	c.account++
 	g := &grown{t, tree{user, c.account}, accountRecord{id: c.account}}
-	for _, d := range append([]storage.Default{{Name: storage.Inbox}}, t.s.options.Mailboxes...) {
-		if _, err := g.create(d.Name, d.Attrs, subscribed); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
+	for _, d := range storage.First(user, t.s.options.Mailboxes) {
+		if _, err := g.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
 			return nil, err
 		}
 	}
@@ -114,7 +127,7 @@ func (g *grown) find(name string) (b box, ok bool, err error) {
 
 // create makes a mailbox with its parents. When it fails with one of the
 // errors of package storage it has changed nothing.
-func (g *grown) create(name string, attrs []imap.MailboxAttr, i interest) (storage.MailboxID, error) {
+func (g *grown) create(name string, n storage.NewMailbox, i interest) (storage.MailboxID, error) {
 	name, err := storage.CleanName(name)
 	if err != nil {
 		return 0, err
@@ -125,10 +138,13 @@ func (g *grown) create(name string, attrs []imap.MailboxAttr, i interest) (stora
 	if err := g.room(strings.Count(name, storage.Separator) + 1); err != nil {
 		return 0, err
 	}
-	if err := g.createParents(name); err != nil {
+	if n.Kind, err = g.kindUnder(name, n.Kind); err != nil {
 		return 0, err
 	}
-	id, err := g.insert(name, attrs)
+	if err := g.createParents(name, n.Kind); err != nil {
+		return 0, err
+	}
+	id, err := g.insert(name, n)
 	if err == nil && i == subscribed && g.subs < maxNames {
 		err = g.subscribe(name)
 	}
@@ -146,7 +162,21 @@ func (g *grown) room(n int) error {
 	return nil
 }
 
-func (g *grown) createParents(name string) error {
+// kindUnder returns the kind of a mailbox that comes to a name, which has to be
+// that of the nearest mailbox above it.
+func (g *grown) kindUnder(name string, k storage.Kind) (storage.Kind, error) {
+	for i := strings.LastIndex(name, storage.Separator); i > 0; i = strings.LastIndex(name[:i], storage.Separator) {
+		if parent, ok, err := g.find(name[:i]); err != nil {
+			return 0, err
+		} else if ok {
+			return k.Under(parent.kind)
+		}
+	}
+	return k.Under(0)
+}
+
+// createParents makes the mailboxes above a name that are missing.
+func (g *grown) createParents(name string, k storage.Kind) error {
 	for i, c := range name {
 		if string(c) != storage.Separator {
 			continue
@@ -157,7 +187,7 @@ func (g *grown) createParents(name string) error {
 			}
 			continue
 		}
-		if _, err := g.insert(name[:i], nil); err != nil {
+		if _, err := g.insert(name[:i], storage.NewMailbox{Kind: k}); err != nil {
 			return err
 		}
 	}
@@ -165,10 +195,10 @@ func (g *grown) createParents(name string) error {
 }
 
 // insert makes a mailbox under a name that is free. There must be room.
-func (g *grown) insert(name string, attrs []imap.MailboxAttr) (storage.MailboxID, error) {
+func (g *grown) insert(name string, n storage.NewMailbox) (storage.MailboxID, error) {
 	validity := g.nextValidity()
 	g.s.counters.mailbox++
-	b := box{g.s.counters.mailbox, attrs}
+	b := box{id: g.s.counters.mailbox, kind: n.Kind, attrs: n.Attrs}
 	g.mailboxes++
 	g.saveCounters()
 	if _, err := g.place(name, b); err != nil {

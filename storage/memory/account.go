@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/emersion/go-imap/v2"
-
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -46,8 +44,8 @@ func (s *Store) account(user string) (*account, error) {
 		validity: make(map[string]uint32),
 		watchers: make(map[*watcher]bool),
 	}
-	for _, d := range append([]storage.Default{{Name: storage.Inbox}}, s.defaults...) {
-		if _, err := a.create(d.Name, d.Attrs, subscribed); err != nil {
+	for _, d := range storage.First(user, s.defaults) {
+		if _, err := a.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +72,7 @@ func (a *account) Mailboxes(ctx context.Context) ([]storage.MailboxInfo, error) 
 	}
 	var list []storage.MailboxInfo
 	for name, m := range a.boxes {
-		list = append(list, storage.MailboxInfo{Name: name, ID: m.id, Subscribed: a.subs[name], Attrs: m.attrs})
+		list = append(list, storage.MailboxInfo{Name: name, ID: m.id, Subscribed: a.subs[name], Kind: m.kind, Attrs: m.attrs})
 	}
 	for name := range a.subs {
 		if a.boxes[name] == nil {
@@ -116,17 +114,17 @@ func (a *account) find(name string) (*mailbox, error) {
 }
 
 // Create makes a mailbox.
-func (a *account) Create(ctx context.Context, name string, attrs ...imap.MailboxAttr) error {
+func (a *account) Create(ctx context.Context, name string, n storage.NewMailbox) error {
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
 	if err := a.ready(ctx); err != nil {
 		return err
 	}
-	_, err := a.create(name, attrs, unsubscribed)
+	_, err := a.create(name, n, unsubscribed)
 	return err
 }
 
-func (a *account) create(name string, attrs []imap.MailboxAttr, i interest) (*mailbox, error) {
+func (a *account) create(name string, n storage.NewMailbox, i interest) (*mailbox, error) {
 	name, err := storage.CleanName(name)
 	if err != nil {
 		return nil, err
@@ -134,9 +132,13 @@ func (a *account) create(name string, attrs []imap.MailboxAttr, i interest) (*ma
 	if a.boxes[name] != nil {
 		return nil, storage.ErrMailboxExists
 	}
-	a.createParents(name)
-	m := a.insert(name)
-	m.attrs = slices.Clone(attrs)
+	kind, err := a.kindUnder(name, n.Kind)
+	if err != nil {
+		return nil, err
+	}
+	a.createParents(name, kind)
+	m := a.insert(name, kind)
+	m.attrs = slices.Clone(n.Attrs)
 	if i == subscribed {
 		a.subs[name] = true
 	}
@@ -144,20 +146,32 @@ func (a *account) create(name string, attrs []imap.MailboxAttr, i interest) (*ma
 	return m, nil
 }
 
-func (a *account) createParents(name string) {
+// kindUnder returns the kind of a mailbox that comes to a name, which has to be
+// that of the nearest mailbox above it.
+func (a *account) kindUnder(name string, k storage.Kind) (storage.Kind, error) {
+	for i := strings.LastIndex(name, storage.Separator); i > 0; i = strings.LastIndex(name[:i], storage.Separator) {
+		if parent := a.boxes[name[:i]]; parent != nil {
+			return k.Under(parent.kind)
+		}
+	}
+	return k.Under(0)
+}
+
+// createParents makes the mailboxes above a name that are missing.
+func (a *account) createParents(name string, k storage.Kind) {
 	for i, c := range name {
 		if string(c) == storage.Separator && a.boxes[name[:i]] == nil {
-			a.insert(name[:i])
+			a.insert(name[:i], k)
 		}
 	}
 }
 
 // insert makes a mailbox under a name that is free.
-func (a *account) insert(name string) *mailbox {
+func (a *account) insert(name string, k storage.Kind) *mailbox {
 	s := a.store
 	s.lastMailbox++
 	s.lastValidity++
-	m := &mailbox{account: a, id: s.lastMailbox, validity: s.lastValidity, next: 1, modSeq: 1, recent: 1}
+	m := &mailbox{account: a, id: s.lastMailbox, kind: k, validity: s.lastValidity, next: 1, modSeq: 1, recent: 1}
 	a.place(name, m)
 	return m
 }
@@ -240,8 +254,11 @@ func (a *account) Rename(ctx context.Context, from, to string) error {
 		return storage.ErrMailboxExists
 	}
 	if from == storage.Inbox {
-		a.createParents(to)
-		a.insert(to).takeAll(inbox)
+		if _, err := a.kindUnder(to, storage.Mail); err != nil {
+			return err
+		}
+		a.createParents(to, storage.Mail)
+		a.insert(to, storage.Mail).takeAll(inbox)
 	} else if err := a.rename(from, to); err != nil {
 		return err
 	}
@@ -259,7 +276,11 @@ func (a *account) rename(from, to string) error {
 			return err
 		}
 	}
-	a.createParents(to)
+	kind := a.boxes[from].kind
+	if _, err := a.kindUnder(to, kind); err != nil {
+		return err
+	}
+	a.createParents(to, kind)
 	for _, n := range names {
 		a.place(to+n[len(from):], a.leave(n))
 	}

@@ -18,6 +18,7 @@ type mailbox struct {
 	account  *account
 	id       storage.MailboxID
 	validity uint32
+	kind     storage.Kind
 	attrs    []imap.MailboxAttr
 	gone     bool
 	next     imap.UID

@@ -133,7 +133,7 @@ func (s *Store) target(t *storage.Target) (*mailbox, error) {
 	if err == nil || !t.Create {
 		return m, err
 	}
-	return a.create(name, nil, subscribed)
+	return a.create(name, storage.NewMailbox{}, subscribed)
 }
 
 // ready is what every method asks first, with the lock held.

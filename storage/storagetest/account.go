@@ -36,7 +36,7 @@ var accountTests = map[string]func(*bench){
 	"AccountsAreApart": func(b *bench) {
 		users := []string{"a", "a\x00", "a/INBOX", "ab", "a\xff", "../a"}
 		for i, user := range users {
-			require.NoError(b, b.account(user).Create(b.ctx(), fmt.Sprint("own", i)))
+			require.NoError(b, b.account(user).Create(b.ctx(), fmt.Sprint("own", i), storage.NewMailbox{}))
 		}
 		for i, user := range users {
 			own := slices.DeleteFunc(b.names(b.account(user)), func(n string) bool { return !strings.HasPrefix(n, "own") })
@@ -46,7 +46,7 @@ var accountTests = map[string]func(*bench){
 	"ListIsSortedWithInboxFirst": func(b *bench) {
 		a := b.account(alice)
 		for _, n := range []string{"b", "A", "a/x", "a b", "INBOX/z", "\u00e4"} {
-			require.NoError(b, a.Create(b.ctx(), n))
+			require.NoError(b, a.Create(b.ctx(), n, storage.NewMailbox{}))
 		}
 		require.NoError(b, a.Subscribe(b.ctx(), "ghost"))
 		names := b.names(a)
@@ -56,13 +56,13 @@ var accountTests = map[string]func(*bench){
 	},
 	"CreateMakesParentsWithoutAttributes": func(b *bench) {
 		a := b.account(alice)
-		require.NoError(b, a.Create(b.ctx(), "x/y/z", imap.MailboxAttrArchive))
+		require.NoError(b, a.Create(b.ctx(), "x/y/z", storage.NewMailbox{Attrs: []imap.MailboxAttr{imap.MailboxAttrArchive}}))
 		require.Equal(b, []imap.MailboxAttr{imap.MailboxAttrArchive}, b.info(a, "x/y/z").Attrs)
 		require.Empty(b, b.info(a, "x/y").Attrs)
 		require.Empty(b, b.info(a, "x").Attrs)
 		require.False(b, b.info(a, "x/y/z").Subscribed)
-		require.ErrorIs(b, a.Create(b.ctx(), "x/y"), storage.ErrMailboxExists)
-		require.ErrorIs(b, a.Create(b.ctx(), "iNBOX"), storage.ErrMailboxExists)
+		require.ErrorIs(b, a.Create(b.ctx(), "x/y", storage.NewMailbox{}), storage.ErrMailboxExists)
+		require.ErrorIs(b, a.Create(b.ctx(), "iNBOX", storage.NewMailbox{}), storage.ErrMailboxExists)
 		s := b.box("x").status()
 		require.EqualValues(b, 1, s.UIDNext)
 		require.NotZero(b, s.UIDValidity)
@@ -72,7 +72,7 @@ var accountTests = map[string]func(*bench){
 		a := b.account(alice)
 		before := b.names(a)
 		for _, n := range badNames() {
-			require.ErrorIs(b, a.Create(b.ctx(), n), storage.ErrBadName, "create %.40q", n)
+			require.ErrorIs(b, a.Create(b.ctx(), n, storage.NewMailbox{}), storage.ErrBadName, "create %.40q", n)
 			require.ErrorIs(b, a.Subscribe(b.ctx(), n), storage.ErrBadName, "subscribe %.40q", n)
 			require.ErrorIs(b, a.Rename(b.ctx(), "Drafts", n), storage.ErrBadName, "rename to %.40q", n)
 			require.ErrorIs(b, a.Rename(b.ctx(), n, "new"), storage.ErrNoMailbox, "rename from %.40q", n)
@@ -88,7 +88,7 @@ var accountTests = map[string]func(*bench){
 			"CON", "a.b.", ".hidden", "...", "with \"quotes\" \\ and space ", "&Jjo-", "~user", "#news", "日本語", "a/b/INBOX", "\U0001f4e7",
 			strings.Repeat("x", storage.MaxName), strings.Repeat("x/", storage.MaxLevels-1) + "x",
 		} {
-			require.NoError(b, a.Create(b.ctx(), n), "%.40q", n)
+			require.NoError(b, a.Create(b.ctx(), n, storage.NewMailbox{}), "%.40q", n)
 			require.Contains(b, b.names(a), n)
 			_, err := a.Mailbox(b.ctx(), n)
 			require.NoError(b, err)
@@ -96,10 +96,10 @@ var accountTests = map[string]func(*bench){
 	},
 	"NormalFormsOfANameAreOneName": func(b *bench) {
 		a := b.account(alice)
-		require.NoError(b, a.Create(b.ctx(), "cafe\u0301"))
+		require.NoError(b, a.Create(b.ctx(), "cafe\u0301", storage.NewMailbox{}))
 		require.Contains(b, b.names(a), "caf\u00e9")
-		require.ErrorIs(b, a.Create(b.ctx(), "caf\u00e9"), storage.ErrMailboxExists)
-		require.NoError(b, a.Create(b.ctx(), "inbox/Sub"))
+		require.ErrorIs(b, a.Create(b.ctx(), "caf\u00e9", storage.NewMailbox{}), storage.ErrMailboxExists)
+		require.NoError(b, a.Create(b.ctx(), "inbox/Sub", storage.NewMailbox{}))
 		require.Contains(b, b.names(a), "INBOX/Sub")
 	},
 	"DeleteRemovesMessagesAndHandles": func(b *bench) {
@@ -113,11 +113,11 @@ var accountTests = map[string]func(*bench){
 	},
 	"DeleteRefuses": func(b *bench) {
 		a := b.account(alice)
-		require.NoError(b, a.Create(b.ctx(), "p/c"))
+		require.NoError(b, a.Create(b.ctx(), "p/c", storage.NewMailbox{}))
 		require.ErrorIs(b, a.Delete(b.ctx(), "p"), storage.ErrHasChildren)
 		require.ErrorIs(b, a.Delete(b.ctx(), "inbox"), storage.ErrBadName)
 		require.ErrorIs(b, a.Delete(b.ctx(), "nobody"), storage.ErrNoMailbox)
-		require.NoError(b, a.Create(b.ctx(), "p-c"), "a neighbour is no child")
+		require.NoError(b, a.Create(b.ctx(), "p-c", storage.NewMailbox{}), "a neighbour is no child")
 		require.NoError(b, a.Delete(b.ctx(), "p/c"))
 		require.NoError(b, a.Delete(b.ctx(), "p"))
 	},
@@ -150,7 +150,7 @@ var accountTests = map[string]func(*bench){
 		i := b.info(a, "ghost")
 		require.True(b, i.Subscribed)
 		require.Zero(b, i.ID)
-		require.NoError(b, a.Create(b.ctx(), "ghost"))
+		require.NoError(b, a.Create(b.ctx(), "ghost", storage.NewMailbox{}))
 		i = b.info(a, "ghost")
 		require.True(b, i.Subscribed)
 		require.NotZero(b, i.ID)
@@ -165,7 +165,7 @@ var accountTests = map[string]func(*bench){
 	"ACancelledContextChangesNothing": func(b *bench) {
 		a := b.account(alice)
 		before := b.infos(a)
-		require.Error(b, a.Create(cancelled(), "x"))
+		require.Error(b, a.Create(cancelled(), "x", storage.NewMailbox{}))
 		require.Error(b, a.Rename(cancelled(), "Drafts", "x"))
 		require.Error(b, a.Delete(cancelled(), "Drafts"))
 		require.Error(b, a.Subscribe(cancelled(), "x"))

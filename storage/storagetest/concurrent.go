@@ -137,7 +137,7 @@ var concurrentTests = map[string]func(*bench){
 					var err error
 					switch r.IntN(4) {
 					case 0:
-						err = a.Create(b.ctx(), n)
+						err = a.Create(b.ctx(), n, storage.NewMailbox{})
 					case 1:
 						err = a.Delete(b.ctx(), n)
 					case 2:

@@ -55,7 +55,7 @@ var powerTests = map[string]func(*bench){
 		deadMailbox(m)
 		_, err := a.Mailboxes(b.ctx())
 		require.ErrorIs(b, err, storage.ErrNoMailbox)
-		require.ErrorIs(b, a.Create(b.ctx(), "x"), storage.ErrNoMailbox)
+		require.ErrorIs(b, a.Create(b.ctx(), "x", storage.NewMailbox{}), storage.ErrNoMailbox)
 		_, err = a.Mailbox(b.ctx(), "INBOX")
 		require.ErrorIs(b, err, storage.ErrNoMailbox)
 

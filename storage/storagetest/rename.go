@@ -12,7 +12,7 @@ import (
 var renameTests = map[string]func(*bench){
 	"KeepsMessagesIDsAndHandles": func(b *bench) {
 		a := b.account(alice)
-		require.NoError(b, a.Create(b.ctx(), "old", imap.MailboxAttrArchive))
+		require.NoError(b, a.Create(b.ctx(), "old", storage.NewMailbox{Attrs: []imap.MailboxAttr{imap.MailboxAttrArchive}}))
 		m := b.box("old")
 		m.add(2, imap.FlagFlagged)
 		before, list := m.status(), m.list(0)
@@ -45,8 +45,8 @@ var renameTests = map[string]func(*bench){
 	},
 	"I13Refuses": func(b *bench) {
 		a := b.account(alice)
-		require.NoError(b, a.Create(b.ctx(), "p/c"))
-		require.NoError(b, a.Create(b.ctx(), "other"))
+		require.NoError(b, a.Create(b.ctx(), "p/c", storage.NewMailbox{}))
+		require.NoError(b, a.Create(b.ctx(), "other", storage.NewMailbox{}))
 		require.ErrorIs(b, a.Rename(b.ctx(), "p", "p/c/d"), storage.ErrBadName)
 		require.ErrorIs(b, a.Rename(b.ctx(), "p", "p/new"), storage.ErrBadName)
 		require.ErrorIs(b, a.Rename(b.ctx(), "p", "p"), storage.ErrMailboxExists)
@@ -57,13 +57,13 @@ var renameTests = map[string]func(*bench){
 	"ChildrenThatWouldGetTooLongANameStay": func(b *bench) {
 		a := b.account(alice)
 		child := "p/" + strings.Repeat("c", 600)
-		require.NoError(b, a.Create(b.ctx(), child))
+		require.NoError(b, a.Create(b.ctx(), child, storage.NewMailbox{}))
 		require.ErrorIs(b, a.Rename(b.ctx(), "p", strings.Repeat("q", 600)), storage.ErrBadName)
 		require.Subset(b, b.names(a), []string{"p", child})
 	},
 	"SubscriptionsStay": func(b *bench) {
 		a := b.account(alice)
-		require.NoError(b, a.Create(b.ctx(), "s"))
+		require.NoError(b, a.Create(b.ctx(), "s", storage.NewMailbox{}))
 		require.NoError(b, a.Subscribe(b.ctx(), "s"))
 		require.NoError(b, a.Rename(b.ctx(), "s", "t"))
 		require.True(b, b.info(a, "s").Subscribed)
@@ -75,7 +75,7 @@ var renameTests = map[string]func(*bench){
 		inbox := b.box("INBOX")
 		inbox.add(3, imap.FlagFlagged, "kw")
 		inbox.expunge(2)
-		require.NoError(b, a.Create(b.ctx(), "INBOX/child"))
+		require.NoError(b, a.Create(b.ctx(), "INBOX/child", storage.NewMailbox{}))
 		before := inbox.status()
 		require.NoError(b, a.Rename(b.ctx(), "inbox", "Old/Mail"))
 		require.Subset(b, b.names(a), []string{"INBOX", "INBOX/child", "Old", "Old/Mail"})

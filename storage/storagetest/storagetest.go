@@ -76,7 +76,7 @@ func (b *bench) box(name string) *box {
 	m, err := a.Mailbox(b.ctx(), name)
 	if err != nil {
 		require.ErrorIs(b, err, storage.ErrNoMailbox)
-		require.NoError(b, a.Create(b.ctx(), name))
+		require.NoError(b, a.Create(b.ctx(), name, storage.NewMailbox{}))
 		m, err = a.Mailbox(b.ctx(), name)
 		require.NoError(b, err)
 	}

@@ -31,7 +31,7 @@ var watchTests = map[string]func(*bench){
 		w := b.watch(alice)
 		a := b.account(alice)
 		list := storage.Change{}
-		require.NoError(b, a.Create(b.ctx(), "x"))
+		require.NoError(b, a.Create(b.ctx(), "x", storage.NewMailbox{}))
 		w.told(list)
 		require.NoError(b, a.Subscribe(b.ctx(), "x"))
 		w.told(list)
@@ -52,7 +52,7 @@ var watchTests = map[string]func(*bench){
 		m.store(imap.StoreFlagsAdd, all(), imap.FlagSeen)
 		m.expunge(50)
 		b.deliver("x", storage.Target{User: "bob@example.test"})
-		require.Error(b, b.account(alice).Create(b.ctx(), "x"))
+		require.Error(b, b.account(alice).Create(b.ctx(), "x", storage.NewMailbox{}))
 		m.status()
 		w.told()
 	},
