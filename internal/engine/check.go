@@ -110,11 +110,12 @@ func (e *Engine) checkSegment(ctx context.Context, number uint32, report func(*D
 	if err != nil {
 		return err
 	}
+	short := w.size < acc.size
 	w.size = min(w.size, acc.size)
 	w.win.size = w.size
 	end, err := checkRecords(ctx, w, report, read)
-	if err == nil && end < acc.size {
-		report(&Damage{Segment: number, Offset: end, What: "segment is too short"})
+	if err == nil && (short || end < acc.size) {
+		report(&Damage{Segment: number, Offset: min(end, w.size), What: "segment is too short"})
 	}
 	return err
 }

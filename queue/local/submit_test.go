@@ -86,7 +86,9 @@ func TestSubmitWritesOnceAndBothKeepIt(t *testing.T) {
 		require.NotZero(t, r.UID)
 	}
 	n := 0
-	require.NoError(t, q.References(func(b engine.BlobID, k int) error {
+	now := s.Engine().Snapshot()
+	defer now.Close()
+	require.NoError(t, q.References(now, func(b engine.BlobID, k int) error {
 		require.EqualValues(t, id, b)
 		n += k
 		return nil

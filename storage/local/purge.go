@@ -58,10 +58,16 @@ func (p *purger) run(ctx context.Context) {
 func (p *purger) purge(ctx context.Context) error {
 	var doomed []storage.MailboxID
 	err := p.s.e.Scan(ctx, []byte{keyDoomed}, []byte{keyDoomed + 1}, func(k, _ []byte) error {
-		if id, ok := number(k, 0); ok {
-			doomed = append(doomed, storage.MailboxID(id))
+		n, ok := number(k, 0)
+		if !ok {
+			return nil
 		}
-		return nil
+		// One that has a state is damage, see Repair, and no reason to lose mail.
+		_, there, err := p.s.e.Get(stateKey(storage.MailboxID(n)))
+		if !there {
+			doomed = append(doomed, storage.MailboxID(n))
+		}
+		return err
 	})
 	for _, id := range doomed {
 		if err == nil {
