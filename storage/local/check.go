@@ -68,10 +68,10 @@ func (c *checker) found(where string, format string, args ...any) {
 
 // log checks every octet of the log.
 func (c *checker) log(ctx context.Context) error {
-	return c.s.e.Check(ctx, func(d *engine.Damage) {
+	return c.s.e.Check(ctx, engine.Inspection{Damage: func(d *engine.Damage) {
 		c.damaged = true
 		c.found("log", "%v", d)
-	})
+	}})
 }
 
 // accounts checks all accounts with their trees and mailboxes.
