@@ -165,14 +165,10 @@ func (g *grown) room(n int) error {
 // kindUnder returns the kind of a mailbox that comes to a name, which has to be
 // that of the nearest mailbox above it.
 func (g *grown) kindUnder(name string, k storage.Kind) (storage.Kind, error) {
-	for i := strings.LastIndex(name, storage.Separator); i > 0; i = strings.LastIndex(name[:i], storage.Separator) {
-		if parent, ok, err := g.find(name[:i]); err != nil {
-			return 0, err
-		} else if ok {
-			return k.Under(parent.kind)
-		}
-	}
-	return k.Under(0)
+	return k.At(name, func(above string) (storage.Kind, error) {
+		b, _, err := g.find(above)
+		return b.kind, err
+	})
 }
 
 // createParents makes the mailboxes above a name that are missing.

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -47,7 +48,7 @@ func (s *Store) account(user string) (*account, error) {
 		watchers: make(map[*watcher]bool),
 	}
 	for _, d := range storage.First(user, s.defaults) {
-		if _, err := a.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed); err != nil {
+		if _, err := a.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
 			return nil, err
 		}
 	}
@@ -151,12 +152,12 @@ func (a *account) create(name string, n storage.NewMailbox, i interest) (*mailbo
 // kindUnder returns the kind of a mailbox that comes to a name, which has to be
 // that of the nearest mailbox above it.
 func (a *account) kindUnder(name string, k storage.Kind) (storage.Kind, error) {
-	for i := strings.LastIndex(name, storage.Separator); i > 0; i = strings.LastIndex(name[:i], storage.Separator) {
-		if parent := a.boxes[name[:i]]; parent != nil {
-			return k.Under(parent.kind)
+	return k.At(name, func(above string) (storage.Kind, error) {
+		if m := a.boxes[above]; m != nil {
+			return m.kind, nil
 		}
-	}
-	return k.Under(0)
+		return 0, nil
+	})
 }
 
 // createParents makes the mailboxes above a name that are missing.

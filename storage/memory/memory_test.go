@@ -55,3 +55,12 @@ func TestClosedStoreRefusesEverything(t *testing.T) {
 	_, err = s.Deliver(t.Context(), &storage.Delivery{Body: message.FromBytes(nil)})
 	require.ErrorIs(t, err, storage.ErrClosed)
 }
+
+func TestDefaultsHaveKinds(t *testing.T) {
+	storagetest.RunDefaults(t, func(t *testing.T) storage.Store {
+		s := New()
+		s.defaults = storagetest.KindDefaults()
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}

@@ -33,6 +33,8 @@ func Run(t *testing.T, open Open) {
 		{"Deliver", deliverTests},
 		{"Account", accountTests},
 		{"Rename", renameTests},
+		{"Kinds", kindTests},
+		{"Public", publicTests},
 		{"Append", appendTests},
 		{"Messages", messagesTests},
 		{"Content", contentTests},
