@@ -23,7 +23,7 @@ const negative = "-"
 const (
 	MaxACEs       = 500      // entries of a list
 	MaxIdentifier = MaxName  // octets of one identifier
-	MaxACL        = 32 << 10 // octets of all identifiers of a list
+	MaxACL        = 16 << 10 // octets of all identifiers of a list
 )
 
 // CheckIdentifier returns ErrBadACL when an entry can't be for an identifier:

@@ -53,12 +53,9 @@ func CheckDefaults(defaults []Default) error {
 		if err != nil {
 			return fmt.Errorf("default mailbox %q: %w", d.Name, err)
 		}
-		for i, c := range name {
-			if string(c) == Separator {
-				kinds[name[:i]] = kind
-			}
+		for level := range Levels(name) {
+			kinds[level] = kind
 		}
-		kinds[name] = kind
 	}
 	return nil
 }

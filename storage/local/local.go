@@ -15,7 +15,8 @@
 //   - What is in memory is bounded: the states of mailboxes in use, and the
 //     rows of those that are being read.
 //
-// Its Store has the power storage.Remover, its Mailbox storage.Recenter.
+// Its Store has the power storage.Remover, its Account storage.ACLs, its Mailbox
+// storage.Recenter.
 package local
 
 import (

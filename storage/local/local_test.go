@@ -90,6 +90,19 @@ func TestDefaultsHaveKinds(t *testing.T) {
 	})
 }
 
+func TestNewMailboxesInheritNoListWhereListsAreInherited(t *testing.T) {
+	storagetest.RunACLInherit(t, func(t *testing.T) storage.Store {
+		return inMemory(t, func(o *Options) {
+			o.Settings = func(domain string) storage.Settings {
+				if domain != "example.test" {
+					return storage.Settings{}
+				}
+				return storage.Settings{ACL: storage.ACLInherit}
+			}
+		})
+	})
+}
+
 func TestStoreWithDefaultsThatCannotBeMadeDoesNotOpen(t *testing.T) {
 	for _, d := range []storage.Default{{Name: "a//b"}, {Name: "INBOX/x", Kind: storage.Calendar}} {
 		o := quiet(vfs.NewMem())

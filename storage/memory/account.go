@@ -19,6 +19,7 @@ type account struct {
 	subs     map[string]bool
 	validity map[string]uint32 // of names that no mailbox has now: the highest they had
 	watchers map[*watcher]bool
+	acl      storage.ACL
 }
 
 type watcher struct{ notify func(storage.Change) }
@@ -162,9 +163,9 @@ func (a *account) kindUnder(name string, k storage.Kind) (storage.Kind, error) {
 
 // createParents makes the mailboxes above a name that are missing.
 func (a *account) createParents(name string, k storage.Kind) {
-	for i, c := range name {
-		if string(c) == storage.Separator && a.boxes[name[:i]] == nil {
-			a.insert(name[:i], k)
+	for parent := range storage.Levels(name) {
+		if parent != name && a.boxes[parent] == nil {
+			a.insert(parent, k)
 		}
 	}
 }
@@ -174,7 +175,7 @@ func (a *account) insert(name string, k storage.Kind) *mailbox {
 	s := a.store
 	s.lastMailbox++
 	s.lastValidity++
-	m := &mailbox{account: a, id: s.lastMailbox, kind: k, validity: s.lastValidity, next: 1, modSeq: 1, recent: 1}
+	m := &mailbox{account: a, id: s.lastMailbox, kind: k, validity: s.lastValidity, next: 1, modSeq: 1, recent: 1, acl: a.inherited(name)}
 	a.place(name, m)
 	return m
 }

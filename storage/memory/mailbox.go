@@ -20,6 +20,7 @@ type mailbox struct {
 	validity uint32
 	kind     storage.Kind
 	attrs    []imap.MailboxAttr
+	acl      storage.ACL
 	gone     bool
 	next     imap.UID
 	modSeq   uint64

@@ -3,7 +3,7 @@
 //
 // It keeps every promise of package storage but durability and small memory:
 // all messages live in memory until they are expunged. Its Mailbox has the
-// power Recenter, its Store the power Remover.
+// power Recenter, its Account ACLs, its Store the power Remover.
 package memory
 
 import (

@@ -64,3 +64,14 @@ func TestDefaultsHaveKinds(t *testing.T) {
 		return s
 	})
 }
+
+func TestNewMailboxesInheritNoListWhereListsAreInherited(t *testing.T) {
+	storagetest.RunACLInherit(t, func(*testing.T) storage.Store {
+		return NewWith(Options{Settings: func(domain string) storage.Settings {
+			if domain != "example.test" {
+				return storage.Settings{}
+			}
+			return storage.Settings{ACL: storage.ACLInherit}
+		}})
+	})
+}

@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 		{"Rename", renameTests},
 		{"Kinds", kindTests},
 		{"Public", publicTests},
+		{"ACLs", aclTests},
 		{"Append", appendTests},
 		{"Messages", messagesTests},
 		{"Content", contentTests},
