@@ -180,7 +180,7 @@ func (a *account) Mailbox(ctx context.Context, name string) (storage.Mailbox, er
 	if err != nil || !ok {
 		return nil, cmp.Or(err, storage.ErrNoMailbox)
 	}
-	return &mailbox{a, b.id}, nil
+	return &mailbox{account: a, id: b.id, kind: b.kind}, nil
 }
 
 // Create makes a mailbox.

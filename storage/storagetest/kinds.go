@@ -63,6 +63,7 @@ var kindTests = map[string]func(*bench){
 		for _, k := range kinds() {
 			b.create(a, k.String(), k)
 			require.Equal(b, k, b.info(a, k.String()).Kind)
+			require.Equal(b, k, b.box(k.String()).Kind())
 		}
 		b.create(a, "plain", 0)
 		require.Equal(b, storage.Mail, b.info(a, "plain").Kind)
@@ -119,7 +120,9 @@ var kindTests = map[string]func(*bench){
 		a := b.account(alice)
 		b.create(a, "old/child", storage.Notes)
 		b.create(a, "notes", storage.Notes)
+		handle := b.box("old/child")
 		require.NoError(b, a.Rename(b.ctx(), "old", "new/parent/old"))
+		require.Equal(b, storage.Notes, handle.Kind())
 		for _, n := range []string{"new", "new/parent", "new/parent/old", "new/parent/old/child"} {
 			require.Equal(b, storage.Notes, b.info(a, n).Kind, n)
 		}
