@@ -97,7 +97,7 @@ func authAnswer(err error) error {
 
 // login opens the account of who has proved to be somebody.
 func (s *session) login(ctx context.Context, id auth.Identity) (result, error) {
-	account, err := s.server.Store.Account(ctx, id.User)
+	account, err := storage.UserAccount(ctx, s.server.Store, id.User)
 	if err != nil {
 		s.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
 		return result{}, no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")
