@@ -124,7 +124,7 @@ func randomSubject(r *rand.Rand) Subject {
 func TestEffectiveRightsAgreeWithASlowModel(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
-	for range 20_000 {
+	for range 4_000 {
 		chain, s := randomChain(r), randomSubject(r)
 		for _, mode := range []ACLMode{ACLPlain, ACLInherit} {
 			got := EffectiveRights(mode, chain, s)
@@ -138,7 +138,7 @@ func TestEffectiveRightsAgreeWithASlowModel(t *testing.T) {
 func TestOrderOfEntriesAndListsIsOfNoMatter(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
-	for range 5_000 {
+	for range 2_000 {
 		chain, s := randomChain(r), randomSubject(r)
 		inherit, plain := EffectiveRights(ACLInherit, chain, s), EffectiveRights(ACLPlain, chain, s)
 		mailbox := len(chain) - 1
@@ -159,7 +159,7 @@ func TestOrderOfEntriesAndListsIsOfNoMatter(t *testing.T) {
 func TestADenialAlwaysWins(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
-	for range 5_000 {
+	for range 2_000 {
 		chain, s := randomChain(r), randomSubject(r)
 		s.Always = 0
 		right := Rights(1) << r.IntN(len(rightLetters))
