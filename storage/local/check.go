@@ -101,6 +101,7 @@ func (c *checker) account(ctx context.Context, user string, rec accountRecord) e
 	id := uint64(rec.id)
 	var names, subs, freed uint32
 	inbox := false
+	c.list(where, rec.acl)
 	err := c.snap.Scan(ctx, numberKey(keyName, id), behind(keyName, id), func(k, v []byte) error {
 		names++
 		name := string(k[9:])
@@ -113,7 +114,8 @@ func (c *checker) account(ctx context.Context, user string, rec accountRecord) e
 		if clean, err := storage.CleanName(name); err != nil || clean != name {
 			c.found(where, "mailbox %q has a name that none can have", name)
 		}
-		return c.mailbox(ctx, fmt.Sprintf("%s mailbox %q (%d)", where, name, b.id), b.id, rec.id)
+		box := fmt.Sprintf("%s mailbox %q (%d)", where, name, b.id)
+		return errors.Join(c.line(box, rec.id, name, b), c.mailbox(ctx, box, b.id, rec.id))
 	})
 	if err != nil {
 		return err

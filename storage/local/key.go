@@ -12,7 +12,7 @@ import (
 // number of its own.
 //
 //	a user           the account
-//	n account name   a mailbox's ID and attributes
+//	n account name   a mailbox's ID, kind, attributes, bounds and access list
 //	u account name   a subscription
 //	v account name   the highest UIDVALIDITY that a name had which nobody has now
 //	s mailbox        its state: counters, UIDNEXT, ModSeq

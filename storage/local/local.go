@@ -15,7 +15,8 @@
 //   - What is in memory is bounded: the states of mailboxes in use, and the
 //     rows of those that are being read.
 //
-// Its Store has the power storage.Remover, its Mailbox storage.Recenter.
+// Its Store has the power storage.Remover, its Account storage.ACLs, its Mailbox
+// storage.Recenter.
 package local
 
 import (
@@ -109,10 +110,8 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Settings == nil {
 		o.Settings = func(string) storage.Settings { return storage.Settings{} }
 	}
-	for _, d := range o.Mailboxes {
-		if _, err := storage.CleanName(d.Name); err != nil {
-			return nil, fmt.Errorf("default mailbox %q: %w", d.Name, err)
-		}
+	if err := storage.CheckDefaults(o.Mailboxes); err != nil {
+		return nil, err
 	}
 	e, err := engine.Open(dir, engine.Options{FS: o.FS, SegmentSize: o.SegmentSize, Logger: o.Logger})
 	if err != nil {

@@ -20,6 +20,7 @@ type mailbox struct {
 	validity uint32
 	kind     storage.Kind
 	attrs    []imap.MailboxAttr
+	acl      storage.ACL
 	gone     bool
 	next     imap.UID
 	modSeq   uint64
@@ -123,6 +124,7 @@ func (m *mailbox) find(uid imap.UID) (*stored, error) {
 }
 
 func (m *mailbox) ID() storage.MailboxID { return m.id }
+func (m *mailbox) Kind() storage.Kind    { return m.kind }
 
 // Status counts the messages.
 func (m *mailbox) Status(ctx context.Context) (storage.Status, error) {

@@ -55,3 +55,23 @@ func TestClosedStoreRefusesEverything(t *testing.T) {
 	_, err = s.Deliver(t.Context(), &storage.Delivery{Body: message.FromBytes(nil)})
 	require.ErrorIs(t, err, storage.ErrClosed)
 }
+
+func TestDefaultsHaveKinds(t *testing.T) {
+	storagetest.RunDefaults(t, func(t *testing.T) storage.Store {
+		s := New()
+		s.defaults = storagetest.KindDefaults()
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
+func TestNewMailboxesInheritNoListWhereListsAreInherited(t *testing.T) {
+	storagetest.RunACLInherit(t, func(*testing.T) storage.Store {
+		return NewWith(Options{Settings: func(domain string) storage.Settings {
+			if domain != "example.test" {
+				return storage.Settings{}
+			}
+			return storage.Settings{ACL: storage.ACLInherit}
+		}})
+	})
+}
