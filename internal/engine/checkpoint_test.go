@@ -147,7 +147,7 @@ func TestSalvageGoesOnAfterDamage(t *testing.T) {
 		"later header":    {func(t *testing.T, fs vfs.FS, _ []BlobID) { flipAt(t, fs, "e/log/00000002.seg", 20) }, -1},
 		"missing segment": {func(t *testing.T, fs vfs.FS, _ []BlobID) { require.NoError(t, fs.Remove("e/log/00000002.seg")) }, 3},
 		"segment cut short": {func(t *testing.T, fs vfs.FS, _ []BlobID) {
-			edit(t, fs, "e/log/00000001.seg", func(b []byte) []byte { return b[:len(b)-10] })
+			edit(t, fs, "e/log/00000001.seg", func(b []byte) []byte { return b[:len(b)-1920] })
 		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
