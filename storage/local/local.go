@@ -49,6 +49,8 @@ type Options struct {
 	// called often and by many, so it must answer from memory; what it answers
 	// may change while the store is open. nil: the zero Settings for all.
 	Settings func(domain string) storage.Settings
+
+	Now func() time.Time // the clock of save dates, retention and purging; nil: time.Now
 }
 
 const (
@@ -108,6 +110,9 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	if o.Settings == nil {
 		o.Settings = func(string) storage.Settings { return storage.Settings{} }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	for _, d := range o.Mailboxes {
 		if _, err := storage.CleanName(d.Name); err != nil {

@@ -12,6 +12,7 @@ import (
 
 type account struct {
 	store    *Store
+	user     string
 	gone     bool
 	boxes    map[string]*mailbox
 	subs     map[string]bool
@@ -39,6 +40,7 @@ func (s *Store) account(user string) (*account, error) {
 	}
 	a := &account{
 		store:    s,
+		user:     user,
 		boxes:    make(map[string]*mailbox),
 		subs:     make(map[string]bool),
 		validity: make(map[string]uint32),
