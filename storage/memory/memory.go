@@ -2,8 +2,9 @@
 // mail may end with them.
 //
 // It keeps every promise of package storage but durability and small memory:
-// all messages live in memory until they are expunged. Its Mailbox has the
-// power Recenter, its Store the power Remover.
+// all messages live in memory until they are expunged, or not retained any
+// more. Its Store has the powers Remover and Purger, its Account Retainer, its
+// Mailbox Recenter and SaveDater. It purges nothing by age on its own.
 package memory
 
 import (
@@ -36,6 +37,10 @@ var (
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)
+	_ storage.Retainer = (*account)(nil)
+	_ storage.Purger   = (*Store)(nil)
+
+	_ storage.SaveDater = (*mailbox)(nil)
 )
 
 // Options of a store. The zero value is usable.
