@@ -181,7 +181,7 @@ func (a *account) Mailbox(ctx context.Context, name string) (storage.Mailbox, er
 	if err != nil {
 		return nil, fmt.Errorf("mailbox %q of %q: %w", name, a.user, err)
 	}
-	return &mailbox{a, b.id}, nil
+	return &mailbox{a, b.id, name}, nil
 }
 
 // Create makes a mailbox.
@@ -303,6 +303,7 @@ func (g *grown) removeAll() error {
 	if err != nil {
 		return err
 	}
+	g.Set(leftKey(g.tree.id), nil)
 	g.Delete(accountKey(g.user))
 	g.s.pending.changeTree(g.o, g.tree)
 	return nil

@@ -15,7 +15,8 @@
 //   - What is in memory is bounded: the states of mailboxes in use, and the
 //     rows of those that are being read.
 //
-// Its Store has the power storage.Remover, its Mailbox storage.Recenter.
+// Its Store has the powers storage.Remover and storage.Purger, its Account
+// storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
 package local
 
 import (
@@ -90,6 +91,10 @@ var (
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)
+	_ storage.Retainer = (*account)(nil)
+	_ storage.Purger   = (*Store)(nil)
+
+	_ storage.SaveDater = (*mailbox)(nil)
 )
 
 // Open opens the store in dir, which is made when it does not exist (but not

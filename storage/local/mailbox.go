@@ -14,7 +14,8 @@ import (
 
 type mailbox struct {
 	*account
-	id storage.MailboxID
+	id   storage.MailboxID
+	name string // when it was opened
 }
 
 func uidOf(l listed) imap.UID { return imap.UID(l.uid) }
