@@ -79,6 +79,9 @@ func (p *purger) settle(ctx context.Context, a accountID) error {
 		for n := 1; n > 0 && err == nil; {
 			n, err = p.someMessages(ctx, id)
 		}
+		if errors.Is(err, ErrDamaged) { // the purger says so, and others can be restored
+			err = nil
+		}
 	}
 	return err
 }

@@ -53,11 +53,13 @@ func (a *account) retainer(ctx context.Context) error {
 }
 
 // someKept reads retained messages from a number on, without their prefixes.
+// Those that are damaged are passed over, so that others can be restored.
 func (a *account) someKept(ctx context.Context, from storage.RetainedID) (some []kept, err error) {
 	err = a.s.e.Scan(ctx, keptKey(a.id, from), behind(keyKept, uint64(a.id)), func(key, v []byte) error {
 		k, err := parseKept(key, v)
 		if err != nil {
-			return fmt.Errorf("retained messages of %q: %w", a.user, err)
+			a.s.log.Error("retained message can't be read", "user", a.user, "error", err)
+			return nil
 		}
 		k.prefix = nil
 		some = append(some, k)

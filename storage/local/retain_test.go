@@ -288,6 +288,7 @@ func TestDamagedRetainedMessageKeepsNoOther(t *testing.T) {
 		tx.Ref(rec.blob, -1)
 		return nil
 	}}))
+	require.Equal(t, []storage.RetainedID{1, 3, 4, 5}, keptIDs(t, m.account))
 	clock.pass(9999 * time.Hour)
 	_, err = s.Purge(t.Context())
 	require.NoError(t, err)

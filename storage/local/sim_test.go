@@ -2,8 +2,10 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -97,21 +99,23 @@ func (l *life) step(ctx context.Context, s *Store) error {
 	r := rand.New(rand.NewPCG(l.seed, uint64(l.steps)))
 	l.steps++
 	at := r.IntN(2)
-	switch n := r.IntN(11); {
-	case n < 3:
-		return l.deliver(ctx, s, r)
-	case n < 5:
-		return l.append(ctx, s, r, at)
-	case n < 7:
-		return l.flag(ctx, s, r, at)
-	case n < 8:
-		return l.expunge(ctx, s, r, at)
+	switch n := r.IntN(34); {
 	case n < 9:
+		return l.deliver(ctx, s, r)
+	case n < 15:
+		return l.append(ctx, s, r, at)
+	case n < 21:
+		return l.flag(ctx, s, r, at)
+	case n < 24:
+		return l.expunge(ctx, s, r, at)
+	case n < 27:
 		return l.copy(ctx, s, r, at)
-	case n < 10:
+	case n < 30:
 		return l.move(ctx, s, r, at)
+	case n < 33:
+		return l.undelete(ctx, s, r)
 	}
-	return l.undelete(ctx, s, r)
+	return l.delete(ctx, s)
 }
 
 // lifeText makes a message; some are long.
@@ -229,11 +233,7 @@ func (l *life) remove(at int, set imap.UIDSet) {
 
 func (l *life) expunge(ctx context.Context, s *Store, r *rand.Rand, at int) error {
 	set := l.boxes[at].some(r, 30)
-	if strings.HasSuffix(l.user, retains) {
-		for _, m := range l.boxes[at].of(set) {
-			l.kept = append(l.kept, lifeKept{lifeNames[at], *m})
-		}
-	}
+	l.retain(at, set)
 	l.remove(at, set)
 	if s == nil {
 		return nil
@@ -241,6 +241,31 @@ func (l *life) expunge(ctx context.Context, s *Store, r *rand.Rand, at int) erro
 	m, err := l.box(ctx, s, at)
 	if err == nil {
 		_, err = m.Expunge(ctx, set)
+	}
+	return err
+}
+
+func (l *life) retain(at int, set imap.UIDSet) {
+	if strings.HasSuffix(l.user, retains) {
+		for _, m := range l.boxes[at].of(set) {
+			l.kept = append(l.kept, lifeKept{lifeNames[at], *m})
+		}
+	}
+}
+
+// delete deletes Other, which is made again when somebody wants it.
+func (l *life) delete(ctx context.Context, s *Store) error {
+	l.retain(1, imap.UIDSet{{Start: 1, Stop: math.MaxUint32}})
+	l.boxes[1] = lifeBox{next: 1}
+	if s == nil {
+		return nil
+	}
+	a, err := s.Account(ctx, l.user)
+	if err == nil {
+		err = a.Delete(ctx, lifeNames[1])
+	}
+	if errors.Is(err, storage.ErrNoMailbox) {
+		err = nil
 	}
 	return err
 }
