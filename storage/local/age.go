@@ -152,15 +152,16 @@ func ageOf(attrs []imap.MailboxAttr, rules []storage.Purge) (age time.Duration) 
 
 // purge expunges what came longer ago than an age.
 func (m *mailbox) purge(ctx context.Context, age time.Duration, pace *pacer) (n int, err error) {
+	st, err := m.s.state(m.id)
+	if err != nil || st.messages == 0 {
+		return 0, unlessGone(err)
+	}
 	for from := uint32(1); ; {
 		old, err := m.older(ctx, from, age)
 		if err != nil || len(old) == 0 {
 			return n, err
 		}
 		removed, err := m.Expunge(ctx, imap.UIDSetNum(old...))
-		if errors.Is(err, storage.ErrNoMailbox) { // deleted meanwhile
-			return n, nil
-		}
 		for _, r := range removed {
 			n += int(r.Stop-r.Start) + 1
 		}
@@ -168,10 +169,18 @@ func (m *mailbox) purge(ctx context.Context, age time.Duration, pace *pacer) (n 
 			err = pace.rest(ctx)
 		}
 		if err != nil {
-			return n, err
+			return n, unlessGone(err)
 		}
 		from = uint32(old[len(old)-1]) + 1
 	}
+}
+
+// unlessGone is nil for the error of a mailbox that was deleted meanwhile.
+func unlessGone(err error) error {
+	if errors.Is(err, storage.ErrNoMailbox) {
+		return nil
+	}
+	return err
 }
 
 // older returns some messages, from a UID on, that came longer ago than an age.
