@@ -181,7 +181,7 @@ func (a *account) Mailbox(ctx context.Context, name string) (storage.Mailbox, er
 	if err != nil {
 		return nil, fmt.Errorf("mailbox %q of %q: %w", name, a.user, err)
 	}
-	return &mailbox{a, b.id, name}, nil
+	return &mailbox{account: a, id: b.id, name: name}, nil
 }
 
 // Create makes a mailbox.

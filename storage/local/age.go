@@ -124,7 +124,7 @@ func (s *Store) purgeAccount(ctx context.Context, u tree, pace *pacer) (n int, e
 	err = s.e.Scan(ctx, nameKey(keyName, u.id, ""), behind(keyName, uint64(u.id)), func(k, v []byte) error {
 		b, err := parseBox(v)
 		if age := ageOf(b.attrs, rules); err == nil && age > 0 {
-			list = append(list, aged{mailbox{a, b.id, string(k[9:])}, age})
+			list = append(list, aged{mailbox{account: a, id: b.id, name: string(k[9:])}, age})
 		}
 		return err
 	})

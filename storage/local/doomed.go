@@ -117,6 +117,7 @@ func (p *purger) someMessages(ctx context.Context, id storage.MailboxID) (int, e
 		return 0, err
 	}
 	err = p.commit(ctx, func(t tx) error {
+		d := d
 		for i := range gone {
 			t.Delete(messageKey(id, gone[i].uid))
 			if d.until > 0 {
