@@ -180,7 +180,7 @@ func (a *account) Mailbox(ctx context.Context, name string) (storage.Mailbox, er
 	if err != nil || !ok {
 		return nil, cmp.Or(err, storage.ErrNoMailbox)
 	}
-	return &mailbox{account: a, id: b.id, kind: b.kind}, nil
+	return &mailbox{account: a, id: b.id, kind: b.kind, name: name}, nil
 }
 
 // Create makes a mailbox.
@@ -302,6 +302,7 @@ func (g *grown) removeAll() error {
 	if err != nil {
 		return err
 	}
+	g.Set(leftKey(g.tree.id), nil)
 	g.Delete(accountKey(g.user))
 	g.s.pending.changeTree(g.o, g.tree)
 	return nil

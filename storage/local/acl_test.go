@@ -11,13 +11,6 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-func accountOf(t testing.TB, s *Store, user string) *account {
-	t.Helper()
-	a, err := s.Account(t.Context(), user)
-	require.NoError(t, err)
-	return a.(*account)
-}
-
 func TestKindsAndListsAreThereAfterAnOpen(t *testing.T) {
 	fs := vfs.NewMem()
 	s := open(t, "store", quiet(fs))

@@ -48,7 +48,7 @@ func (s *Store) Check(ctx context.Context, report func(Damage), others ...Refere
 		return failure(err)
 	}
 	c.others, c.moving = before, differing(before, after)
-	return failure(errors.Join(c.accounts(ctx), c.bodies(ctx)))
+	return failure(errors.Join(c.accounts(ctx), c.retained(ctx), c.bodies(ctx)))
 }
 
 // checker is one Check.
@@ -60,6 +60,7 @@ type checker struct {
 	others  []reference
 	moving  map[engine.BlobID]bool // bodies whose references from others changed when the check began
 	named   int                    // mailboxes that have a name
+	kept    int                    // retained messages of accounts
 }
 
 func (c *checker) found(where string, format string, args ...any) {
@@ -131,7 +132,7 @@ func (c *checker) account(ctx context.Context, user string, rec accountRecord) e
 	if !inbox && !storage.IsPublic(user) {
 		c.found(where, "has no INBOX")
 	}
-	return nil
+	return c.countKept(ctx, rec.id)
 }
 
 // mailbox checks a mailbox's counters against its rows, its rows against the

@@ -16,6 +16,7 @@ type mailbox struct {
 	*account
 	id   storage.MailboxID
 	kind storage.Kind
+	name string // when it was opened
 }
 
 func uidOf(l listed) imap.UID { return imap.UID(l.uid) }

@@ -224,9 +224,9 @@ func (g *grown) nextValidity() uint32 {
 	return g.s.counters.validity
 }
 
-func (g *grown) saveCounters() {
-	g.s.value = g.s.counters.append(g.s.value[:0])
-	g.Set([]byte{keyCounters}, g.s.value)
+func (t tx) saveCounters() {
+	t.s.value = t.s.counters.append(t.s.value[:0])
+	t.Set([]byte{keyCounters}, t.s.value)
 }
 
 // place puts a mailbox under a name that is free. It returns the highest
@@ -312,6 +312,7 @@ func (g *grown) remove(name string, b box) error {
 	}
 	g.mailboxes--
 	g.doom(b.id, st)
+	g.keepDoomed(name, b, st)
 	return nil
 }
 

@@ -20,6 +20,8 @@ type account struct {
 	validity map[string]uint32 // of names that no mailbox has now: the highest they had
 	watchers map[*watcher]bool
 	acl      storage.ACL
+	kept     []kept // in the order in which they were expunged
+	lastKept storage.RetainedID
 }
 
 type watcher struct{ notify func(storage.Change) }
@@ -201,6 +203,7 @@ func (a *account) leave(name string) *mailbox {
 
 // drop deletes a mailbox.
 func (a *account) drop(name string) {
+	a.boxes[name].retainAll()
 	m := a.leave(name)
 	m.gone, m.messages, m.tombs = true, nil, nil
 	a.notify(storage.Change{Mailbox: m.id})

@@ -32,6 +32,7 @@ type mailbox struct {
 type stored struct {
 	storage.Message
 	content
+	saved time.Time
 }
 
 type tomb struct {
@@ -56,7 +57,7 @@ func (m *mailbox) add(c content, f storage.Flags, date time.Time) imap.UID {
 		date = time.Now()
 	}
 	msg := storage.Message{UID: m.next, ModSeq: m.modSeq + 1, Flags: f, Date: storage.TrimDate(date), Size: c.body.Size()}
-	m.messages = append(m.messages, stored{msg, c})
+	m.messages = append(m.messages, stored{msg, c, m.account.store.second()})
 	m.next++
 	return msg.UID
 }

@@ -2,8 +2,9 @@
 // mail may end with them.
 //
 // It keeps every promise of package storage but durability and small memory:
-// all messages live in memory until they are expunged. Its Mailbox has the
-// power Recenter, its Account ACLs, its Store the power Remover.
+// all messages live in memory until they are expunged, or not retained any
+// more. Its Store has the powers Remover and Purger, its Account ACLs and
+// Retainer, its Mailbox Recenter and SaveDater. It purges nothing by age on its own.
 package memory
 
 import (
@@ -24,6 +25,7 @@ type Store struct {
 	closed       bool
 	defaults     []storage.Default
 	settings     func(domain string) storage.Settings
+	now          func() time.Time
 	accounts     map[string]*account
 	lastMailbox  storage.MailboxID
 	lastValidity uint32
@@ -35,6 +37,10 @@ var (
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)
+	_ storage.Retainer = (*account)(nil)
+	_ storage.Purger   = (*Store)(nil)
+
+	_ storage.SaveDater = (*mailbox)(nil)
 )
 
 // Options of a store. The zero value is usable.
@@ -43,6 +49,8 @@ type Options struct {
 	// answer from memory and not call the store; what it answers may change.
 	// nil: the zero Settings for all.
 	Settings func(domain string) storage.Settings
+
+	Now func() time.Time // nil: time.Now
 }
 
 // New makes an empty store. Its accounts begin with the mailboxes of
@@ -54,9 +62,13 @@ func NewWith(o Options) *Store {
 	if o.Settings == nil {
 		o.Settings = func(string) storage.Settings { return storage.Settings{} }
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Store{
 		defaults:     storage.Defaults(),
 		settings:     o.Settings,
+		now:          o.Now,
 		accounts:     make(map[string]*account),
 		lastValidity: uint32(min(time.Now().Unix(), math.MaxUint32/2)),
 	}

@@ -3,6 +3,7 @@ package memory
 import (
 	"io"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,6 +61,14 @@ func TestDefaultsHaveKinds(t *testing.T) {
 	storagetest.RunDefaults(t, func(t *testing.T) storage.Store {
 		s := New()
 		s.defaults = storagetest.KindDefaults()
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
+func TestExpungedMessagesAreRetained(t *testing.T) {
+	storagetest.RunRetain(t, func(t *testing.T, settings func(string) storage.Settings, now func() time.Time) storage.Store {
+		s := NewWith(Options{Settings: settings, Now: now})
 		t.Cleanup(func() { s.Close() })
 		return s
 	})
