@@ -31,9 +31,11 @@ type accounts struct {
 	of map[uint32]account
 }
 
-func loadAccounts(db *pebble.DB) (*accounts, error) {
-	a := &accounts{of: make(map[uint32]account)}
-	it, err := db.NewIter(&pebble.IterOptions{
+func newAccounts() *accounts { return &accounts{of: make(map[uint32]account)} }
+
+func loadAccounts(r pebble.Reader) (*accounts, error) {
+	a := newAccounts()
+	it, err := r.NewIter(&pebble.IterOptions{
 		LowerBound: []byte(keySegment), UpperBound: []byte(keySegment[:1] + "h"),
 	})
 	if err != nil {

@@ -86,7 +86,7 @@ func TestCompactMovesLiveBodies(t *testing.T) {
 		}
 		requireBody(t, e, large, octets(largeBody+5, 7))
 		checkAccounts(t, e)
-		require.NoError(t, e.Check(context.Background(), func(d *Damage) { t.Error(d) }))
+		require.NoError(t, e.Check(context.Background(), Inspection{Damage: func(d *Damage) { t.Error(d) }}))
 	}
 	check(e)
 	require.Eventually(t, func() bool { return len(segments(t, e)) < len(before.Segments)/2 }, 5*time.Second, time.Millisecond)

@@ -23,9 +23,11 @@ func fromEnv(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// small are options that make segments roll and the index flush all the time.
+// small are options that make segments roll and the index flush all the time,
+// and sometimes have the index made again from the log.
 func small(fs vfs.FS, rng *rand.Rand) Options {
 	o := quiet(fs)
+	o.Rebuild = rng.IntN(4) == 0
 	o.SegmentSize = 4<<10 + rng.Int64N(100<<10)
 	o.memTable = 16<<10 + rng.Uint64N(200<<10)
 	return o

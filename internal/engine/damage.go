@@ -1,19 +1,23 @@
 package engine
 
-// Name returns a short name of the kind of damage, one of a few: "index", or
-// what is damaged of the log: "log-header", "log-record", "log-body",
-// "log-short" or "log-missing".
+import "strings"
+
+// Name returns a short name of the kind of damage, one of a few: "index",
+// "checkpoint", or what is damaged of the log: "log-header", "log-record",
+// "log-body", "log-short" or "log-missing".
 func (d *Damage) Name() string {
-	switch {
-	case d.Segment == 0:
+	switch what := d.What; {
+	case strings.HasPrefix(what, "checkpoint "):
+		return "checkpoint"
+	case d.Segment == 0, strings.HasPrefix(what, "account"), strings.HasSuffix(what, "is not what stands there"):
 		return "index"
-	case d.What == "header" || d.What == "header is too short":
+	case what == "header", what == "header is too short":
 		return "log-header"
-	case d.What == "body" || d.What == "checksums of the body" || d.What == "size of the body":
+	case what == "body", what == "checksums of the body", what == "size of the body":
 		return "log-body"
-	case d.What == "segment is missing":
+	case what == "segment is missing", what == "segments before it are missing":
 		return "log-missing"
-	case d.What == "segment is too short" || d.What == "segment ends before a body":
+	case what == "segment is too short":
 		return "log-short"
 	}
 	return "log-record"

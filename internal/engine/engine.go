@@ -51,10 +51,15 @@ type Engine struct {
 	gate     gate
 	failure  failure
 	counters counters
+	removing sync.Mutex    // held while segments are removed, or must stay
 	stopped  chan struct{} // closed when the committer has ended
 
 	compacting sync.Mutex      // held by Compact
 	stuck      map[uint32]bool // segments that Compact could not empty
+
+	// checkpoint is the newest one. The janitor alone uses it once the engine
+	// is open.
+	checkpoint checkpoint
 
 	// The committer's alone.
 	w       *writer
@@ -98,10 +103,18 @@ func (e *Engine) open(dir string) (err error) {
 	if e.lock, err = e.fs.Lock(name); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrLocked, name, err)
 	}
+	if e.options.Rebuild {
+		if err := putAside(e.fs, dir); err != nil {
+			return err
+		}
+	}
 	if err := e.openIndex(e.fs.PathJoin(dir, "index")); err != nil {
 		return err
 	}
 	if err := checkFormat(e.db); err != nil {
+		return err
+	}
+	if err := e.restore(); err != nil {
 		return err
 	}
 	if e.accounts, err = loadAccounts(e.db); err != nil {

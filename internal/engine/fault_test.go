@@ -101,7 +101,7 @@ func testFullDisk(t *testing.T, e *Engine, disk *vfs.MemFS, kind string, armed *
 			requireBody(t, e, id, octets(2500, uint32(i)))
 		}
 		requireNoKey(t, e, "no/0")
-		require.NoError(t, e.Check(context.Background(), func(d *Damage) { t.Error(d) }))
+		require.NoError(t, e.Check(context.Background(), Inspection{Damage: func(d *Damage) { t.Error(d) }}))
 	}
 }
 
@@ -313,7 +313,7 @@ func TestBodyThatCannotBeReadRefusesItsChangeOnly(t *testing.T) {
 	requireNoKey(t, e, "no")
 	id := store(t, e, octets(2*largeBody, 1))
 	requireBody(t, e, id, octets(2*largeBody, 1))
-	require.NoError(t, e.Check(context.Background(), func(d *Damage) { t.Error(d) }))
+	require.NoError(t, e.Check(context.Background(), Inspection{Damage: func(d *Damage) { t.Error(d) }}))
 }
 
 // TestRefusedRecordsDoNotComeBack: of a refused group all but the end was

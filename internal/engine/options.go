@@ -13,6 +13,16 @@ type Options struct {
 	SegmentSize int64        // octets after which a new segment begins; 0: 256 MiB; at most 1 GiB
 	Reserve     int64        // octets of free space below which changes with a body are refused with ErrNoSpace; 0: 64 MiB; negative: none
 	Logger      *slog.Logger // nil: slog.Default()
+	Caches      string       // each octet begins keys that hold caches (see Tx.Cache): they are not part of checkpoints
+
+	// Rebuild puts the index aside, as "index.old" in the engine's directory,
+	// and makes it again from the log. That loses nothing but caches.
+	Rebuild bool
+
+	// Salvage makes Open go on where it would fail with ErrDamaged because of the
+	// log: it is told of each damage, and what was there is lost. When a
+	// checkpoint is damaged, what was removed since it was made may come back.
+	Salvage func(*Damage)
 
 	memTable uint64        // octets of index that gather before they are flushed; 0: 8 MiB
 	pause    time.Duration // after a failed flush, before it is tried again; 0: 100 ms

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -35,14 +36,14 @@ func (e *Engine) newSegment(info segmentInfo) error {
 }
 
 // reclaim removes the segments that hold nothing any more: no body with
-// references, and no change that a crash could need again.
-func (e *Engine) reclaim() error {
-	flushed, err := flushedPosition(e.db)
-	if err != nil {
-		return indexFailure(err)
-	}
+// references, and no change that a crash, or a damage of the index, could need
+// again.
+func (e *Engine) reclaim(ctx context.Context) (err error) {
+	bound := e.keepLog(ctx)
+	e.removing.Lock()
+	defer e.removing.Unlock()
 	for _, number := range e.accounts.numbers() {
-		if number >= flushed.segment {
+		if number >= bound {
 			break
 		}
 		if e.accounts.get(number).bodies > 0 {

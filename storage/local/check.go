@@ -68,7 +68,7 @@ func (s *Store) Inspect(ctx context.Context, in Inspection) (Summary, error) {
 	if c.others, err = collect(c.snap, in.Others); err != nil {
 		return c.sum, failure(err)
 	}
-	for _, stage := range [...]func(context.Context) error{c.accounts, c.trees, c.states, c.bodies, c.counters, c.unknown} {
+	for _, stage := range [...]func(context.Context) error{c.accounts, c.trees, c.states, c.retained, c.bodies, c.counters, c.unknown} {
 		err := stage(ctx)
 		if errors.Is(err, engine.ErrDamaged) {
 			c.found(DamageIndex, subject{}, "index", "%v", err)
@@ -136,16 +136,19 @@ func (m moment) Scan(from, to []byte, f func(k, v []byte) error) error {
 
 // log checks every octet of the log.
 func (c *checker) log(ctx context.Context) error {
-	c.sum.Segments, c.sum.Log = len(c.s.e.Stats().Segments), c.s.e.Size()
+	c.sum.Segments, c.sum.Log = 0, 0
+	for _, segment := range c.s.e.Stats().Segments {
+		c.sum.Segments, c.sum.Log = c.sum.Segments+1, c.sum.Log+segment.Size
+	}
 	if c.brief {
 		return nil
 	}
 	c.stage("log", c.sum.Log)
-	return c.s.e.CheckProgress(ctx, func(d *engine.Damage) {
+	return c.s.e.Check(ctx, engine.Inspection{Progress: c.done, Damage: func(d *engine.Damage) {
 		k := DamageKind(d.Name())
 		c.damaged, c.lost = true, c.lost || k == DamageIndex
 		c.found(k, subject{}, "log", "%v", d)
-	}, c.done)
+	}})
 }
 
 // accounts checks all accounts with their trees and mailboxes.

@@ -112,8 +112,12 @@ func (c *checker) window(ctx context.Context, from, to engine.BlobID, list []cou
 		if err != nil || m.blob < from || m.blob > to || m.blob == 0 {
 			return nil
 		}
-		return c.reference(ctx, subject{mailbox: storage.MailboxID(n), uid: m.uid}, &m, find(m.blob))
+		of := subject{mailbox: storage.MailboxID(n), uid: m.uid}
+		return c.reference(ctx, of, of, &m, find(m.blob))
 	})
+	if err == nil {
+		err = c.keptReferences(ctx, from, to, find)
+	}
 	if err != nil {
 		return err
 	}
@@ -164,15 +168,14 @@ func (c *checker) unreadable(id storage.MailboxID, key []byte) {
 }
 
 // reference checks a record's reference to a body.
-func (c *checker) reference(ctx context.Context, of subject, m *record, b *counted) error {
-	where := fmt.Sprintf("mailbox %d message %d", of.mailbox, of.uid)
+func (c *checker) reference(ctx context.Context, of subject, at fmt.Stringer, m *record, b *counted) error {
 	switch {
 	case b == nil:
-		c.found(DamageMissingBody, of, where, "its body %x is not there", uint64(m.blob))
+		c.found(DamageMissingBody, of, at.String(), "its body %x is not there", uint64(m.blob))
 		return nil
 	case m.offset+m.bodySize() > b.size:
 		of.size = b.size
-		c.found(DamageShortBody, of, where, "its body %x has %d octets, and should have %d at %d", uint64(m.blob), b.size, m.bodySize(), m.offset)
+		c.found(DamageShortBody, of, at.String(), "its body %x has %d octets, and should have %d at %d", uint64(m.blob), b.size, m.bodySize(), m.offset)
 	}
 	b.left--
 	if !c.damaged {
@@ -187,7 +190,7 @@ func (c *checker) reference(ctx context.Context, of subject, m *record, b *count
 		body.Close()
 	}
 	if errors.Is(err, engine.ErrDamaged) {
-		c.found(DamageDamagedBody, of, where, "%v", err)
+		c.found(DamageDamagedBody, of, at.String(), "%v", err)
 		return ctx.Err()
 	}
 	return cmp.Or(err, ctx.Err())

@@ -14,6 +14,7 @@ import (
 // account checks an account's tree and all mailboxes in it.
 func (c *checker) account(ctx context.Context, user string, rec accountRecord) error {
 	t := treeCheck{c: c, rec: rec, of: subject{user: user}, where: fmt.Sprintf("account %q", user), kinds: make(map[string]storage.Kind)}
+	t.list("the account", rec.acl)
 	for _, of := range [...]struct {
 		kind byte
 		look func(name string, v []byte) error
@@ -66,6 +67,10 @@ func (t *treeCheck) name(ctx context.Context, name string, v []byte) error {
 		return nil
 	}
 	t.kinds[name] = b.kind
+	t.list(fmt.Sprintf("mailbox %q", name), b.acl)
+	if name == storage.Inbox && b.kind != storage.Mail {
+		t.found(DamageWrongKind, "INBOX is for %v", b.kind)
+	}
 	t.c.given.mailbox = max(t.c.given.mailbox, b.id)
 	if !isClean(name) {
 		t.found(DamageBadName, "mailbox %q has a name that none can have", name)
@@ -78,6 +83,17 @@ func (t *treeCheck) name(ctx context.Context, name string, v []byte) error {
 		}
 	}
 	return t.c.mailbox(ctx, fmt.Sprintf("%s mailbox %q (%d)", t.where, name, b.id), b, t.rec.id)
+}
+
+// list checks an access control list.
+func (t *treeCheck) list(of string, list storage.ACL) {
+	clean, err := list.Clean()
+	switch {
+	case err != nil:
+		t.found(DamageBadList, "access control list of %s: %v", of, err)
+	case !clean.Equal(list):
+		t.found(DamageBadList, "access control list of %s is not sorted, or has an entry twice or an empty one", of)
+	}
 }
 
 func isClean(name string) bool {
@@ -182,8 +198,9 @@ func (c *checker) states(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.mailboxes(ctx, keyDoomed, 9, func(id storage.MailboxID, _ []byte) error {
+	err = c.mailboxes(ctx, keyDoomed, 9, func(id storage.MailboxID, v []byte) error {
 		c.doomed = append(c.doomed, id)
+		c.doomedBox(id, v)
 		if _, ok := slices.BinarySearch(c.there, id); ok || c.isNamed(id) {
 			c.found(DamageDoomedMailbox, subject{mailbox: id}, fmt.Sprintf("mailbox %d", id), "is there, and is to be cleared away")
 		}
@@ -262,16 +279,17 @@ func (c *checker) counters(context.Context) error {
 		c.found(DamageCounters, subject{}, "store", "what was given out last is not there")
 	case err != nil:
 		c.found(DamageCounters, subject{}, "store", "what was given out last: %v", err)
-	case had.account < c.given.account || had.mailbox < c.given.mailbox || had.validity < c.given.validity:
-		c.found(DamageCounters, subject{}, "store", "account %d, mailbox %d and UIDVALIDITY %d are in use, and %d, %d and %d were given out last",
-			c.given.account, c.given.mailbox, c.given.validity, had.account, had.mailbox, had.validity)
+	case had.account < c.given.account || had.mailbox < c.given.mailbox || had.validity < c.given.validity || had.retained < c.given.retained:
+		c.found(DamageCounters, subject{}, "store", "account %d, mailbox %d, UIDVALIDITY %d and retained message %d are in use, and %d, %d, %d and %d were given out last",
+			c.given.account, c.given.mailbox, c.given.validity, c.given.retained, had.account, had.mailbox, had.validity, had.retained)
 	}
 	return nil
 }
 
 // ownKeys are the kinds of keys that the store and the queue have, ascending.
 var ownKeys = []byte{
-	keyAccount, keyIndex, 'd', 'e', keyCounters, keyMessage, keyName, keyPage, keyRecent, keyState, keySubscription, keyValidity, keyExpunged, keyDoomed,
+	keyAccount, keyIndex, 'd', 'e', keyCounters, keyLeft, keyMessage, keyName, keyDue, keyPage,
+	keyRecent, keyState, keySubscription, keyValidity, keyExpunged, keyKept, keyDoomed,
 }
 
 // unknown looks for keys that mean nothing.

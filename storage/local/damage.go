@@ -16,6 +16,7 @@ type DamageKind string
 // Repair does about it.
 const (
 	DamageIndex      DamageKind = "index"       // the index can't be read
+	DamageCheckpoint DamageKind = "checkpoint"  // what the index is made from again, if need be, is not what was written
 	DamageLogHeader  DamageKind = "log-header"  // of a segment of the log
 	DamageLogRecord  DamageKind = "log-record"  // a record of the log is not what was written
 	DamageLogBody    DamageKind = "log-body"    // a body in the log is not what was written
@@ -36,6 +37,7 @@ const (
 	DamageWrongKind         DamageKind = "wrong-kind"         // a mailbox is of another kind than the one above it
 	DamageBadSubscription   DamageKind = "bad-subscription"   // a subscription of a name that no mailbox can have
 	DamageBadValidity       DamageKind = "bad-validity"       // the UIDVALIDITY of a free name can't be read, or the name is not free
+	DamageBadList           DamageKind = "bad-list"           // an access control list is none that can be set
 	DamageStray             DamageKind = "stray"              // something is left of an account or a mailbox that is not there
 
 	DamageSharedMailbox   DamageKind = "shared-mailbox"   // two names stand for one mailbox
@@ -58,6 +60,11 @@ const (
 	DamageUnlisted         DamageKind = "unlisted"          // a message has a record and is not listed
 	DamageMismatch         DamageKind = "mismatch"          // a message is listed with another size or date than its record has
 	DamageOrphans          DamageKind = "orphans"           // messages of a mailbox that is not there
+	DamageUnreadableDoomed DamageKind = "unreadable-doomed" // what becomes of a deleted mailbox's messages can't be read
+	DamageUnreadableKept   DamageKind = "unreadable-kept"   // a retained message can't be read
+	DamageUndatedKept      DamageKind = "undated-kept"      // a retained message is not listed by the time when it is over
+	DamageStrayDate        DamageKind = "stray-date"        // a retained message is listed by time and is not there
+	DamageStrayKept        DamageKind = "stray-kept"        // retained messages of an account that is not there
 	DamageMissingBody      DamageKind = "missing-body"      // a message's body is not there
 	DamageShortBody        DamageKind = "short-body"        // a message's body is shorter than the message
 	DamageDamagedBody      DamageKind = "damaged-body"      // a message's body is not what was written
@@ -89,6 +96,9 @@ type subject struct {
 	size    int64 // of the body
 	n       int   // references: too many, or all when nobody refers to the body
 }
+
+// String names a message of a mailbox.
+func (s subject) String() string { return fmt.Sprintf("mailbox %d message %d", s.mailbox, s.uid) }
 
 // isDamage reports errors that say that something can't be read.
 func isDamage(err error) bool { return errors.Is(err, ErrDamaged) || errors.Is(err, engine.ErrDamaged) }

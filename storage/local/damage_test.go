@@ -92,6 +92,19 @@ func aliceTombstone(modSeq uint64) func(p *planted) []byte {
 }
 func just(key string) func(p *planted) []byte { return func(*planted) []byte { return []byte(key) } }
 
+func keptOf(p *planted) []byte { return keptKey(p.lost.account, p.lost.id) }
+
+func ofKept(change func(*kept)) func(p *planted) {
+	return func(p *planted) {
+		v, _, err := p.s.e.Get(keptOf(p))
+		require.NoError(p.t, err)
+		k, err := parseKept(keptOf(p), v)
+		require.NoError(p.t, err)
+		change(&k)
+		p.corrupt(func(tx *engine.Tx) { tx.Set(keptOf(p), k.append(nil)) })
+	}
+}
+
 // segmentOf is the file that a body stands in when nothing was moved.
 func segmentOf(b engine.BlobID) string { return fmt.Sprintf("store/log/%08d.seg", b>>32) }
 
@@ -149,7 +162,7 @@ var plans = []plan{
 	{name: "unreadable account", kind: DamageUnreadableAccount, damage: set(just("aalice"), "x")},
 	{name: "account with its number", kind: DamageUnreadableAccount, damage: ofAccountCut},
 	{name: "account gone", kind: DamageUnownedTree, damage: remove(just("aalice"))},
-	{name: "account of another", kind: DamageSharedAccount, damage: ofAccount("dave", func(a *accountRecord) { *a = accountRecord{id: 1, mailboxes: 7, subs: 5} })},
+	{name: "account of another", kind: DamageSharedAccount, damage: ofAccount("dave", func(a *accountRecord) { *a = accountRecord{id: 2, mailboxes: 7, subs: 5} })},
 	{name: "count of mailboxes", kind: DamageAccountCounts, damage: ofAccount("alice", func(a *accountRecord) { a.mailboxes++ })},
 	{name: "count of subscriptions", kind: DamageAccountCounts, damage: set(func(p *planted) []byte { return nameKey(keySubscription, p.alice.account.id, "x") }, "")},
 	{name: "count of free names", kind: DamageAccountCounts, damage: ofAccount("carol", func(a *accountRecord) { a.freed-- })},
@@ -197,6 +210,30 @@ var plans = []plan{
 	{name: "messages of nobody", kind: DamageOrphans, damage: func(p *planted) {
 		p.corrupt(func(tx *engine.Tx) { tx.Set(messageKey(999, 1), p.mine.append(nil)); tx.Ref(p.mine.blob, 1) })
 	}},
+	{name: "retained message", kind: DamageUnreadableKept, damage: set(keptOf, "\x07")},
+	{name: "retained message gone", kind: DamageStrayDate, damage: remove(keptOf)},
+	{name: "retained for another time", kind: DamageUndatedKept, damage: ofKept(func(k *kept) { k.until++ })},
+	{name: "retained body gone", kind: DamageMissingBody, damage: ofKept(func(k *kept) { k.blob += 3 })},
+	{name: "retained body of less size", kind: DamageShortBody, damage: ofKept(func(k *kept) { k.size += 5 })},
+	{name: "time of a retained message", kind: DamageUndatedKept, damage: remove(func(p *planted) []byte { return dueKey(p.lost.until, p.lost.id) })},
+	{name: "time of nobody", kind: DamageStrayDate, damage: set(func(*planted) []byte { return dueKey(math.MaxInt64, 1) }, "12345678")},
+	{name: "unreadable time", kind: DamageStrayDate, damage: set(func(*planted) []byte { return dueKey(math.MaxInt64, 1) }, "")},
+	{name: "retained for nobody", kind: DamageStrayKept, damage: func(p *planted) {
+		k := *p.lost
+		p.corrupt(func(tx *engine.Tx) {
+			tx.Set(keptKey(4711, k.id), k.append(nil))
+			tx.Set(dueKey(k.until, k.id), []byte{0, 0, 0, 0, 0, 0, 18, 103})
+			tx.Delete(keptKey(k.account, k.id))
+		})
+	}},
+	{name: "numbers of retained messages", kind: DamageCounters, damage: func(p *planted) {
+		c := p.s.counters
+		c.retained = 1
+		p.corrupt(func(tx *engine.Tx) { tx.Set([]byte{keyCounters}, c.append(nil)) })
+	}},
+	{name: "deleted mailbox", kind: DamageUnreadableDoomed, damage: set(func(*planted) []byte { return doomedKey(4711) }, "\x07")},
+	{name: "access control list", kind: DamageBadList, damage: ofBox("Folder/Sub", func(_ *planted, b *box) { b.acl = storage.ACL{{Identifier: "b"}, {Identifier: "a"}} })},
+	{name: "kind of INBOX", kind: DamageWrongKind, damage: ofBox("INBOX", func(_ *planted, b *box) { b.kind = storage.Journal })},
 	{name: "no body", kind: DamageMissingBody, damage: ofMine(func(m *record) { m.blob += 3 }), hit: "shared 1"},
 	{name: "body gone", kind: DamageMissingBody, damage: func(p *planted) { p.corrupt(func(tx *engine.Tx) { tx.Ref(p.hers.blob, -1) }) }, hit: "carol 2"},
 	{name: "short body", kind: DamageShortBody, damage: ofMine(func(m *record) { m.size += 5 })},

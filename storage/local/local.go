@@ -15,7 +15,9 @@
 //   - What is in memory is bounded: the states of mailboxes in use, and the
 //     rows of those that are being read.
 //
-// Its Store has the power storage.Remover, its Mailbox storage.Recenter.
+// Its Store has the powers storage.Remover and storage.Purger, its Account
+// storage.ACLs and storage.Retainer, its Mailbox storage.Recenter and
+// storage.SaveDater.
 package local
 
 import (
@@ -49,6 +51,8 @@ type Options struct {
 	// called often and by many, so it must answer from memory; what it answers
 	// may change while the store is open. nil: the zero Settings for all.
 	Settings func(domain string) storage.Settings
+
+	Now func() time.Time // the clock of save dates, retention and purging; nil: time.Now
 }
 
 const (
@@ -88,6 +92,10 @@ var (
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)
+	_ storage.Retainer = (*account)(nil)
+	_ storage.Purger   = (*Store)(nil)
+
+	_ storage.SaveDater = (*mailbox)(nil)
 )
 
 // Open opens the store in dir, which is made when it does not exist (but not
@@ -109,10 +117,11 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Settings == nil {
 		o.Settings = func(string) storage.Settings { return storage.Settings{} }
 	}
-	for _, d := range o.Mailboxes {
-		if _, err := storage.CleanName(d.Name); err != nil {
-			return nil, fmt.Errorf("default mailbox %q: %w", d.Name, err)
-		}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := storage.CheckDefaults(o.Mailboxes); err != nil {
+		return nil, err
 	}
 	e, err := engine.Open(dir, engine.Options{FS: o.FS, SegmentSize: o.SegmentSize, Logger: o.Logger})
 	if err != nil {

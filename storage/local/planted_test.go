@@ -19,7 +19,8 @@ import (
 // planted is a store to be damaged. INBOX of alice has the messages 1 to 130
 // but for 5, which were appended together, and 132, which bob has as well; 131
 // is expunged. Her mailboxes Folder and Folder/Sub have three each. Carol has
-// three messages of her own, and Old is a name that she uses no more.
+// three messages of her own, and Old is a name that she uses no more. The
+// keeper's two messages are expunged and retained.
 type planted struct {
 	t                       *testing.T
 	fs                      *vfs.MemFS
@@ -28,6 +29,7 @@ type planted struct {
 	carol                   *mailbox
 	mine                    record // message 132 of alice
 	hers                    record // message 2 of carol
+	lost                    *kept  // the second message of the keeper
 	contents                map[string]int
 	boxes                   map[string]boxMemory
 }
@@ -47,6 +49,7 @@ func plantedOptions(fs vfs.FS) Options {
 func plant(t *testing.T) *planted {
 	p := &planted{t: t, fs: vfs.NewMem()}
 	p.open()
+	p.lost = lostMessage(t, p.s)
 	p.alice = inbox(t, p.s, "alice")
 	p.append(p.alice, "alice", 130)
 	deliver(t, p.s, "gone", "alice")
@@ -210,4 +213,16 @@ func (p *planted) disk(name string, f func(octets []byte) []byte) {
 	require.NoError(p.t, err)
 	require.NoError(p.t, w.Close())
 	p.open()
+}
+
+// lostMessage retains two messages and returns the second.
+func lostMessage(t *testing.T, s *Store) *kept {
+	t.Helper()
+	deliver(t, s, numbered("kept", 1), keeper)
+	deliver(t, s, numbered("kept", 2), keeper)
+	expungeAll(t, inbox(t, s, keeper))
+	some, err := accountOf(t, s, keeper).someKept(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, some, 2)
+	return &some[1]
 }

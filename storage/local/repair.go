@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // Repairs says how to repair.
@@ -104,8 +102,14 @@ func remedyOf(k DamageKind) remedy {
 		return remedy{"makes the account anew, without the mailboxes, which stay with the other one", orderAccounts, (*repairer).fixAccount}
 	case DamageUnownedTree:
 		return remedy{"makes an account for them, recovered-N", orderAccounts, (*repairer).fixUnowned}
-	case DamageUnknownKey:
+	case DamageUnknownKey, DamageUnreadableKept, DamageStrayDate:
 		return remedy{"removes it", orderKeys, (*repairer).fixKeys}
+	case DamageUndatedKept:
+		return remedy{"lists it", orderKeys, (*repairer).fixUndated}
+	case DamageStrayKept:
+		return remedy{"removes them, as of a removed account", orderKeys, (*repairer).fixStrayKept}
+	case DamageUnreadableDoomed:
+		return remedy{"clears the mailbox away without retaining its messages", orderNames, (*repairer).fixDoomed}
 	case DamageStray:
 		return remedy{"removes it", orderKeys, (*repairer).fixStray}
 	case DamageSharedMailbox:
@@ -144,6 +148,8 @@ func treeRemedy(k DamageKind) remedy {
 		does = "makes one"
 	case DamageWrongKind:
 		does = "makes it one of the same kind"
+	case DamageBadList:
+		does = "puts it in order, or drops it when that can't be done"
 	case DamageBadSubscription:
 		does = "drops it"
 	case DamageBadValidity:
@@ -203,7 +209,7 @@ func (r *repairer) round(ctx context.Context, plan []Damage, bodies bool) (n int
 	plan = slices.DeleteFunc(slices.Clone(plan), func(d Damage) bool {
 		k := remedyOf(d.Kind)
 		return k.fix == nil || k.order == orderBodies != bodies || d.Kind == DamageDamagedBody && !r.DropDamaged ||
-			d.Kind == DamageMissingBody && d.of.mailbox == 0 // somebody else's to repair
+			d.Kind == DamageMissingBody && d.of.mailbox == 0 && d.of.key == "" // somebody else's to repair
 	})
 	slices.SortStableFunc(plan, compareTargets)
 	for len(plan) > 0 {
@@ -260,7 +266,7 @@ func (r *repairer) fixStray(ctx context.Context, group []Damage) error {
 		}
 		gone, err := r.isGone(d)
 		if err == nil && gone {
-			err = r.s.purger.keys(ctx, d.of.key[0], storage.MailboxID(n))
+			err = r.s.purger.keys(ctx, d.of.key[0], n)
 		}
 		if err != nil {
 			return err

@@ -43,8 +43,9 @@ func (r *repairer) fixCounters(ctx context.Context, _ []Damage) error {
 			return err
 		}
 		c := &t.s.counters
-		c.account, c.mailbox, c.validity = max(c.account, used.account), max(c.mailbox, used.mailbox), max(c.validity, used.validity)
-		t.Set([]byte{keyCounters}, c.append(nil))
+		c.account, c.mailbox = max(c.account, used.account), max(c.mailbox, used.mailbox)
+		c.validity, c.retained = max(c.validity, used.validity), max(c.retained, used.retained)
+		t.saveCounters()
 		return nil
 	})
 }
@@ -78,8 +79,20 @@ func usedCounters(r reading) (c counters, err error) {
 		st, _ := parseState(v)
 		c.validity, c.account = max(c.validity, st.validity), max(c.account, st.account)
 	})
+	each(keyDoomed, func(_ uint64, v []byte) {
+		if d, err := parseDoomed(v); err == nil && d.left > 0 {
+			c.retained = max(c.retained, d.next+storage.RetainedID(d.left)-1)
+		}
+	})
 	for _, kind := range [...]byte{keyMessage, keyPage, keyExpunged, keyDoomed} {
 		each(kind, func(n uint64, _ []byte) { c.mailbox = max(c.mailbox, storage.MailboxID(n)) })
+	}
+	if err == nil {
+		err = r.Scan([]byte{keyKept}, []byte{keyKept + 1}, func(k, _ []byte) error {
+			id, _ := number(k, 8)
+			c.retained = max(c.retained, storage.RetainedID(id))
+			return nil
+		})
 	}
 	each(keySubscription, func(n uint64, _ []byte) { c.account = max(c.account, accountID(n)) })
 	each(keyValidity, func(n uint64, v []byte) {
@@ -101,6 +114,7 @@ func lostCounters(r reading) (counters, error) {
 	c, err := usedCounters(r)
 	c.account += skipped
 	c.mailbox += skipped
+	c.retained += skipped
 	c.validity = max(c.validity, firstValidity())
 	return c, err
 }
@@ -317,9 +331,21 @@ func (t tx) namesFor(id storage.MailboxID) (list []named, err error) {
 	return list, err
 }
 
-// fixDoomed keeps a mailbox that is there.
+// fixDoomed keeps a mailbox that is there, and lets one be cleared away that
+// is not.
 func (r *repairer) fixDoomed(ctx context.Context, group []Damage) error {
-	return r.commit(ctx, func(t tx) error { t.Delete(doomedKey(group[0].of.mailbox)); return nil })
+	id := group[0].of.mailbox
+	return r.commit(ctx, func(t tx) error {
+		switch _, there, err := t.Get(stateKey(id)); {
+		case err != nil:
+			return err
+		case there || group[0].Kind == DamageDoomedMailbox:
+			t.Delete(doomedKey(id))
+		default:
+			t.Set(doomedKey(id), nil)
+		}
+		return nil
+	})
 }
 
 // fixReferences sets reference counts right.

@@ -11,6 +11,9 @@ import (
 
 // fixMailbox mends a mailbox as one change, whatever is damaged of it.
 func (r *repairer) fixMailbox(ctx context.Context, group []Damage) error {
+	if group[0].of.mailbox == 0 {
+		return r.fixKept(ctx, group)
+	}
 	m := mend{id: group[0].of.mailbox, account: group[0].of.account, drop: make(map[uint32]DamageKind), short: make(map[uint32]int64)}
 	for _, d := range group {
 		switch d.Kind {
@@ -218,7 +221,6 @@ func (m *mend) tombstones(st *state) error {
 // freshValidity gives out a UIDVALIDITY.
 func (t tx) freshValidity() uint32 {
 	t.s.counters.validity++
-	t.s.value = t.s.counters.append(t.s.value[:0])
-	t.Set([]byte{keyCounters}, t.s.value)
+	t.saveCounters()
 	return t.s.counters.validity
 }

@@ -90,7 +90,7 @@ func (g *grown) mendNames() error {
 		return err
 	}
 	g.mailboxes = uint32(len(lines))
-	for _, mend := range [...]func([]line) error{g.mendUnreadable, g.mendBadNames, g.mendKinds} {
+	for _, mend := range [...]func([]line) error{g.mendUnreadable, g.mendBadNames, g.mendLists, g.mendKinds} {
 		if err := mend(lines); err != nil {
 			return err
 		}
@@ -134,9 +134,7 @@ func (g *grown) mendUnreadable(lines []line) error {
 		}
 		l.box = box{id: free[at], kind: storage.Mail}
 		free = slices.Delete(free, at, at+1)
-		if err := g.write(l); err != nil {
-			return err
-		}
+		g.putBox(l.name, l.box)
 	}
 	return nil
 }
@@ -157,11 +155,6 @@ func (g *grown) unnamed(lines []line) (free []storage.MailboxID, err error) {
 	return free, err
 }
 
-func (g *grown) write(l *line) error {
-	g.Set(nameKey(keyName, g.tree.id, l.name), l.box.append(nil))
-	return nil
-}
-
 // mendBadNames gives mailboxes with a name that none can have another one.
 func (g *grown) mendBadNames(lines []line) error {
 	for i := range lines {
@@ -179,12 +172,29 @@ func (g *grown) mendBadNames(lines []line) error {
 	return nil
 }
 
+// mendLists puts access control lists in order.
+func (g *grown) mendLists(lines []line) error {
+	g.acl, _ = g.acl.Clean()
+	for i := range lines {
+		l := &lines[i]
+		if clean, err := l.acl.Clean(); l.name != "" && (err != nil || !clean.Equal(l.acl)) {
+			l.acl = clean
+			g.putBox(l.name, l.box)
+		}
+	}
+	return nil
+}
+
 // mendKinds gives every mailbox one above it, of the same kind. Names come
 // before those below them.
 func (g *grown) mendKinds(lines []line) error {
 	slices.SortFunc(lines, func(a, b line) int { return cmp.Compare(a.name, b.name) })
 	for i := range lines {
 		l := &lines[i]
+		if l.name == storage.Inbox && l.kind != storage.Mail {
+			l.kind = storage.Mail
+			g.putBox(l.name, l.box)
+		}
 		at := strings.LastIndex(l.name, storage.Separator)
 		if at <= 0 {
 			continue
@@ -198,9 +208,7 @@ func (g *grown) mendKinds(lines []line) error {
 		}
 		if ok && above.kind != l.kind {
 			l.kind = above.kind
-			if err := g.write(l); err != nil {
-				return err
-			}
+			g.putBox(l.name, l.box)
 		}
 	}
 	return nil
