@@ -78,7 +78,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	e.gate.left = make(chan struct{}, 1)
 	e.requests.New = func() any { return &request{done: make(chan struct{}, 1)} }
 	e.space = space{fs: o.FS, dir: dir, reserve: o.Reserve, written: e.counters.written.Load}
-	e.files = newFiles(o, e.logDir)
+	e.files = newFiles(o, []location{{dir: e.logDir}})
 	if err := e.open(dir); err != nil {
 		return nil, errors.Join(err, e.shut())
 	}
@@ -97,6 +97,9 @@ func (e *Engine) open(dir string) (err error) {
 	name := e.fs.PathJoin(dir, "lock")
 	if e.lock, err = e.fs.Lock(name); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrLocked, name, err)
+	}
+	if err := e.files.scan(); err != nil {
+		return err
 	}
 	if err := e.openIndex(e.fs.PathJoin(dir, "index")); err != nil {
 		return err

@@ -228,6 +228,7 @@ func (g *group) commit() error {
 	if err := g.w.sync(); err != nil {
 		return err
 	}
+	g.e.files.places.grow(g.w.info.number, g.w.off)
 	g.blobs.accounts.end(g.w.position())
 	after := g.e.accounts.with(g.blobs.accounts)
 	if err := g.stage.finish(after, g.w.position()); err != nil {

@@ -11,9 +11,6 @@ const replayBatch = 1 << 20 // octets of changes applied at one time
 // catchUp applies to the index what the log holds after the index's position,
 // and leaves e.w at the log's end.
 func (e *Engine) catchUp() error {
-	if err := syncDir(e.fs, e.logDir); err != nil {
-		return err
-	}
 	from, last, err := e.logRange()
 	if err != nil {
 		return err
@@ -38,10 +35,6 @@ func (e *Engine) catchUp() error {
 // logRange returns where to start reading the log, and its last segment; 0
 // when there is no log yet.
 func (e *Engine) logRange() (from position, last uint32, err error) {
-	numbers, err := listSegments(e.fs, e.logDir)
-	if err != nil {
-		return from, 0, err
-	}
 	v, known, err := get(e.db, []byte(keyPosition))
 	if err != nil {
 		return from, 0, err
@@ -52,7 +45,7 @@ func (e *Engine) logRange() (from position, last uint32, err error) {
 		}
 	}
 	there := make(map[uint32]bool)
-	for _, number := range numbers {
+	for _, number := range e.files.places.numbers() {
 		there[number] = true
 		last = number
 		if _, ok := e.accounts.of[number]; !ok && number < from.segment {
@@ -134,7 +127,11 @@ func (e *Engine) replaySealed(number uint32, start int64) error {
 
 // replayLast finds the log's end and applies the last segment up to there.
 func (e *Engine) replayLast(number uint32, start int64) error {
-	f, err := e.fs.OpenReadWrite(e.files.name(number), vfs.WriteCategoryUnspecified)
+	name, ok := e.files.name(number)
+	if !ok {
+		return errNoSegment
+	}
+	f, err := e.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}

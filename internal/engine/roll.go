@@ -25,14 +25,20 @@ func (e *Engine) roll() error {
 
 // newSegment makes a segment and writes there from now on.
 func (e *Engine) newSegment(info segmentInfo) error {
-	f, err := createSegment(e.fs, e.logDir, info)
+	const first = 0
+	f, err := createSegment(e.fs, e.files.locations[first].dir, info)
 	if err != nil {
 		return err
 	}
+	e.files.places.put(info.number, place{first, segmentHead})
 	e.counters.syncs.Add(2)
 	e.w = &writer{file: f, info: info, off: segmentHead, synced: segmentHead, high: segmentHead, syncs: &e.counters.syncs}
 	return nil
 }
+
+// removable reports whether no crash can need a segment's changes again, when
+// the index on disk has the log up to flushed.
+func removable(number uint32, flushed position) bool { return number < flushed.segment }
 
 // reclaim removes the segments that hold nothing any more: no body with
 // references, and no change that a crash could need again.
@@ -42,7 +48,7 @@ func (e *Engine) reclaim() error {
 		return indexFailure(err)
 	}
 	for _, number := range e.accounts.numbers() {
-		if number >= flushed.segment {
+		if !removable(number, flushed) {
 			break
 		}
 		if e.accounts.get(number).bodies > 0 {

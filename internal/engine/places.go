@@ -1,0 +1,118 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// location is a directory that holds segments.
+type location struct {
+	dir string
+}
+
+// place is where a segment stands.
+type place struct {
+	location int   // index of the location
+	size     int64 // octets of the file
+}
+
+// places say in which location each segment stands. A segment is in at most
+// one; its number says nothing about which.
+type places struct {
+	mu   sync.Mutex
+	of   map[uint32]place
+	used []int64 // octets of the segments in each location
+	held []int   // how many they are
+}
+
+func newPlaces(locations int) *places {
+	return &places{of: make(map[uint32]place), used: make([]int64, locations), held: make([]int, locations)}
+}
+
+// get returns where a segment stands; ok is false when it is nowhere.
+func (p *places) get(number uint32) (at place, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok = p.of[number]
+	return at, ok
+}
+
+// put says where a segment stands and how large it is now.
+func (p *places) put(number uint32, at place) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop(number)
+	p.of[number] = at
+	p.used[at.location] += at.size
+	p.held[at.location]++
+}
+
+// grow says how large a segment has become.
+func (p *places) grow(number uint32, size int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at, ok := p.of[number]; ok {
+		p.used[at.location] += size - at.size
+		at.size = size
+		p.of[number] = at
+	}
+}
+
+// remove says that a segment is gone.
+func (p *places) remove(number uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop(number)
+}
+
+func (p *places) drop(number uint32) {
+	if at, ok := p.of[number]; ok {
+		p.used[at.location] -= at.size
+		p.held[at.location]--
+		delete(p.of, number)
+	}
+}
+
+// numbers returns the segments that stand somewhere, ascending.
+func (p *places) numbers() []uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]uint32, 0, len(p.of))
+	for number := range p.of {
+		list = append(list, number)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// scan finds out where segments stand. The names of those found are durable
+// when it returns.
+func (s *files) scan() error {
+	for i, l := range s.locations {
+		if err := syncDir(s.fs, l.dir); err != nil {
+			return err
+		}
+		numbers, err := listNumbered(s.fs, l.dir, segmentSuffix)
+		if err != nil {
+			return err
+		}
+		for _, number := range numbers {
+			size, err := fileSize(s.fs, s.nameIn(i, number))
+			if err != nil {
+				return err
+			}
+			s.places.put(number, place{i, size})
+		}
+	}
+	return nil
+}
+
+func fileSize(fs vfs.FS, name string) (int64, error) {
+	info, err := fs.Stat(name)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
