@@ -104,6 +104,16 @@ func (a *accounts) get(number uint32) account {
 	return a.of[number]
 }
 
+// ensure makes an account of a segment that ended without a change, so that it
+// is removed like others.
+func (a *accounts) ensure(number uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.of[number]; !ok {
+		a.of[number] = account{}
+	}
+}
+
 func (a *accounts) remove(number uint32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -26,6 +26,9 @@ type request struct {
 	done   chan struct{}
 }
 
+// isNew reports whether the request brings a new body.
+func (r *request) isNew() bool { return r.body.there && r.move == nil }
+
 // States of a request. It leaves waiting exactly once.
 const (
 	waiting = iota
@@ -145,16 +148,20 @@ func (e *Engine) tryGroup(requests []*request) (n int, err error) {
 	if err := e.failure.get(); err != nil {
 		return len(requests), err
 	}
-	if err := e.roll(); err != nil {
+	if err := e.roll(requests[0].body.size); err != nil {
 		return len(requests), e.refuse(err)
 	}
+	low := e.space.low()
 	g := e.newGroup()
 	defer g.stage.close()
-	full := e.space.low()
 	for n < len(requests) && g.w.off-g.start < groupOctets {
 		r := requests[n]
+		full := r.isNew() && (low || !g.hasRoom(r.body.size))
+		if full && n > 0 && !low && e.space.somewhere(r.body.size) {
+			break // the next group begins there
+		}
 		n++
-		if full && r.body.there && r.move == nil {
+		if full {
 			r.err = fmt.Errorf("%w: %w", ErrNoSpace, syscall.ENOSPC)
 			continue
 		}

@@ -63,7 +63,7 @@ func (e *Engine) mostDead() (number uint32, acc account, ok bool) {
 	for _, n := range numbers[:max(0, len(numbers)-1)] {
 		a := e.accounts.get(n)
 		dead := a.size - a.live
-		if a.bodies > 0 && dead >= a.live && dead > acc.size-acc.live && !e.stuck[n] {
+		if a.bodies > 0 && !e.files.readOnly(n) && dead >= a.live && dead > acc.size-acc.live && !e.stuck[n] {
 			number, acc, ok = n, a, true
 		}
 	}

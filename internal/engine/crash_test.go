@@ -31,6 +31,20 @@ func small(fs vfs.FS, rng *rand.Rand) Options {
 	return o
 }
 
+// someLocations are two small locations and one without a limit on disk, or
+// none.
+func someLocations(t testing.TB, disk *vfs.MemFS, rng *rand.Rand) []Location {
+	if rng.IntN(3) == 0 {
+		return nil
+	}
+	list := []Location{{Path: "a", Limit: 1 + rng.Int64N(300<<10)}, {Path: "b", Limit: 1 + rng.Int64N(300<<10)}, {Path: "c"}}
+	for _, l := range list {
+		require.NoError(t, disk.MkdirAll(l.Path, 0o700))
+	}
+	require.NoError(t, syncDir(disk, "/"))
+	return list
+}
+
 // TestPowerCutKeepsWhatWasAcknowledged cuts the power at random moments of a
 // load of concurrent changes, with none, some or all of what was not synced
 // yet on the disk, and requires that everything acknowledged is there whole
@@ -63,11 +77,16 @@ func liveAndDie(t *testing.T, seed uint64, cuts int) int {
 	for i := range users {
 		users[i] = newUser(i, seed)
 	}
+	locations, from := someLocations(t, disk, rng), rng.IntN(3)
 	for cut := range cuts {
 		d := &death{t: t, disk: disk, rng: rng, done: make(chan struct{}), users: users, way: rng.IntN(ways)}
 		d.steps.f = d.die
 		d.steps.left.Store(1 + rng.Int64N(400))
-		e, err := Open("e", small(d.fs(), rng))
+		o := small(d.fs(), rng)
+		if cut >= from {
+			o.Locations = locations
+		}
+		e, err := Open("e", o)
 		require.NoError(t, err, "seed %d, after %d cuts", seed, cut)
 		for i, u := range users {
 			d.replace(i, u.check(t, e, seed, u.acked.Load(), u.started.Load()))

@@ -39,7 +39,7 @@ type Engine struct {
 	fs      vfs.FS
 	log     *slog.Logger
 	logDir  string
-	lock    io.Closer
+	locks   []io.Closer
 
 	db       *pebble.DB
 	files    *files
@@ -66,8 +66,8 @@ type Engine struct {
 
 // Open opens the engine in dir, which is made when it does not exist (its
 // parent should), and brings the index up to the end of the log. It fails with
-// ErrLocked when the directory is in use and with ErrDamaged when the log has
-// a hole.
+// ErrLocked when the directory or a location is in use, with ErrLocation when
+// a location is not what it was, and with ErrDamaged when the log has a hole.
 func Open(dir string, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	e := &Engine{
@@ -77,8 +77,8 @@ func Open(dir string, o Options) (*Engine, error) {
 	e.inbox.signal = make(chan struct{}, 1)
 	e.gate.left = make(chan struct{}, 1)
 	e.requests.New = func() any { return &request{done: make(chan struct{}, 1)} }
-	e.space = space{fs: o.FS, dir: dir, reserve: o.Reserve, written: e.counters.written.Load}
-	e.files = newFiles(o, []location{{dir: e.logDir}})
+	e.files = newFiles(o, locationsOf(o, e.logDir))
+	e.space = newSpace(o, dir, e.files, e.counters.written.Load)
 	if err := e.open(dir); err != nil {
 		return nil, errors.Join(err, e.shut())
 	}
@@ -95,10 +95,11 @@ func (e *Engine) open(dir string) (err error) {
 		}
 	}
 	name := e.fs.PathJoin(dir, "lock")
-	if e.lock, err = e.fs.Lock(name); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrLocked, name, err)
+	if err := e.takeLock(name); err != nil {
+		return err
 	}
-	if err := e.files.scan(); err != nil {
+	locations, err := e.openLocations(dir)
+	if err != nil {
 		return err
 	}
 	if err := e.openIndex(e.fs.PathJoin(dir, "index")); err != nil {
@@ -110,7 +111,11 @@ func (e *Engine) open(dir string) (err error) {
 	if e.accounts, err = loadAccounts(e.db); err != nil {
 		return err
 	}
-	return e.catchUp()
+	if err := e.catchUp(); err != nil {
+		return err
+	}
+	e.reportMissing()
+	return locations.forget()
 }
 
 // Close waits for changes and reads under way, refuses new ones with
@@ -171,8 +176,18 @@ func (e *Engine) shut() (err error) {
 		e.files.release(e.writing)
 	}
 	e.files.close()
-	if e.lock != nil {
-		err = errors.Join(err, e.lock.Close())
+	for _, lock := range e.locks {
+		err = errors.Join(err, lock.Close())
 	}
 	return err
+}
+
+// takeLock keeps other engines out until shut.
+func (e *Engine) takeLock(name string) error {
+	lock, err := e.fs.Lock(name)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrLocked, name, err)
+	}
+	e.locks = append(e.locks, lock)
+	return nil
 }

@@ -15,6 +15,8 @@ func (e *Engine) refuse(err error) error {
 		return noSpace(err)
 	}
 	if isWriteError(err) && isFull(err) {
+		at, _ := e.files.places.get(e.w.info.number)
+		e.space.avoid(at.location)
 		e.w.rewind(e.w.synced)
 		cut := e.w.cut()
 		if cut == nil {

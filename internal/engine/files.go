@@ -90,6 +90,19 @@ func (s *files) acquire(number uint32) (*segmentFile, error) {
 	return f, nil
 }
 
+// openLast opens the last segment for whoever goes on writing it, if it may be
+// written.
+func (s *files) openLast(number uint32) (vfs.File, error) {
+	name, ok := s.name(number)
+	if !ok {
+		return nil, errNoSegment
+	}
+	if s.readOnly(number) {
+		return s.fs.Open(name)
+	}
+	return s.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+}
+
 // add takes over the file of the segment that is written.
 func (s *files) add(number uint32, file vfs.File) *segmentFile {
 	s.mu.Lock()
@@ -141,14 +154,19 @@ func (s *files) remove(number uint32) error {
 	return nil
 }
 
-// unlink removes a segment's file.
+// readOnly reports whether a segment must stay as it is.
+func (s *files) readOnly(number uint32) bool {
+	at, ok := s.places.get(number)
+	return ok && s.locations[at.location].readOnly
+}
+
+// unlink removes a segment's file, and forgets it where it can't be removed.
 func (s *files) unlink(number uint32) error {
-	name, ok := s.name(number)
-	if !ok {
-		return nil
-	}
-	if err := removeIfThere(s.fs, name); err != nil {
-		return err
+	at, ok := s.places.get(number)
+	if ok && !s.locations[at.location].readOnly {
+		if err := removeIfThere(s.fs, s.nameIn(at.location, number)); err != nil {
+			return err
+		}
 	}
 	s.places.remove(number)
 	return nil

@@ -36,6 +36,12 @@ func (e *Engine) newGroup() *group {
 	return g
 }
 
+// hasRoom reports whether a body may still be added where the group is written.
+func (g *group) hasRoom(octets int64) bool {
+	at, _ := g.e.files.places.get(g.w.info.number)
+	return g.e.space.hasRoom(at.location, g.w.off-g.start+octets)
+}
+
 // add builds one change and appends its record. The error refuses this change
 // alone; g.err refuses all.
 func (g *group) add(r *request) error {

@@ -11,7 +11,8 @@ import (
 type Options struct {
 	FS          vfs.FS       // where everything is kept; nil: the disk
 	SegmentSize int64        // octets after which a new segment begins; 0: 256 MiB; at most 1 GiB
-	Reserve     int64        // octets of free space below which changes with a body are refused with ErrNoSpace; 0: 64 MiB; negative: none
+	Reserve     int64        // octets of free space below which a disk takes no new bodies (when none does, they are refused with ErrNoSpace); 0: 64 MiB; negative: none
+	Locations   []Location   // where segments stand, in the order in which they are filled; empty: in the directory "log" of the engine's
 	Logger      *slog.Logger // nil: slog.Default()
 
 	memTable uint64        // octets of index that gather before they are flushed; 0: 8 MiB

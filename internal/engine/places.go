@@ -1,16 +1,10 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"sync"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
-
-// location is a directory that holds segments.
-type location struct {
-	dir string
-}
 
 // place is where a segment stands.
 type place struct {
@@ -75,6 +69,13 @@ func (p *places) drop(number uint32) {
 	}
 }
 
+// in returns how many segments a location holds, and their octets.
+func (p *places) in(location int) (segments int, octets int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held[location], p.used[location]
+}
+
 // numbers returns the segments that stand somewhere, ascending.
 func (p *places) numbers() []uint32 {
 	p.mu.Lock()
@@ -91,28 +92,55 @@ func (p *places) numbers() []uint32 {
 // when it returns.
 func (s *files) scan() error {
 	for i, l := range s.locations {
-		if err := syncDir(s.fs, l.dir); err != nil {
-			return err
+		if !l.readOnly {
+			if err := syncDir(s.fs, l.dir); err != nil {
+				return err
+			}
 		}
 		numbers, err := listNumbered(s.fs, l.dir, segmentSuffix)
 		if err != nil {
-			return err
+			return locationError(l, "can't be read", err)
 		}
 		for _, number := range numbers {
-			size, err := fileSize(s.fs, s.nameIn(i, number))
-			if err != nil {
+			if err := s.found(i, number); err != nil {
 				return err
 			}
-			s.places.put(number, place{i, size})
 		}
 	}
 	return nil
 }
 
-func fileSize(fs vfs.FS, name string) (int64, error) {
-	info, err := fs.Stat(name)
+// found takes note of a segment. When it stands in two locations, one of them
+// may be what is left from trying to make it there in vain, which holds no
+// record; everything else is nothing to decide here.
+func (s *files) found(location int, number uint32) error {
+	info, err := s.fs.Stat(s.nameIn(location, number))
 	if err != nil {
-		return 0, err
+		return locationError(s.locations[location], "can't be read", err)
 	}
-	return info.Size(), nil
+	now := place{location, info.Size()}
+	was, twice := s.places.get(number)
+	switch {
+	case !twice:
+		s.places.put(number, now)
+		return nil
+	case now.size <= segmentHead:
+		return s.removeIn(location, number)
+	case was.size <= segmentHead:
+		s.places.put(number, now)
+		return s.removeIn(was.location, number)
+	}
+	return locationError(s.locations[location], fmt.Sprintf("holds segment %d, as does %s", number, s.locations[was.location].dir), nil)
+}
+
+// removeIn removes a segment's file from a location, if that may be changed.
+func (s *files) removeIn(location int, number uint32) error {
+	l := s.locations[location]
+	if l.readOnly {
+		return nil
+	}
+	if err := removeIfThere(s.fs, s.nameIn(location, number)); err != nil {
+		return err
+	}
+	return syncDir(s.fs, l.dir)
 }

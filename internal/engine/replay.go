@@ -127,11 +127,7 @@ func (e *Engine) replaySealed(number uint32, start int64) error {
 
 // replayLast finds the log's end and applies the last segment up to there.
 func (e *Engine) replayLast(number uint32, start int64) error {
-	name, ok := e.files.name(number)
-	if !ok {
-		return errNoSegment
-	}
-	f, err := e.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	f, err := e.files.openLast(number)
 	if err != nil {
 		return err
 	}
@@ -148,6 +144,9 @@ func (e *Engine) replayLast(number uint32, start int64) error {
 	if end < w.size {
 		e.log.Warn("mail log ends in something unfinished, which was never acknowledged; cut off",
 			"segment", number, "offset", end, "octets", w.size-end)
+	}
+	if e.files.readOnly(number) {
+		e.w.high = end // the next segment will say where this one ends
 	}
 	if end > start || end < w.size {
 		// What a killed process wrote may be in memory only.

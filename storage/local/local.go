@@ -41,10 +41,16 @@ type Options struct {
 	Mailboxes   []storage.Default // made with every new account, besides INBOX; nil: storage.Defaults
 	Logger      *slog.Logger      // nil: slog.Default()
 	SegmentSize int64             // octets of a segment of the log, see engine.Options; 0: 256 MiB
+	Locations   []Location        // where the segments stand, see engine.Options; empty: in the directory "log" of the store's
+	Reserve     int64             // octets of free space below which a disk takes no new messages, see engine.Options; 0: 64 MiB; negative: none
 	Rows        int               // messages whose flags, dates and sizes are kept in memory, about 40 octets each; 0: a million
 	States      int               // mailboxes and accounts whose state is kept in memory, about 200 octets each; 0: 50,000
 	Limits      message.Limits    // of the part indexes that the store makes
 }
+
+// Location is a directory that holds segments of the log: several of them, on
+// several disks, make one store.
+type Location = engine.Location
 
 const (
 	defaultRows   = 1 << 20
@@ -87,7 +93,8 @@ var (
 
 // Open opens the store in dir, which is made when it does not exist (but not
 // its parents). Only one process at a time can have it open:
-// engine.ErrLocked. engine.ErrDamaged when the log has a hole.
+// engine.ErrLocked. engine.ErrDamaged when the log has a hole, and
+// engine.ErrLocation when a location is not what it was.
 func Open(dir string, o Options) (*Store, error) {
 	if o.Mailboxes == nil {
 		o.Mailboxes = storage.Defaults()
@@ -106,7 +113,9 @@ func Open(dir string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("default mailbox %q: %w", d.Name, err)
 		}
 	}
-	e, err := engine.Open(dir, engine.Options{FS: o.FS, SegmentSize: o.SegmentSize, Logger: o.Logger})
+	e, err := engine.Open(dir, engine.Options{
+		FS: o.FS, SegmentSize: o.SegmentSize, Locations: o.Locations, Reserve: o.Reserve, Logger: o.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
