@@ -2,11 +2,9 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"slices"
 	"sync/atomic"
-	"syscall"
 )
 
 const (
@@ -137,6 +135,9 @@ func (e *Engine) settle(r *request, err error) {
 		return
 	}
 	e.counters.changes.Add(1)
+	if r.isNew() && e.full.Load() {
+		e.full.Store(false)
+	}
 	if r.change != nil && r.change.Done != nil {
 		r.change.Done()
 	}
@@ -162,7 +163,7 @@ func (e *Engine) tryGroup(requests []*request) (n int, err error) {
 		}
 		n++
 		if full {
-			r.err = fmt.Errorf("%w: %w", ErrNoSpace, syscall.ENOSPC)
+			r.err = e.refuseBody()
 			continue
 		}
 		if r.err = g.add(r); g.err != nil {

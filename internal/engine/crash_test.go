@@ -28,6 +28,7 @@ func small(fs vfs.FS, rng *rand.Rand) Options {
 	o := quiet(fs)
 	o.SegmentSize = 4<<10 + rng.Int64N(100<<10)
 	o.memTable = 16<<10 + rng.Uint64N(200<<10)
+	o.settle = time.Duration(1 + rng.IntN(20)*rng.IntN(20)*int(time.Millisecond)/4)
 	return o
 }
 

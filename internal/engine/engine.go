@@ -13,7 +13,10 @@
 //   - Damage is reported with its place, never cut off silently: only what
 //     the last sync may have left unfinished is dropped from the log's end.
 //   - A body's octets are checked before they are handed out.
-//   - A body is written once, and its name never means another body.
+//   - A body is written once, but for compaction, and its name never means
+//     another body.
+//   - The log is one sequence of segments, in whichever location each stands; a
+//     location that is not what it was is refused, never taken for an empty one.
 //
 // Callers' keys are any octets but those that begin with '!'. The index is a
 // Pebble database without a log of its own. When Pebble can't write its list
@@ -27,6 +30,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -53,8 +57,10 @@ type Engine struct {
 	counters counters
 	stopped  chan struct{} // closed when the committer has ended
 
-	compacting sync.Mutex      // held by Compact
-	stuck      map[uint32]bool // segments that Compact could not empty
+	compactor  *compactor
+	compacting chan struct{}   // has room for who compacts
+	stuck      map[uint32]bool // segments that could not be emptied; whoever compacts has it
+	full       atomic.Bool     // a body was refused for want of space, and none taken since
 
 	// The committer's alone.
 	w       *writer
@@ -72,7 +78,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	e := &Engine{
 		options: o, fs: o.FS, log: o.Logger, logDir: o.FS.PathJoin(dir, "log"),
-		preparer: newPreparer(), janitor: newJanitor(), stopped: make(chan struct{}), stuck: make(map[uint32]bool),
+		preparer: newPreparer(), janitor: newJanitor(), compactor: newCompactor(), compacting: make(chan struct{}, 1), stopped: make(chan struct{}), stuck: make(map[uint32]bool),
 	}
 	e.inbox.signal = make(chan struct{}, 1)
 	e.gate.left = make(chan struct{}, 1)
@@ -84,7 +90,9 @@ func Open(dir string, o Options) (*Engine, error) {
 	}
 	go e.run()
 	go e.tidy()
+	go e.keepCompact()
 	e.janitor.wake()
+	e.compactor.wake()
 	return e, nil
 }
 
@@ -135,6 +143,7 @@ func (e *Engine) halt() (first bool) {
 	first = e.inbox.close()
 	<-e.stopped
 	if first {
+		e.compactor.end()
 		e.janitor.stop()
 		e.gate.close()
 	}

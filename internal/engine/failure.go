@@ -28,6 +28,13 @@ func (e *Engine) refuse(err error) error {
 	return e.failure.set(err)
 }
 
+// refuseBody is why a change with a body is refused when no location takes it.
+func (e *Engine) refuseBody() error {
+	e.full.Store(true)
+	e.compactor.wake()
+	return fmt.Errorf("%w: %w", ErrNoSpace, syscall.ENOSPC)
+}
+
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

@@ -195,7 +195,7 @@ func failOnce(t *testing.T, step int64, cause error, locations []Location) {
 	fs.partly = func(_ op, n int) int { return n / 3 }
 	died := make(chan struct{})
 	o := quiet(fs)
-	o.SegmentSize, o.memTable, o.Locations = 6<<10, 16<<10, locations
+	o.SegmentSize, o.memTable, o.Locations, o.settle = 6<<10, 16<<10, locations, 1
 	var once sync.Once
 	var after *vfs.MemFS
 	var acked, started int64

@@ -240,7 +240,11 @@ func (g *group) commit() error {
 	if err := g.stage.finish(after, g.w.position()); err != nil {
 		return err
 	}
-	if g.e.accounts.set(after) {
+	less, emptied := g.e.accounts.set(after)
+	if less {
+		g.e.compactor.wake()
+	}
+	if emptied {
 		g.e.janitor.wake()
 	}
 	return nil

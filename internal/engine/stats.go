@@ -9,6 +9,7 @@ type Stats struct {
 	Refused   uint64 // changes refused
 	Syncs     uint64 // syncs of the log, those of new segments included
 	Written   uint64 // octets written to the log
+	Moved     uint64 // octets of bodies, of those, that compaction moved
 	Segments  []SegmentStats
 	Locations []LocationStats // in the order in which they are filled
 }
@@ -35,7 +36,7 @@ type SegmentStats struct {
 
 // counters are the engine's own figures.
 type counters struct {
-	groups, changes, refused, syncs, written atomic.Uint64
+	groups, changes, refused, syncs, written, moves, moved atomic.Uint64
 }
 
 // Stats returns the engine's figures.
@@ -46,6 +47,7 @@ func (e *Engine) Stats() Stats {
 		Refused: e.counters.refused.Load(),
 		Syncs:   e.counters.syncs.Load(),
 		Written: e.counters.written.Load(),
+		Moved:   e.counters.moved.Load(),
 	}
 	for _, number := range e.accounts.numbers() {
 		a := e.accounts.get(number)

@@ -37,15 +37,16 @@ import (
 
 // Options of a store. The zero value is usable.
 type Options struct {
-	FS          vfs.FS            // where everything is kept; nil: the disk
-	Mailboxes   []storage.Default // made with every new account, besides INBOX; nil: storage.Defaults
-	Logger      *slog.Logger      // nil: slog.Default()
-	SegmentSize int64             // octets of a segment of the log, see engine.Options; 0: 256 MiB
-	Locations   []Location        // where the segments stand, see engine.Options; empty: in the directory "log" of the store's
-	Reserve     int64             // octets of free space below which a disk takes no new messages, see engine.Options; 0: 64 MiB; negative: none
-	Rows        int               // messages whose flags, dates and sizes are kept in memory, about 40 octets each; 0: a million
-	States      int               // mailboxes and accounts whose state is kept in memory, about 200 octets each; 0: 50,000
-	Limits      message.Limits    // of the part indexes that the store makes
+	FS           vfs.FS            // where everything is kept; nil: the disk
+	Mailboxes    []storage.Default // made with every new account, besides INBOX; nil: storage.Defaults
+	Logger       *slog.Logger      // nil: slog.Default()
+	SegmentSize  int64             // octets of a segment of the log, see engine.Options; 0: 256 MiB
+	Locations    []Location        // where the segments stand, see engine.Options; empty: in the directory "log" of the store's
+	Reserve      int64             // octets of free space below which a disk takes no new messages, see engine.Options; 0: 64 MiB; negative: none
+	NoCompaction bool              // space of deleted messages is given back only when somebody calls Compact of the engine
+	Rows         int               // messages whose flags, dates and sizes are kept in memory, about 40 octets each; 0: a million
+	States       int               // mailboxes and accounts whose state is kept in memory, about 200 octets each; 0: 50,000
+	Limits       message.Limits    // of the part indexes that the store makes
 }
 
 // Location is a directory that holds segments of the log: several of them, on
@@ -114,7 +115,8 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 	}
 	e, err := engine.Open(dir, engine.Options{
-		FS: o.FS, SegmentSize: o.SegmentSize, Locations: o.Locations, Reserve: o.Reserve, Logger: o.Logger,
+		FS: o.FS, SegmentSize: o.SegmentSize, Locations: o.Locations, Reserve: o.Reserve,
+		NoCompaction: o.NoCompaction, Logger: o.Logger,
 	})
 	if err != nil {
 		return nil, err
