@@ -279,22 +279,24 @@ func TestOwnLogIsReadWhenLocationsCome(t *testing.T) {
 	require.Eventually(t, func() bool { return at(t, e, "e/log").Segments == 0 }, 5*time.Second, time.Millisecond)
 }
 
+// twoLocations is a disk with a segment in each of two locations.
+func twoLocations(t *testing.T) *vfs.MemFS {
+	fs := vfs.NewMem()
+	e := openWith(t, withLocations(t, fs, Location{Path: "a", Limit: 5_000}, Location{Path: "b"}))
+	for i := range 12 {
+		store(t, e, octets(1000, uint32(i)))
+	}
+	require.NoError(t, e.Close())
+	return fs
+}
+
+func rename(t *testing.T, fs *vfs.MemFS, from, to string) {
+	t.Helper()
+	require.NoError(t, fs.Rename(from, to))
+}
+
 func TestOpenRefusesALocationThatIsNotWhatItWas(t *testing.T) {
 	a, b, c := Location{Path: "a"}, Location{Path: "b"}, Location{Path: "c"}
-	prepare := func(t *testing.T) *vfs.MemFS {
-		fs := vfs.NewMem()
-		a := a
-		a.Limit = 5_000
-		e := openWith(t, withLocations(t, fs, a, b))
-		for i := range 12 {
-			store(t, e, octets(1000, uint32(i)))
-		}
-		require.NoError(t, e.Close())
-		return fs
-	}
-	move := func(t *testing.T, fs *vfs.MemFS, from, to string) {
-		require.NoError(t, fs.Rename(from, to))
-	}
 	for name, spoil := range map[string]func(t *testing.T, fs *vfs.MemFS) (_ []Location, names string){
 		"not there": func(t *testing.T, fs *vfs.MemFS) ([]Location, string) {
 			require.NoError(t, fs.RemoveAll("b"))
@@ -317,7 +319,7 @@ func TestOpenRefusesALocationThatIsNotWhatItWas(t *testing.T) {
 		},
 		"new, with segments": func(t *testing.T, fs *vfs.MemFS) ([]Location, string) {
 			require.NoError(t, fs.MkdirAll("c", 0o700))
-			move(t, fs, "a/00000001.seg", "c/00000001.seg")
+			rename(t, fs, "a/00000001.seg", "c/00000001.seg")
 			return []Location{a, b, c}, "c holds segments"
 		},
 		"new and read-only": func(t *testing.T, fs *vfs.MemFS) ([]Location, string) {
@@ -337,7 +339,7 @@ func TestOpenRefusesALocationThatIsNotWhatItWas(t *testing.T) {
 		},
 		"bad marker of unknown path": func(t *testing.T, fs *vfs.MemFS) ([]Location, string) {
 			require.NoError(t, fs.MkdirAll("c", 0o700))
-			move(t, fs, "b/location", "c/location")
+			rename(t, fs, "b/location", "c/location")
 			edit(t, fs, "c/location", func(b []byte) []byte { b[30] ^= 1; return b })
 			return []Location{a, c}, "c has a marker that can't be read"
 		},
@@ -348,7 +350,7 @@ func TestOpenRefusesALocationThatIsNotWhatItWas(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fs := prepare(t)
+			fs := twoLocations(t)
 			locations, names := spoil(t, fs)
 			o := quiet(fs)
 			o.Locations = locations
@@ -359,14 +361,18 @@ func TestOpenRefusesALocationThatIsNotWhatItWas(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestOpenKnowsALocationAgain(t *testing.T) {
+	a, b, c := Location{Path: "a"}, Location{Path: "b"}, Location{Path: "c"}
 	for name, c := range map[string]struct {
 		change    func(t *testing.T, fs *vfs.MemFS)
 		locations []Location
 	}{
 		"other order":     {func(*testing.T, *vfs.MemFS) {}, []Location{b, a}},
-		"another path":    {func(t *testing.T, fs *vfs.MemFS) { move(t, fs, "b", "c") }, []Location{a, c}},
-		"paths exchanged": {func(t *testing.T, fs *vfs.MemFS) { move(t, fs, "a", "c"); move(t, fs, "b", "a"); move(t, fs, "c", "b") }, []Location{a, b}},
-		"segment moved":   {func(t *testing.T, fs *vfs.MemFS) { move(t, fs, "a/00000001.seg", "b/00000001.seg") }, []Location{a, b}},
+		"another path":    {func(t *testing.T, fs *vfs.MemFS) { rename(t, fs, "b", "c") }, []Location{a, c}},
+		"paths exchanged": {func(t *testing.T, fs *vfs.MemFS) { rename(t, fs, "a", "c"); rename(t, fs, "b", "a"); rename(t, fs, "c", "b") }, []Location{a, b}},
+		"segment moved":   {func(t *testing.T, fs *vfs.MemFS) { rename(t, fs, "a/00000001.seg", "b/00000001.seg") }, []Location{a, b}},
 		"index lost":      {func(t *testing.T, fs *vfs.MemFS) { require.NoError(t, fs.RemoveAll("e/index")) }, []Location{a, b}},
 		"damaged marker":  {func(t *testing.T, fs *vfs.MemFS) { edit(t, fs, "b/location", flip) }, []Location{a, b}},
 		"damaged list":    {func(t *testing.T, fs *vfs.MemFS) { edit(t, fs, "e/locations", flip) }, []Location{a, b}},
@@ -380,7 +386,7 @@ func TestOpenRefusesALocationThatIsNotWhatItWas(t *testing.T) {
 		}, []Location{a, b}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fs := prepare(t)
+			fs := twoLocations(t)
 			c.change(t, fs)
 			for range 2 {
 				e := openWith(t, withLocations(t, fs, c.locations...))
