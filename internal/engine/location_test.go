@@ -369,13 +369,17 @@ func TestOpenKnowsALocationAgain(t *testing.T) {
 		change    func(t *testing.T, fs *vfs.MemFS)
 		locations []Location
 	}{
-		"other order":     {func(*testing.T, *vfs.MemFS) {}, []Location{b, a}},
-		"another path":    {func(t *testing.T, fs *vfs.MemFS) { rename(t, fs, "b", "c") }, []Location{a, c}},
-		"paths exchanged": {func(t *testing.T, fs *vfs.MemFS) { rename(t, fs, "a", "c"); rename(t, fs, "b", "a"); rename(t, fs, "c", "b") }, []Location{a, b}},
-		"segment moved":   {func(t *testing.T, fs *vfs.MemFS) { rename(t, fs, "a/00000001.seg", "b/00000001.seg") }, []Location{a, b}},
-		"index lost":      {func(t *testing.T, fs *vfs.MemFS) { require.NoError(t, fs.RemoveAll("e/index")) }, []Location{a, b}},
-		"damaged marker":  {func(t *testing.T, fs *vfs.MemFS) { edit(t, fs, "b/location", flip) }, []Location{a, b}},
-		"damaged list":    {func(t *testing.T, fs *vfs.MemFS) { edit(t, fs, "e/locations", flip) }, []Location{a, b}},
+		"other order":  {func(*testing.T, *vfs.MemFS) {}, []Location{b, a}},
+		"another path": {func(t *testing.T, fs *vfs.MemFS) { rename(t, fs, "b", "c") }, []Location{a, c}},
+		"paths exchanged": {func(t *testing.T, fs *vfs.MemFS) {
+			rename(t, fs, "a", "c")
+			rename(t, fs, "b", "a")
+			rename(t, fs, "c", "b")
+		}, []Location{a, b}},
+		"segment moved":  {func(t *testing.T, fs *vfs.MemFS) { rename(t, fs, "a/00000001.seg", "b/00000001.seg") }, []Location{a, b}},
+		"index lost":     {func(t *testing.T, fs *vfs.MemFS) { require.NoError(t, fs.RemoveAll("e/index")) }, []Location{a, b}},
+		"damaged marker": {func(t *testing.T, fs *vfs.MemFS) { edit(t, fs, "b/location", flip) }, []Location{a, b}},
+		"damaged list":   {func(t *testing.T, fs *vfs.MemFS) { edit(t, fs, "e/locations", flip) }, []Location{a, b}},
 		"list from marker": {func(t *testing.T, fs *vfs.MemFS) {
 			require.NoError(t, fs.Rename("a/location", "e/locations"))
 			require.NoError(t, fs.Link("e/locations", "a/location"))
