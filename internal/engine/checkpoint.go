@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -86,23 +83,6 @@ func readCheckpointInfo(f vfs.File, number uint32) (c checkpoint, err error) {
 
 func checkpointDamage(number uint32, off int64) *Damage {
 	return &Damage{What: fmt.Sprintf("checkpoint %d at offset %d", number, off)}
-}
-
-// listCheckpoints returns the numbers of the checkpoints in dir, ascending.
-func listCheckpoints(fs vfs.FS, dir string) (numbers []uint32, err error) {
-	names, err := fs.List(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if digits, ok := strings.CutSuffix(name, checkpointSuffix); ok {
-			if n, err := strconv.ParseUint(digits, 10, 32); err == nil && n > 0 {
-				numbers = append(numbers, uint32(n))
-			}
-		}
-	}
-	slices.Sort(numbers)
-	return numbers, nil
 }
 
 // makeCheckpoint writes a checkpoint of snap into dir, durable when it
