@@ -89,13 +89,15 @@ func checkpointDamage(number uint32, off int64) *Damage {
 // returns. skip says which keys are left out.
 func makeCheckpoint(ctx context.Context, fs vfs.FS, dir string, number uint32, snap pebble.Reader, skip func([]byte) bool) (c checkpoint, err error) {
 	v, ok, err := get(snap, []byte(keyPosition))
-	if err != nil || !ok {
-		return c, errors.Join(err, missingPosition(ok))
-	}
-	if c.at, err = parsePosition(v); err != nil {
+	if err != nil {
 		return c, err
 	}
-	c.number = number
+	c = checkpoint{number: number, at: position{1, segmentHead}}
+	if ok {
+		if c.at, err = parsePosition(v); err != nil {
+			return c, err
+		}
+	}
 	name := fs.PathJoin(dir, checkpointName(number))
 	f, err := fs.Create(name+unfinishedSuffix, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -114,13 +116,6 @@ func makeCheckpoint(ctx context.Context, fs vfs.FS, dir string, number uint32, s
 	}
 	c.size = w.size
 	return c, syncDir(fs, dir)
-}
-
-func missingPosition(there bool) error {
-	if there {
-		return nil
-	}
-	return errors.New("engine: nothing is in the log yet")
 }
 
 // checkpointWriter writes one checkpoint.

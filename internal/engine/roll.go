@@ -68,7 +68,9 @@ func (e *Engine) makeSegment(info segmentInfo, order []int) error {
 // again.
 func (e *Engine) reclaim(ctx context.Context) (err error) {
 	bound := e.keepLog(ctx)
-	e.removing.Lock()
+	if !e.removing.TryLock() { // a backup needs them all, and wakes the janitor
+		return nil
+	}
 	defer e.removing.Unlock()
 	for _, number := range e.accounts.numbers() {
 		if number >= bound {
