@@ -104,7 +104,7 @@ func readAll(ctx context.Context, r pebble.Reader) (err error) {
 
 // checkCheckpoint reads the newest checkpoint.
 func (e *Engine) checkCheckpoint(i *Inspection) error {
-	numbers, err := listCheckpoints(e.fs, e.logDir)
+	numbers, err := listNumbered(e.fs, e.logDir, checkpointSuffix)
 	if err != nil || len(numbers) == 0 {
 		return err
 	}

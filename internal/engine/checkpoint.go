@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -88,34 +85,19 @@ func checkpointDamage(number uint32, off int64) *Damage {
 	return &Damage{What: fmt.Sprintf("checkpoint %d at offset %d", number, off)}
 }
 
-// listCheckpoints returns the numbers of the checkpoints in dir, ascending.
-func listCheckpoints(fs vfs.FS, dir string) (numbers []uint32, err error) {
-	names, err := fs.List(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if digits, ok := strings.CutSuffix(name, checkpointSuffix); ok {
-			if n, err := strconv.ParseUint(digits, 10, 32); err == nil && n > 0 {
-				numbers = append(numbers, uint32(n))
-			}
-		}
-	}
-	slices.Sort(numbers)
-	return numbers, nil
-}
-
 // makeCheckpoint writes a checkpoint of snap into dir, durable when it
 // returns. skip says which keys are left out.
 func makeCheckpoint(ctx context.Context, fs vfs.FS, dir string, number uint32, snap pebble.Reader, skip func([]byte) bool) (c checkpoint, err error) {
 	v, ok, err := get(snap, []byte(keyPosition))
-	if err != nil || !ok {
-		return c, errors.Join(err, missingPosition(ok))
-	}
-	if c.at, err = parsePosition(v); err != nil {
+	if err != nil {
 		return c, err
 	}
-	c.number = number
+	c = checkpoint{number: number, at: position{1, segmentHead}}
+	if ok {
+		if c.at, err = parsePosition(v); err != nil {
+			return c, err
+		}
+	}
 	name := fs.PathJoin(dir, checkpointName(number))
 	f, err := fs.Create(name+unfinishedSuffix, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -134,13 +116,6 @@ func makeCheckpoint(ctx context.Context, fs vfs.FS, dir string, number uint32, s
 	}
 	c.size = w.size
 	return c, syncDir(fs, dir)
-}
-
-func missingPosition(there bool) error {
-	if there {
-		return nil
-	}
-	return errors.New("engine: nothing is in the log yet")
 }
 
 // checkpointWriter writes one checkpoint.

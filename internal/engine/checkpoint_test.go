@@ -121,7 +121,7 @@ func TestDamagedCheckpointIsReplaced(t *testing.T) {
 
 func newestCheckpoint(t *testing.T, fs vfs.FS) (name string, number uint32) {
 	t.Helper()
-	numbers, err := listCheckpoints(fs, "e/log")
+	numbers, err := listNumbered(fs, "e/log", checkpointSuffix)
 	require.NoError(t, err)
 	require.Len(t, numbers, 1)
 	return "e/log/" + checkpointName(numbers[0]), numbers[0]

@@ -57,7 +57,7 @@ func (e *Engine) checkpointed(ctx context.Context) error {
 
 // removeCheckpoints removes those before number, and what was not finished.
 func (e *Engine) removeCheckpoints(number uint32) error {
-	numbers, err := listCheckpoints(e.fs, e.logDir)
+	numbers, err := listNumbered(e.fs, e.logDir, checkpointSuffix)
 	for _, n := range numbers {
 		if n < number {
 			err = errors.Join(err, removeIfThere(e.fs, e.fs.PathJoin(e.logDir, checkpointName(n))))

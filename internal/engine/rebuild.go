@@ -48,7 +48,7 @@ func (e *Engine) salvaged(err error) error {
 // findCheckpoint learns of the newest checkpoint, and removes what is left of
 // one that was not finished, or is older.
 func (e *Engine) findCheckpoint() error {
-	numbers, err := listCheckpoints(e.fs, e.logDir)
+	numbers, err := listNumbered(e.fs, e.logDir, checkpointSuffix)
 	if err != nil || len(numbers) == 0 {
 		return err
 	}
@@ -176,11 +176,7 @@ func (e *Engine) forgetAll() (err error) {
 // comes back.
 func (e *Engine) replayUpTo(to position) error {
 	e.accounts = newAccounts()
-	numbers, err := listSegments(e.fs, e.logDir)
-	if err != nil {
-		return err
-	}
-	for _, number := range numbers {
+	for _, number := range e.files.places.numbers() {
 		if number > to.segment {
 			break
 		}

@@ -11,9 +11,6 @@ const replayBatch = 1 << 20 // octets of changes applied at one time
 // catchUp applies to the index what the log holds after the index's position,
 // and leaves e.w at the log's end.
 func (e *Engine) catchUp() error {
-	if err := syncDir(e.fs, e.logDir); err != nil {
-		return err
-	}
 	from, last, err := e.logRange()
 	if err != nil {
 		return err
@@ -46,10 +43,6 @@ func (e *Engine) continueAfter(p position) error {
 // logRange returns where to start reading the log, and its last segment. The
 // zero position says that there is no log yet.
 func (e *Engine) logRange() (from position, last uint32, err error) {
-	numbers, err := listSegments(e.fs, e.logDir)
-	if err != nil {
-		return from, 0, err
-	}
 	v, known, err := get(e.db, []byte(keyPosition))
 	if err != nil {
 		return from, 0, err
@@ -60,6 +53,7 @@ func (e *Engine) logRange() (from position, last uint32, err error) {
 		}
 	}
 	there := make(map[uint32]bool)
+	numbers := e.files.places.numbers()
 	for _, number := range numbers {
 		there[number] = true
 		last = number
@@ -189,7 +183,7 @@ func (e *Engine) replaySegment(number uint32, start, end int64) error {
 
 // replayLast finds the log's end and applies the last segment up to there.
 func (e *Engine) replayLast(number uint32, start int64) error {
-	f, err := e.fs.OpenReadWrite(e.files.name(number), vfs.WriteCategoryUnspecified)
+	f, err := e.files.openLast(number)
 	if err != nil {
 		return err
 	}
@@ -214,6 +208,9 @@ func (e *Engine) replayLast(number uint32, start int64) error {
 	if end < w.size {
 		e.log.Warn("mail log ends in something unfinished, which was never acknowledged; cut off",
 			"segment", number, "offset", end, "octets", w.size-end)
+	}
+	if e.files.readOnly(number) {
+		e.w.high = end // the next segment will say where this one ends
 	}
 	if end > start || end < w.size {
 		// What a killed process wrote may be in memory only.
