@@ -49,6 +49,9 @@ func runCommand(ctx context.Context, c *command, args []string) error {
 		return err
 	}
 	defer lock.Close()
+	if args[0] == "check" {
+		return c.checkDirectory(ctx, lock, args[1:])
+	}
 	o, err := openData(c.config, lock)
 	if err != nil {
 		return err
@@ -79,8 +82,10 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.simple(http.MethodPost, "/queue/retry?"+url.Values{"id": rest}.Encode()), nil
 	case words == "queue remove" && len(rest) > 0:
 		return c.queueRemove(rest), nil
-	case words == "check":
-		return c.check, nil
+	case len(args) > 0 && args[0] == "check":
+		return c.checkNode(args[1:])
+	case len(args) > 0 && args[0] == "stats":
+		return c.printStats(args[1:])
 	case len(args) > 0 && args[0] == "undelete":
 		return c.undelete(args[1:])
 	case words == "purge":
@@ -175,28 +180,6 @@ func (c *command) queueRemove(ids []string) func(ctx context.Context) error {
 		}
 		return nil
 	}
-}
-
-// check prints the node's report; its last line says how it ended.
-func (c *command) check(ctx context.Context) error {
-	answer, err := c.call(ctx, http.MethodPost, "/check", nil)
-	if err != nil {
-		return err
-	}
-	defer answer.Close()
-	last := ""
-	lines := bufio.NewScanner(answer)
-	for lines.Scan() {
-		last = lines.Text()
-		fmt.Fprintln(c.out, last)
-	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	if last != "ok" {
-		return errReported
-	}
-	return nil
 }
 
 // dialControl reaches the node that serves a data directory.

@@ -27,12 +27,19 @@ type opened struct {
 }
 
 func openData(c *Config, data *dataDir) (*opened, error) {
+	return openDataWith(c, data, storagelocal.Options{})
+}
+
+// openDataWith is openData with options of the store that are not in the
+// configuration.
+func openDataWith(c *Config, data *dataDir, of storagelocal.Options) (*opened, error) {
+	of.Settings = c.settings()
 	o := &opened{data: data}
 	var err error
 	if o.directory, err = embedded.Open(data.file("directory.jsonl")); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
-	if o.store, err = storagelocal.Open(data.file("mail"), storagelocal.Options{Settings: c.settings()}); err != nil {
+	if o.store, err = storagelocal.Open(data.file("mail"), of); err != nil {
 		o.Close()
 		return nil, fmt.Errorf("mail store: %w", err)
 	}
@@ -84,10 +91,4 @@ func (o *opened) addAccount(ctx context.Context, name, hash string) error {
 		return err
 	}
 	return o.directory.AddAccount(ctx, directory.Account{Name: a.Key(), Password: hash})
-}
-
-// check verifies everything in the data directory and reports a line per damage.
-func (o *opened) check(ctx context.Context, report func(line string)) error {
-	err := o.store.Check(ctx, func(d storagelocal.Damage) { report(d.String()) }, o.queue.References)
-	return errors.Join(err, o.queue.Check(ctx, report))
 }

@@ -102,3 +102,27 @@ func (s subject) String() string { return fmt.Sprintf("mailbox %d message %d", s
 
 // isDamage reports errors that say that something can't be read.
 func isDamage(err error) bool { return errors.Is(err, ErrDamaged) || errors.Is(err, engine.ErrDamaged) }
+
+// DamageOf returns the damage that an error of Open is about; ok is false when
+// it is about something else. With Options.Rebuild, Open mends a DamageIndex,
+// and with Options.Salvage all other kinds, with the loss of what is damaged.
+func DamageOf(err error) (d Damage, ok bool) {
+	if found, ok := errors.AsType[*engine.Damage](err); ok {
+		return damageOfLog(found), true
+	}
+	return Damage{Kind: DamageIndex, Where: "index", What: fmt.Sprint(err), Repair: rebuilt}, isDamage(err)
+}
+
+// Salvage returns what Options.Salvage is when report is to hear of each damage
+// of the log that Open passes over.
+func Salvage(report func(Damage)) func(*engine.Damage) {
+	return func(d *engine.Damage) { report(damageOfLog(d)) }
+}
+
+func damageOfLog(d *engine.Damage) Damage {
+	k := DamageKind(d.Name())
+	if k == DamageIndex {
+		return Damage{Kind: k, Where: "index", What: d.Error(), Repair: rebuilt}
+	}
+	return Damage{Kind: k, Where: "log", What: d.Error(), Repair: "goes on without what can't be read"}
+}
