@@ -21,7 +21,7 @@ func (m *mailbox) Expunge(ctx context.Context, set imap.UIDSet) (removed imap.UI
 		return nil, err
 	}
 	defer p.release()
-	err = m.s.commit(ctx, nil, func(t tx) error {
+	err = m.commit(ctx, nil, func(t tx) error {
 		st, old, err := m.current(t)
 		if err != nil {
 			return err

@@ -15,7 +15,8 @@
 //   - What is in memory is bounded: the states of mailboxes in use, and the
 //     rows of those that are being read.
 //
-// Its Store has the power storage.Remover, its Mailbox storage.Recenter.
+// Its Store has the powers storage.Remover and storage.Watcher, its Mailbox
+// storage.Recenter.
 package local
 
 import (
@@ -80,6 +81,7 @@ type Store struct {
 var (
 	_ storage.Store    = (*Store)(nil)
 	_ storage.Remover  = (*Store)(nil)
+	_ storage.Watcher  = (*Store)(nil)
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)

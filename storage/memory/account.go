@@ -14,6 +14,7 @@ import (
 
 type account struct {
 	store    *Store
+	user     string
 	gone     bool
 	boxes    map[string]*mailbox
 	subs     map[string]bool
@@ -41,6 +42,7 @@ func (s *Store) account(user string) (*account, error) {
 	}
 	a := &account{
 		store:    s,
+		user:     user,
 		boxes:    make(map[string]*mailbox),
 		subs:     make(map[string]bool),
 		validity: make(map[string]uint32),
@@ -315,5 +317,8 @@ func (a *account) Watch(notify func(storage.Change)) (stop func()) {
 func (a *account) notify(c storage.Change) {
 	for w := range a.watchers {
 		w.notify(c)
+	}
+	for w := range a.store.watchers {
+		w.notify(a.user, c)
 	}
 }

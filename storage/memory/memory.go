@@ -3,7 +3,7 @@
 //
 // It keeps every promise of package storage but durability and small memory:
 // all messages live in memory until they are expunged. Its Mailbox has the
-// power Recenter, its Store the power Remover.
+// power Recenter, its Store the powers Remover and Watcher.
 package memory
 
 import (
@@ -24,6 +24,7 @@ type Store struct {
 	closed       bool
 	defaults     []storage.Default
 	accounts     map[string]*account
+	watchers     map[*storeWatcher]bool
 	lastMailbox  storage.MailboxID
 	lastValidity uint32
 }
@@ -31,6 +32,7 @@ type Store struct {
 var (
 	_ storage.Store    = (*Store)(nil)
 	_ storage.Remover  = (*Store)(nil)
+	_ storage.Watcher  = (*Store)(nil)
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)
@@ -42,6 +44,7 @@ func New() *Store {
 	return &Store{
 		defaults:     storage.Defaults(),
 		accounts:     make(map[string]*account),
+		watchers:     make(map[*storeWatcher]bool),
 		lastValidity: uint32(min(time.Now().Unix(), math.MaxUint32/2)),
 	}
 }

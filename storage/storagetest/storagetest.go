@@ -40,6 +40,7 @@ func Run(t *testing.T, open Open) {
 		{"Expunge", expungeTests},
 		{"Copy", copyTests},
 		{"Watch", watchTests},
+		{"Feed", feedTests},
 		{"Powers", powerTests},
 		{"Concurrent", concurrentTests},
 	} {
