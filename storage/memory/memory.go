@@ -2,7 +2,8 @@
 // mail may end with them.
 //
 // It keeps every promise of package storage but durability and small memory:
-// all messages live in memory until they are expunged. Its Mailbox has the
+// all messages live in memory until they are expunged, and nothing survives the
+// process, so storagetest.RunDurable is not for it. Its Mailbox has the
 // power Recenter, its Store the powers Remover and Watcher.
 package memory
 

@@ -65,7 +65,9 @@ var feedTests = map[string]func(*bench){
 		}
 		f := b.feed(3)
 		ctx, cancel := context.WithCancel(b.ctx())
-		go func() { defer cancel(); write(b, followers) }()
+		var g sync.WaitGroup
+		g.Go(func() { defer cancel(); write(b, followers) })
+		defer g.Wait()
 		for {
 			c, err := f.Next(ctx)
 			switch {

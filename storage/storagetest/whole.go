@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/stretchr/testify/require"
@@ -72,24 +74,33 @@ var wholeTests = map[string]func(*plug){
 	"WhatWasSeen": func(p *plug) {
 		p.box("x")
 		var seen []imap.UID
-		p.whole(func(ctx context.Context, w *work, i int) error {
+		p.whole(func(ctx context.Context, w *work, _ int) error {
 			m, err := w.mailbox(ctx, "x")
 			if err != nil {
 				return err
 			}
-			if i%2 == 0 {
-				_, err = m.Append(ctx, storage.NewMessage{Body: body("x")})
-				return err
-			}
-			var list []imap.UID
-			for msg, err := range m.Messages(ctx, 0) {
+			stored := make(chan error, 1)
+			go func() {
+				_, err := m.Append(ctx, storage.NewMessage{Body: body("x")})
+				stored <- err
+			}()
+			for {
+				list, err := uidsOf(ctx, m)
 				if err != nil {
-					return err
+					return errors.Join(err, <-stored)
 				}
-				list = append(list, msg.UID)
+				w.during(func() {
+					if len(list) > len(seen) { // another may have looked later
+						seen = list
+					}
+				})
+				select {
+				case err := <-stored:
+					return err
+				default:
+					runtime.Gosched() // or the cut comes late
+				}
 			}
-			w.during(func() { seen = list })
-			return nil
 		}, func(*work) {
 			require.Subset(p, p.open("x").uids(), seen)
 		})
@@ -155,6 +166,16 @@ var wholeTests = map[string]func(*plug){
 	},
 }
 
+func uidsOf(ctx context.Context, m storage.Mailbox) (list []imap.UID, err error) {
+	for msg, err := range m.Messages(ctx, 0) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, msg.UID)
+	}
+	return list, nil
+}
+
 // work is what several do to a store when its power is cut.
 type work struct {
 	storage.Store
@@ -165,13 +186,14 @@ type work struct {
 	acked map[string]bool
 }
 
-// during does f unless the power was cut.
-func (w *work) during(f func()) {
+// during does f unless the power was cut. It reports whether it did.
+func (w *work) during(f func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.cut {
 		f()
 	}
+	return !w.cut
 }
 
 func (w *work) begin(text string) {
@@ -203,17 +225,20 @@ func (p *plug) whole(do func(ctx context.Context, w *work, i int) error, check f
 		var g sync.WaitGroup
 		for range 4 {
 			g.Go(func() {
-				for ctx.Err() == nil {
+				for late := 0; late < 20 && ctx.Err() == nil; { // some go on while the power goes
 					i := next.Add(1)
+					if i == until {
+						close(enough)
+					}
 					err := do(ctx, w, int(i))
-					w.during(func() {
+					counts := w.during(func() {
 						if err != nil {
 							p.Error(err)
 							cancel()
 						}
 					})
-					if i == until {
-						close(enough)
+					if !counts {
+						late++
 					}
 				}
 			})
@@ -222,6 +247,7 @@ func (p *plug) whole(do func(ctx context.Context, w *work, i int) error, check f
 		case <-enough:
 		case <-ctx.Done():
 		}
+		time.Sleep(time.Duration(r.IntN(3000)) * time.Microsecond) // the moment of the cut
 		w.during(func() { w.cut = true })
 		p.cut()
 		cancel()
