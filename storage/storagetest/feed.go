@@ -111,7 +111,7 @@ func (b *bench) feed(bound int) *storage.Feed {
 // next returns the next change, which must be there soon.
 func (b *bench) next(f *storage.Feed) storage.Change {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx(), patience)
+	ctx, cancel := context.WithTimeout(b.ctx(), b.patience())
 	defer cancel()
 	c, err := f.Next(ctx)
 	require.NoError(b, err)
@@ -132,8 +132,14 @@ func (b *bench) quiet(f *storage.Feed) {
 	require.ErrorIs(b, err, context.DeadlineExceeded, "%v", c)
 }
 
-// patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+// patience is how long a test waits for what must come: ten seconds, less when
+// the tests have not much time.
+func (b *bench) patience() time.Duration {
+	if end, ok := b.Deadline(); ok {
+		return min(10*time.Second, time.Until(end)/10)
+	}
+	return 10 * time.Second
+}
 
 // inTurn changes two mailboxes and the list, one after the other, and says
 // after each what must be told.

@@ -68,7 +68,7 @@ var watchTests = map[string]func(*bench){
 			var c storage.Change
 			select {
 			case c = <-told:
-			case <-time.After(patience):
+			case <-time.After(b.patience()):
 				require.Fail(b, "not told")
 			}
 			require.GreaterOrEqual(b, m.status().HighestModSeq, c.ModSeq)

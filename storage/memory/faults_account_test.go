@@ -24,7 +24,7 @@ func users(f func(string) string) func(*behaviour) {
 	}
 }
 
-var accountMutations = []mutation{
+var accountFaults = []fault{
 	{"names of users are compared without regard to letter case", "Living/Account/NamesOfUsersAreTakenAsTheyAre", users(strings.ToLower)},
 	{"names of users end with NUL", "Living/Account/AccountsAreApart", users(func(user string) string { user, _, _ = strings.Cut(user, "\x00"); return user })},
 	{"UIDVALIDITY is used again for a name", "Living/Account/UIDValidityOfANameGrows Durable/Numbers/UIDValidityOfANameGrows", func(b *behaviour) {
@@ -265,7 +265,7 @@ func renameThen(f func(a *account, from, to string, had map[string]*mailbox)) fu
 	}
 }
 
-var renameMutations = []mutation{
+var renameFaults = []fault{
 	{"a rename leaves the children", "Living/Rename/MovesChildrenAlong Durable/Acknowledged/Rename", renameThen(func(a *account, from, to string, had map[string]*mailbox) {
 		for n, m := range had {
 			if strings.HasPrefix(n, from+storage.Separator) {

@@ -54,7 +54,7 @@ func (o mortal) ReadAt(p []byte, off int64) (n int, err error) {
 	return o.OpenBody.ReadAt(p, off)
 }
 
-var messageMutations = []mutation{
+var messageFaults = []fault{
 	{"a list of messages is by descending UID", "Living/Messages/SinceAModSeq Living/Append/ManyAtOnceAreOneChangeInOrder", func(b *behaviour) {
 		b.messages = func(m *mailbox, ctx context.Context, since uint64) iter.Seq2[storage.Message, error] {
 			return func(yield func(storage.Message, error) bool) {
@@ -219,7 +219,7 @@ func flagsWith(f func(context.Context, *mailbox, *storage.FlagUpdate) context.Co
 	}
 }
 
-var flagMutations = []mutation{
+var flagFaults = []fault{
 	{"of two flag updates at once one is lost", "Living/Concurrent/I20FlagsOfManySessionsUnite", func(b *behaviour) {
 		b.storeFlags = func(m *mailbox, ctx context.Context, u storage.FlagUpdate) (changed []storage.Message, failed imap.UIDSet, err error) {
 			if u.Op != imap.StoreFlagsAdd {

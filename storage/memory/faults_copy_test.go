@@ -67,7 +67,7 @@ func oneByOne(m *mailbox, ctx context.Context, set imap.UIDSet, dest string, pau
 	return all, nil
 }
 
-var copyMutations = []mutation{
+var copyFaults = []fault{
 	{"a copy is made message by message", "Living/Concurrent/ChangesAreSeenWhole", func(b *behaviour) {
 		b.copy = func(m *mailbox, ctx context.Context, set imap.UIDSet, dest string) (storage.Copied, error) {
 			return oneByOne(m, ctx, set, dest, func() { time.Sleep(time.Millisecond) })

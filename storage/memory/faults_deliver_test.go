@@ -47,7 +47,7 @@ func text(b message.Body, f func([]byte) []byte) message.Body {
 	return message.FromBytes(f(data))
 }
 
-var deliverMutations = []mutation{
+var deliverFaults = []fault{
 	{"a delivery stores its first target twice", "Living/Deliver/ToInboxOfANewAccount", func(b *behaviour) {
 		b.deliver = func(s *Store, ctx context.Context, d *storage.Delivery) ([]storage.Receipt, error) {
 			if len(d.Targets) > 0 {
@@ -189,7 +189,7 @@ var deliverMutations = []mutation{
 	}},
 }
 
-var appendMutations = []mutation{
+var appendFaults = []fault{
 	{"half of an append stays after an error", "Living/Append/AllOrNone", func(b *behaviour) {
 		b.append = func(m *mailbox, ctx context.Context, msgs ...storage.NewMessage) (given []imap.UID, err error) {
 			for _, msg := range msgs {

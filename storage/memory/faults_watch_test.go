@@ -18,7 +18,7 @@ func watchWith(f func(a *account, c storage.Change, tell func(storage.Change))) 
 	}
 }
 
-var watchMutations = []mutation{
+var watchFaults = []fault{
 	{"watchers are told before a change can be seen", "Living/Watch/SeesTheChangeThatItIsToldOf", func(b *behaviour) {
 		b.append = func(m *mailbox, ctx context.Context, msgs ...storage.NewMessage) ([]imap.UID, error) {
 			m.account.store.inside(func() { m.account.notify(storage.Change{Mailbox: m.id, ModSeq: m.modSeq + 1}) })
@@ -26,7 +26,7 @@ var watchMutations = []mutation{
 			return m.Append(ctx, msgs...)
 		}
 	}},
-	{"watchers are told of the list only", "Living/Watch/TellsOfEveryChange Living/Watch/TellsInOrderOfMany", watchWith(func(_ *account, c storage.Change, tell func(storage.Change)) {
+	{"watchers are told of the list only", "Living/Watch/TellsOfEveryChange Living/Watch/TellsInOrderOfMany Living/Watch/SeesTheChangeThatItIsToldOf Living/Feed/OneMailboxNeverOverflows", watchWith(func(_ *account, c storage.Change, tell func(storage.Change)) {
 		if c.Mailbox == 0 {
 			tell(c)
 		}

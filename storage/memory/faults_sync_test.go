@@ -26,7 +26,7 @@ func (b *behaviour) aMoment() {
 	time.Sleep(time.Millisecond)
 }
 
-var syncMutations = []mutation{
+var syncFaults = []fault{
 	{"Account returns before the sync", "Durable/Acknowledged/Account", early("Account")},
 	{"Deliver returns before the sync", "Durable/Acknowledged/Deliver Durable/Acknowledged/DeliverOneByOne Durable/Whole/Deliveries", early("Deliver")},
 	{"Append returns before the sync", "Durable/Acknowledged/Append", early("Append")},
@@ -127,7 +127,7 @@ func restarted(f func(*mailbox)) func(*behaviour) {
 	return func(b *behaviour) { b.restart = func(s *Store) { s.eachBox(f) } }
 }
 
-var restartMutations = []mutation{
+var restartFaults = []fault{
 	{"after a crash UIDNEXT is worked out from the messages", "Durable/Numbers/UIDsNeverRepeat Durable/Acknowledged/RenameOfInbox", restarted(func(m *mailbox) {
 		m.next = 1
 		if n := len(m.messages); n > 0 {
