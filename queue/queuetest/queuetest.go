@@ -1,8 +1,9 @@
 // Package queuetest checks that a queue keeps the promises of package queue.
 //
-// Run drives a queue through every promise that can be seen from outside. It
-// controls time: the queue under test takes its clock from the suite. What a
-// crash does to a queue is beyond it and belongs to the queue's own tests.
+// Run drives a queue through every promise that can be seen from outside while
+// it lives; RunDurable cuts its power, too. They control time: the queue under
+// test takes its clock from the suite. A test beside queue/memory breaks that
+// queue in many ways, one at a time, and shows that they notice each.
 package queuetest
 
 import (
