@@ -3,7 +3,8 @@
 //
 // It keeps every promise of package queue but durability and small memory:
 // messages and their contents live in memory until they are settled, and nothing
-// survives the process, so queuetest.RunDurable is not for it. It has the powers Lister, Administrator, Releaser and Limiter.
+// survives the process, so queuetest.RunDurable is not for it. It has the powers
+// Lister, Administrator, Releaser and Limiter.
 package memory
 
 import (

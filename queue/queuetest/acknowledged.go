@@ -45,12 +45,14 @@ var acknowledgedTests = map[string]func(*testing.T, *plug){
 	},
 	"PutOneByOne": func(t *testing.T, p *plug) {
 		var want, got []queue.ID
+		m := to("a@one.test")
+		m.NotBefore = p.clock.Now()
 		for range 10 {
-			want = append(want, p.put("a@one.test"))
+			want = append(want, p.putMessage(m))
 			p.cut()
 		}
 		for range want {
-			c := p.claim(1)[0]
+			c := p.first(1)
 			require.Equal(t, greeting, p.content(c.Body))
 			got = append(got, c.ID)
 		}
@@ -106,12 +108,13 @@ var acknowledgedTests = map[string]func(*testing.T, *plug){
 		s := p.one().States[0]
 		require.Equal(t, 1, s.Attempts)
 		require.True(t, s.Delayed)
+		require.NotNil(t, s.Last)
 		require.Equal(t, o.Reply.Error(), s.Last.Error())
 	},
 	"SettleOneByOne": func(t *testing.T, p *plug) {
 		ids := []queue.ID{p.put("a@one.test"), p.put("b@one.test"), p.put("c@one.test")}
 		for i := range ids {
-			c := p.claim(1)[0]
+			c := p.first(1)
 			require.Equal(t, ids[i], c.ID)
 			p.settle(c, done)
 			p.cut()

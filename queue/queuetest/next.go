@@ -96,7 +96,7 @@ var nextTests = map[string]func(*testing.T, *bench){
 		power[queue.Limiter](b).Limit(1)
 		b.put("a@one.test")
 		b.put("b@one.test")
-		c := b.claim(10)[0]
+		c := b.first(10)
 		changed := b.due(c.Until)
 		b.settle(c, done)
 		fired(t, changed)

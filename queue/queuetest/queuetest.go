@@ -157,6 +157,14 @@ func (b *bench) claim(n int) []queue.Claim {
 	return claims
 }
 
+// first leases up to n groups, of which there must be one, and returns the first.
+func (b *bench) first(n int) queue.Claim {
+	b.t.Helper()
+	claims := b.claim(n)
+	require.NotEmpty(b.t, claims)
+	return claims[0]
+}
+
 // one leases the one group that must be due.
 func (b *bench) one() queue.Claim {
 	b.t.Helper()
