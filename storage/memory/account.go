@@ -170,6 +170,7 @@ func (a *account) place(name string, m *mailbox) {
 	if a.validity[name] > m.validity {
 		a.store.lastValidity++
 		m.validity = a.store.lastValidity
+		m.changed()
 	}
 	delete(a.validity, name)
 	a.boxes[name] = m

@@ -305,6 +305,11 @@ var renameFaults = []fault{
 			m.validity = min(m.validity, uint32(1_600_000_000)+uint32(m.id))
 		}
 	})},
+	{"a new UIDVALIDITY does not raise the ModSeq", "Living/Rename/ANewUIDValidityRaisesTheModSeq", renameThen(func(a *account, from, to string, had map[string]*mailbox) {
+		if m := had[from]; m != nil && a.boxes[to] == m {
+			m.modSeq = 1
+		}
+	})},
 	{"a rename replaces what is there", "Living/Rename/I13Refuses", func(b *behaviour) {
 		b.rename = func(a *account, ctx context.Context, from, to string) error {
 			if from != to && a.boxes[to] != nil && a.boxes[from] != nil {
