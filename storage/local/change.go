@@ -17,8 +17,9 @@ var errNothing = errors.New("nothing to change")
 // tx is a change while it is being built.
 type tx struct {
 	*engine.Tx
-	s *Store
-	o *op
+	s     *Store
+	o     *op
+	owner string // the user whose mailboxes it changes now
 }
 
 // commit makes one change. What build returns besides errNothing is returned.
@@ -29,6 +30,14 @@ func (s *Store) commit(ctx context.Context, body message.Body, build func(tx) er
 	return failure(s.e.Commit(ctx, s.change(body, build)))
 }
 
+// commit makes one change of the account's mailboxes.
+func (a *account) commit(ctx context.Context, body message.Body, build func(tx) error) error {
+	return a.s.commit(ctx, body, func(t tx) error {
+		t.owner = a.user
+		return build(t)
+	})
+}
+
 // change wires a change into the committer.
 func (s *Store) change(body message.Body, build func(tx) error) *engine.Change {
 	o := new(op)
@@ -36,7 +45,7 @@ func (s *Store) change(body message.Body, build func(tx) error) *engine.Change {
 		Body: body,
 		Build: func(etx *engine.Tx) error {
 			s.pending.begin(o)
-			err := build(tx{etx, s, o})
+			err := build(tx{etx, s, o, ""})
 			if err != nil {
 				s.pending.undo(o)
 			}
@@ -131,6 +140,12 @@ func (t tx) state(id storage.MailboxID) (state, error) {
 func (t tx) put(c *boxChange) {
 	t.s.value = c.after.append(t.s.value[:0])
 	t.Set(stateKey(c.id), t.s.value)
+	t.change(c)
+}
+
+// change takes a change of a mailbox down.
+func (t tx) change(c *boxChange) {
+	c.owner = t.owner
 	t.s.pending.change(t.o, c)
 }
 

@@ -138,7 +138,7 @@ func (st *Staged) Change(build func(*engine.Tx) error) *engine.Change {
 // to Undo.
 func (st *Staged) Build(etx *engine.Tx) error {
 	st.s.pending.begin(&st.o)
-	t := tx{etx, st.s, &st.o}
+	t := tx{etx, st.s, &st.o, ""}
 	st.stored = 0
 	for i := range st.d.Targets {
 		r := &st.receipts[i]
@@ -168,6 +168,7 @@ func refusesOne(err error) bool {
 
 func (st *Staged) deliver(t tx, i int) error {
 	target, r := &st.d.Targets[i], &st.receipts[i]
+	t.owner = target.User
 	id, err := t.target(target.User, st.names[i], target.Create)
 	if err != nil {
 		return err

@@ -15,9 +15,9 @@
 //   - What is in memory is bounded: the states of mailboxes in use, and the
 //     rows of those that are being read.
 //
-// Its Store has the powers storage.Remover and storage.Purger, its Account
-// storage.ACLs and storage.Retainer, its Mailbox storage.Recenter and
-// storage.SaveDater.
+// Its Store has the powers storage.Remover, storage.Purger and storage.Watcher,
+// its Account storage.ACLs and storage.Retainer, its Mailbox storage.Recenter
+// and storage.SaveDater.
 package local
 
 import (
@@ -99,6 +99,7 @@ type Store struct {
 var (
 	_ storage.Store    = (*Store)(nil)
 	_ storage.Remover  = (*Store)(nil)
+	_ storage.Watcher  = (*Store)(nil)
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)

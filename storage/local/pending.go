@@ -21,6 +21,7 @@ type tree struct {
 // boxChange is what an op does to one mailbox.
 type boxChange struct {
 	id    storage.MailboxID
+	owner string // the user whose mailbox it is
 	after state
 	gone  bool     // deleted
 	added []listed // rows that it adds
