@@ -173,30 +173,6 @@ func BenchmarkList(b *testing.B) {
 	list()
 }
 
-// BenchmarkDeliverToMany delivers 50 KiB to 1,000 mailboxes, beside one.
-func BenchmarkDeliverToMany(b *testing.B) {
-	s, _ := benchStore(b)
-	body := text(50 << 10)
-	targets := make([]storage.Target, 1000)
-	for i := range targets {
-		targets[i] = storage.Target{User: fmt.Sprintf("user%d@example.test", i), Prefix: []byte(trace)}
-	}
-	deliver := func(n int) time.Duration {
-		begin := time.Now()
-		r, err := s.Deliver(b.Context(), &storage.Delivery{Body: body, Targets: targets[:n]})
-		require.NoError(b, err)
-		require.Len(b, r, n)
-		return time.Since(begin)
-	}
-	deliver(1000)
-	var one, many time.Duration
-	for b.Loop() {
-		one += deliver(1)
-		many += deliver(1000)
-	}
-	b.ReportMetric(float64(many)/float64(one), "times-one")
-}
-
 // BenchmarkOpen opens a store with 100,000 accounts.
 func BenchmarkOpen(b *testing.B) {
 	if os.Getenv("POSTHOUSE_LARGE") == "" {

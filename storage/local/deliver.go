@@ -1,9 +1,11 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/posthouse-mail/posthouse/internal/engine"
 	"github.com/posthouse-mail/posthouse/message"
@@ -41,8 +43,9 @@ type Staged struct {
 	date     stamp
 	names    []string
 	receipts []storage.Receipt
-	left     int // targets that can be stored
-	stored   int // targets that Build stored
+	order    []int // of the targets, in which they are stored
+	left     int   // targets that can be stored
+	stored   int   // targets that Build stored
 	o        op
 }
 
@@ -51,8 +54,13 @@ func (s *Store) Prepare(ctx context.Context, d *storage.Delivery) (*Staged, erro
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	st := &Staged{s: s, d: d, date: newStamp(d.Date), names: make([]string, len(d.Targets)), receipts: make([]storage.Receipt, len(d.Targets))}
+	n := len(d.Targets)
+	st := &Staged{
+		s: s, d: d, date: newStamp(d.Date), names: make([]string, n), receipts: make([]storage.Receipt, n), order: make([]int, n),
+		o: op{boxes: make([]*boxChange, 0, n)},
+	}
 	for i := range d.Targets {
+		st.order[i] = i
 		if st.names[i], st.receipts[i].Err = checkTarget(&d.Targets[i]); st.receipts[i].Err == nil {
 			st.left++
 		}
@@ -137,21 +145,19 @@ func (st *Staged) Change(build func(*engine.Tx) error) *engine.Change {
 // be refused. A change that is refused, or not made, after Build must be told
 // to Undo.
 func (st *Staged) Build(etx *engine.Tx) error {
-	st.s.pending.begin(&st.o)
+	st.s.begin(&st.o)
 	t := tx{etx, st.s, &st.o}
-	st.stored = 0
-	for i := range st.d.Targets {
-		r := &st.receipts[i]
-		if r.Err != nil {
-			continue
-		}
-		if err := st.deliver(t, i); refusesOne(err) {
-			r.Err = err
-		} else if err != nil {
-			st.Undo()
-			return err
-		}
+	err := st.each(func(i int) error { return st.find(t, i) })
+	if err == nil {
+		st.sort()
+		st.stored = 0
+		err = st.each(func(i int) error { return st.deliver(t, i) })
 	}
+	if err != nil {
+		st.Undo()
+		return err
+	}
+	t.finish()
 	if blob := etx.Blob(); blob != 0 && st.stored > 0 {
 		etx.Ref(blob, st.stored)
 		if st.index != nil {
@@ -161,17 +167,45 @@ func (st *Staged) Build(etx *engine.Tx) error {
 	return nil
 }
 
+// each calls f for every target that can be stored, as far as is known.
+func (st *Staged) each(f func(i int) error) error {
+	for _, i := range st.order {
+		r := &st.receipts[i]
+		if r.Err != nil {
+			continue
+		}
+		if err := f(i); refusesOne(err) {
+			*r = storage.Receipt{Err: err}
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sort puts the targets in the order of their mailboxes, since the index takes
+// keys faster in their order.
+func (st *Staged) sort() {
+	slices.SortFunc(st.order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(st.receipts[a].Mailbox, st.receipts[b].Mailbox), a-b)
+	})
+}
+
 // refusesOne reports errors that concern one target alone.
 func refusesOne(err error) bool {
 	return errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrBadName) || errors.Is(err, storage.ErrLimit)
 }
 
+// find finds or makes a target's mailbox.
+func (st *Staged) find(t tx, i int) (err error) {
+	target := &st.d.Targets[i]
+	st.receipts[i].Mailbox, err = t.target(target.User, st.names[i], target.Create)
+	return err
+}
+
+// deliver adds the message to a target's mailbox.
 func (st *Staged) deliver(t tx, i int) error {
-	target, r := &st.d.Targets[i], &st.receipts[i]
-	id, err := t.target(target.User, st.names[i], target.Create)
-	if err != nil {
-		return err
-	}
+	target, id := &st.d.Targets[i], st.receipts[i].Mailbox
 	before, err := t.state(id)
 	if err != nil {
 		return err
@@ -190,7 +224,7 @@ func (st *Staged) deliver(t tx, i int) error {
 		return err
 	}
 	st.stored++
-	*r = storage.Receipt{Mailbox: id, UIDValidity: c.after.validity, UID: uidOf(c.added[0])}
+	st.receipts[i] = storage.Receipt{Mailbox: id, UIDValidity: c.after.validity, UID: uidOf(c.added[0])}
 	return nil
 }
 
