@@ -10,16 +10,21 @@ import (
 	"github.com/posthouse-mail/posthouse/internal/engine"
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/storage"
+	"github.com/posthouse-mail/posthouse/storage/internal/shape"
 )
 
 // Deliver stores a message in many mailboxes, as one record of the log.
 func (s *Store) Deliver(ctx context.Context, d *storage.Delivery) ([]storage.Receipt, error) {
-	st, err := s.Prepare(ctx, d)
+	st, err := s.stage(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	if st.left == 0 {
 		return st.receipts, nil
+	}
+	st.share()
+	if err := st.encodeIndex(); err != nil {
+		return nil, err
 	}
 	c := st.Change(func(*engine.Tx) error {
 		if st.stored == 0 {
@@ -39,7 +44,9 @@ func (s *Store) Deliver(ctx context.Context, d *storage.Delivery) ([]storage.Rec
 type Staged struct {
 	s        *Store
 	d        *storage.Delivery
-	index    []byte // of the body, encoded; nil: made when somebody asks
+	body     message.Body // what is written: shared, and the body of the delivery
+	shared   []byte       // the end of all prefixes, see share
+	index    []byte       // of what is written, encoded; nil: made when somebody asks
 	date     stamp
 	names    []string
 	receipts []storage.Receipt
@@ -51,12 +58,21 @@ type Staged struct {
 
 // Prepare begins a delivery. Nothing is stored yet.
 func (s *Store) Prepare(ctx context.Context, d *storage.Delivery) (*Staged, error) {
+	st, err := s.stage(ctx, d)
+	if err == nil && st.left > 0 {
+		err = st.encodeIndex()
+	}
+	return st, err
+}
+
+// stage checks the targets of a delivery.
+func (s *Store) stage(ctx context.Context, d *storage.Delivery) (*Staged, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
 	n := len(d.Targets)
 	st := &Staged{
-		s: s, d: d, date: newStamp(d.Date), names: make([]string, n), receipts: make([]storage.Receipt, n), order: make([]int, n),
+		s: s, d: d, body: d.Body, date: newStamp(d.Date), names: make([]string, n), receipts: make([]storage.Receipt, n), order: make([]int, n),
 		o: op{boxes: make([]*boxChange, 0, n)},
 	}
 	for i := range d.Targets {
@@ -65,12 +81,7 @@ func (s *Store) Prepare(ctx context.Context, d *storage.Delivery) (*Staged, erro
 			st.left++
 		}
 	}
-	if st.left == 0 {
-		return st, nil
-	}
-	var err error
-	st.index, err = s.encodeIndex(d.Body, d.Index)
-	return st, err
+	return st, nil
 }
 
 // maxPrefix bounds a target's prefix, in octets, since it is kept in the index.
@@ -108,13 +119,38 @@ func (s *Store) encodeIndex(b message.Body, index *message.Part) ([]byte, error)
 	if size(b) < smallBody {
 		return nil, nil
 	}
-	if index == nil {
-		var err error
-		if index, err = message.Parse(b, s.options.Limits); err != nil {
-			return nil, fmt.Errorf("reading the message: %w", err)
-		}
+	index, err := s.index(b, index)
+	if err != nil {
+		return nil, err
 	}
 	return index.AppendBinary(nil)
+}
+
+// index makes the index of a body, unless it is known.
+func (s *Store) index(b message.Body, known *message.Part) (*message.Part, error) {
+	if known != nil {
+		return known, nil
+	}
+	index, err := message.Parse(b, s.options.Limits)
+	if err != nil {
+		return nil, fmt.Errorf("reading the message: %w", err)
+	}
+	return index, nil
+}
+
+// encodeIndex makes the index of what the delivery writes.
+func (st *Staged) encodeIndex() error {
+	if size(st.body) < smallBody {
+		return nil
+	}
+	index, err := st.s.index(st.d.Body, st.d.Index)
+	if err == nil {
+		index, err = shape.Index(st.shared, index, func() (message.OpenBody, error) { return unclosed{st.body}, nil })
+	}
+	if err == nil {
+		st.index, err = index.AppendBinary(nil)
+	}
+	return err
 }
 
 // Change returns the change that stores the delivery, for engine.Commit. build
@@ -123,7 +159,7 @@ func (s *Store) encodeIndex(b message.Body, index *message.Part) ([]byte, error)
 // first.
 func (st *Staged) Change(build func(*engine.Tx) error) *engine.Change {
 	return &engine.Change{
-		Body: st.d.Body,
+		Body: st.body,
 		Build: func(etx *engine.Tx) error {
 			err := st.Build(etx)
 			if err == nil && build != nil {
@@ -213,12 +249,9 @@ func (st *Staged) deliver(t tx, i int) error {
 	m := record{
 		listed: listed{row{flags: target.Flags.System, date: st.date}, target.Flags.Keywords},
 		place:  place{blob: t.Blob()},
-		prefix: target.Prefix,
+		prefix: target.Prefix[:len(target.Prefix)-len(st.shared)],
 	}
-	m.size = int64(len(target.Prefix))
-	if st.d.Body != nil {
-		m.size += st.d.Body.Size()
-	}
+	m.size = int64(len(m.prefix)) + size(st.body)
 	c, err := t.add(id, before, []record{m})
 	if err != nil {
 		return err

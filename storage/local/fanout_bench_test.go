@@ -1,7 +1,6 @@
 package local
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -28,7 +27,7 @@ func BenchmarkDeliverToMany(b *testing.B) {
 	body := text(50 << 10)
 	targets := make([]storage.Target, 1000)
 	for i := range targets {
-		targets[i] = storage.Target{User: fmt.Sprintf("user%d@example.test", i), Prefix: []byte(trace)}
+		targets[i] = tracedTarget(i)
 	}
 	deliver := func(n int) time.Duration {
 		begin := time.Now()
