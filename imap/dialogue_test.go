@@ -27,10 +27,22 @@ var openStores = map[string]func(t testing.TB) storage.Store{
 }
 
 // TestDialogues plays every dialogue against a server of its own whose user
-// alice has three messages, over each store.
+// alice has three messages, and mailboxes that are not for mail, over each
+// store.
 func TestDialogues(t *testing.T) {
 	for name, open := range openStores {
 		t.Run(name, func(t *testing.T) { playDialogues(t, open) })
+	}
+}
+
+// makeOtherKinds makes mailboxes that are not for mail.
+func makeOtherKinds(t *testing.T, s storage.Store) {
+	account, err := s.Account(t.Context(), "alice")
+	require.NoError(t, err)
+	require.NoError(t, account.Create(t.Context(), "Plan/Work", storage.NewMailbox{Kind: storage.Calendar}))
+	require.NoError(t, account.Create(t.Context(), "Notes", storage.NewMailbox{Kind: storage.Notes}))
+	for _, name := range []string{"Plan", "Plan/Work", "Notes"} {
+		require.NoError(t, account.Subscribe(t.Context(), name))
 	}
 }
 
@@ -46,7 +58,11 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 				if strings.HasPrefix(filepath.Base(path), "tls") {
 					s.PlainAuth = nil
 				}
+				if strings.HasSuffix(path, "-notes.txt") {
+					s.Kinds = []storage.Kind{storage.Mail, storage.Notes}
+				}
 			})
+			makeOtherKinds(t, s.Store)
 			deliver(t, s.Store, plainMessage)
 			deliver(t, s.Store, mixedMessage)
 			deliver(t, s.Store, "Subject: third\r\n\r\nlast one\r\n")

@@ -41,6 +41,10 @@ func newControl(o *opened) *control {
 	c.handle("POST /queue/retry", c.retry)
 	c.handle("DELETE /queue/{id}", c.removeMessage)
 	c.handle("POST /check", c.check)
+	c.handle("GET /retained/{name}", c.listRetained)
+	c.handle("POST /retained/{name}/restore", c.restore)
+	c.handle("DELETE /retained/{name}", c.discard)
+	c.handle("POST /purge", c.purge)
 	return c
 }
 

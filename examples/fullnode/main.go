@@ -31,6 +31,12 @@ commands:
   queue show ID              show a queued message
   queue retry [ID ...]       try again now: these messages, or all
   queue remove ID [ID ...]   drop queued messages without a report
+  undelete list USER         list expunged messages that can be restored (see retention)
+  undelete restore USER [-into MAILBOX] [ID ...]
+                             restore these messages, or all, where they were or into one mailbox
+  undelete discard USER {-all | ID [ID ...]}
+                             remove them for good
+  purge                      expunge now what is too old for Trash and Junk, as is done daily
   check                      verify the data directory; exit status 1 and a line per damage
   config                     print the effective configuration
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/posthouse-mail/posthouse/internal/engine"
 	"github.com/posthouse-mail/posthouse/message"
@@ -25,7 +24,7 @@ type tx struct {
 // now is when the change is built, in seconds since 1970.
 func (t tx) now() int64 {
 	if t.o.now == 0 {
-		t.o.now = time.Now().Unix()
+		t.o.now = t.s.options.Now().Unix()
 	}
 	return t.o.now
 }

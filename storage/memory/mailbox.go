@@ -20,6 +20,7 @@ type mailbox struct {
 	validity uint32
 	kind     storage.Kind
 	attrs    []imap.MailboxAttr
+	acl      storage.ACL
 	gone     bool
 	next     imap.UID
 	modSeq   uint64
@@ -31,6 +32,7 @@ type mailbox struct {
 type stored struct {
 	storage.Message
 	content
+	saved time.Time
 }
 
 type tomb struct {
@@ -55,7 +57,7 @@ func (m *mailbox) add(c content, f storage.Flags, date time.Time) imap.UID {
 		date = time.Now()
 	}
 	msg := storage.Message{UID: m.next, ModSeq: m.modSeq + 1, Flags: f, Date: storage.TrimDate(date), Size: c.body.Size()}
-	m.messages = append(m.messages, stored{msg, c})
+	m.messages = append(m.messages, stored{msg, c, m.account.store.second()})
 	m.next++
 	return msg.UID
 }
@@ -123,6 +125,7 @@ func (m *mailbox) find(uid imap.UID) (*stored, error) {
 }
 
 func (m *mailbox) ID() storage.MailboxID { return m.id }
+func (m *mailbox) Kind() storage.Kind    { return m.kind }
 
 // Status counts the messages.
 func (m *mailbox) Status(ctx context.Context) (storage.Status, error) {

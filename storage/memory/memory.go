@@ -2,8 +2,9 @@
 // mail may end with them.
 //
 // It keeps every promise of package storage but durability and small memory:
-// all messages live in memory until they are expunged. Its Mailbox has the
-// power Recenter, its Store the power Remover.
+// all messages live in memory until they are expunged, or not retained any
+// more. Its Store has the powers Remover and Purger, its Account ACLs and
+// Retainer, its Mailbox Recenter and SaveDater. It purges nothing by age on its own.
 package memory
 
 import (
@@ -23,6 +24,8 @@ type Store struct {
 	mu           sync.Mutex
 	closed       bool
 	defaults     []storage.Default
+	settings     func(domain string) storage.Settings
+	now          func() time.Time
 	accounts     map[string]*account
 	lastMailbox  storage.MailboxID
 	lastValidity uint32
@@ -34,13 +37,38 @@ var (
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)
+	_ storage.Retainer = (*account)(nil)
+	_ storage.Purger   = (*Store)(nil)
+
+	_ storage.SaveDater = (*mailbox)(nil)
 )
+
+// Options of a store. The zero value is usable.
+type Options struct {
+	// Settings returns what the accounts of a domain have in common. It must
+	// answer from memory and not call the store; what it answers may change.
+	// nil: the zero Settings for all.
+	Settings func(domain string) storage.Settings
+
+	Now func() time.Time // nil: time.Now
+}
 
 // New makes an empty store. Its accounts begin with the mailboxes of
 // storage.Defaults.
-func New() *Store {
+func New() *Store { return NewWith(Options{}) }
+
+// NewWith is New with options.
+func NewWith(o Options) *Store {
+	if o.Settings == nil {
+		o.Settings = func(string) storage.Settings { return storage.Settings{} }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Store{
 		defaults:     storage.Defaults(),
+		settings:     o.Settings,
+		now:          o.Now,
 		accounts:     make(map[string]*account),
 		lastValidity: uint32(min(time.Now().Unix(), math.MaxUint32/2)),
 	}

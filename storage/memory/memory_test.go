@@ -3,6 +3,7 @@ package memory
 import (
 	"io"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -54,4 +55,32 @@ func TestClosedStoreRefusesEverything(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrClosed)
 	_, err = s.Deliver(t.Context(), &storage.Delivery{Body: message.FromBytes(nil)})
 	require.ErrorIs(t, err, storage.ErrClosed)
+}
+
+func TestDefaultsHaveKinds(t *testing.T) {
+	storagetest.RunDefaults(t, func(t *testing.T) storage.Store {
+		s := New()
+		s.defaults = storagetest.KindDefaults()
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
+func TestExpungedMessagesAreRetained(t *testing.T) {
+	storagetest.RunRetain(t, func(t *testing.T, settings func(string) storage.Settings, now func() time.Time) storage.Store {
+		s := NewWith(Options{Settings: settings, Now: now})
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
+func TestNewMailboxesInheritNoListWhereListsAreInherited(t *testing.T) {
+	storagetest.RunACLInherit(t, func(*testing.T) storage.Store {
+		return NewWith(Options{Settings: func(domain string) storage.Settings {
+			if domain != "example.test" {
+				return storage.Settings{}
+			}
+			return storage.Settings{ACL: storage.ACLInherit}
+		}})
+	})
 }
