@@ -322,7 +322,7 @@ func (g *grown) remove(name string, b box) error {
 func (t tx) doom(id storage.MailboxID, st state) {
 	t.Delete(stateKey(id))
 	t.Set(doomedKey(id), nil)
-	t.change(&boxChange{id: id, after: st, gone: true})
+	t.put(&boxChange{id: id, after: st, gone: true})
 }
 
 // below calls f for every child of a mailbox, in the order of names.
