@@ -15,9 +15,9 @@
 //   - What is in memory is bounded: the states of mailboxes in use, and the
 //     rows of those that are being read.
 //
-// Its Store has the powers storage.Remover and storage.Purger, its Account
-// storage.ACLs and storage.Retainer, its Mailbox storage.Recenter and
-// storage.SaveDater.
+// Its Store has the powers storage.Remover, storage.Purger and storage.Watcher,
+// its Account storage.ACLs and storage.Retainer, its Mailbox storage.Recenter
+// and storage.SaveDater.
 package local
 
 import (
@@ -68,7 +68,6 @@ type Location = engine.Location
 const (
 	defaultRows   = 1 << 20
 	defaultStates = 50_000
-	keptTails     = 2000
 )
 
 // Store is an open mail store. Make one with Open.
@@ -82,15 +81,17 @@ type Store struct {
 	recent  [64]sync.Mutex // by mailbox: who takes \Recent
 	purger  *purger
 
-	// mu guards the states of mailboxes as they are on disk. The committer alone
-	// puts them in, since whoever else reads one may be late with it.
-	mu     sync.RWMutex
-	states cache[storage.MailboxID, state]
+	// mu guards lives and the states in them. The committer alone puts them in,
+	// since whoever else reads one may be late with it. What has changes that
+	// are pending is not forgotten.
+	mu    sync.RWMutex
+	lives cache[storage.MailboxID, *live]
 
 	// The committer's alone: Build, Undo and Done use them.
 	pending  pending
 	users    cache[string, *known]
-	tails    cache[storage.MailboxID, tail]
+	latest   *live // that somebody asked for
+	tails    tails
 	counters counters
 	key      []byte // scratch space for keys and values
 	value    []byte
@@ -99,6 +100,7 @@ type Store struct {
 var (
 	_ storage.Store    = (*Store)(nil)
 	_ storage.Remover  = (*Store)(nil)
+	_ storage.Watcher  = (*Store)(nil)
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)
@@ -144,9 +146,8 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{e: e, log: o.Logger, options: o, pending: newPending()}
 	s.tables = newTables(o.Rows, s.loadTable)
-	s.states = newCache[storage.MailboxID, state](o.States)
+	s.lives = newCache[storage.MailboxID, *live](o.States)
 	s.users = newCache[string, *known](o.States)
-	s.tails = newCache[storage.MailboxID, tail](keptTails)
 	if s.counters, err = loadCounters(e); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}

@@ -91,6 +91,7 @@ func (t tx) account(a tree) (*grown, error) {
 		return nil, storage.ErrNoMailbox
 	}
 	a.id = rec.id
+	t.owner = a.user
 	return &grown{t, a, rec}, nil
 }
 
@@ -98,6 +99,7 @@ func (t tx) account(a tree) (*grown, error) {
 func (t tx) newAccount(user string) (*grown, error) {
 	c := &t.s.counters
 	c.account++
+	t.owner = user
 	g := &grown{t, tree{user, c.account}, accountRecord{id: c.account}}
 	for _, d := range storage.First(user, t.s.options.Mailboxes) {
 		if _, err := g.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
@@ -321,7 +323,7 @@ func (g *grown) remove(name string, b box) error {
 func (t tx) doom(id storage.MailboxID, st state) {
 	t.Delete(stateKey(id))
 	t.Set(doomedKey(id), nil)
-	t.s.pending.change(t.o, &boxChange{id: id, after: st, gone: true})
+	t.put(&boxChange{id: id, after: st, gone: true})
 }
 
 // below calls f for every child of a mailbox, in the order of names.

@@ -3,7 +3,8 @@
 //
 // It keeps every promise of package storage but durability and small memory:
 // all messages live in memory until they are expunged, or not retained any
-// more. Its Store has the powers Remover and Purger, its Account ACLs and
+// more, and nothing survives the process, so storagetest.RunDurable is not for
+// it. Its Store has the powers Remover, Purger and Watcher, its Account ACLs and
 // Retainer, its Mailbox Recenter and SaveDater. It purges nothing by age on its own.
 package memory
 
@@ -27,6 +28,7 @@ type Store struct {
 	settings     func(domain string) storage.Settings
 	now          func() time.Time
 	accounts     map[string]*account
+	watchers     map[*storeWatcher]bool
 	lastMailbox  storage.MailboxID
 	lastValidity uint32
 }
@@ -34,6 +36,7 @@ type Store struct {
 var (
 	_ storage.Store    = (*Store)(nil)
 	_ storage.Remover  = (*Store)(nil)
+	_ storage.Watcher  = (*Store)(nil)
 	_ storage.Account  = (*account)(nil)
 	_ storage.Mailbox  = (*mailbox)(nil)
 	_ storage.Recenter = (*mailbox)(nil)
@@ -70,6 +73,7 @@ func NewWith(o Options) *Store {
 		settings:     o.Settings,
 		now:          o.Now,
 		accounts:     make(map[string]*account),
+		watchers:     make(map[*storeWatcher]bool),
 		lastValidity: uint32(min(time.Now().Unix(), math.MaxUint32/2)),
 	}
 }
