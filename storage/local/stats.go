@@ -138,7 +138,7 @@ func (s *Store) memory() map[string]int64 {
 	rows := s.tables.rows
 	s.tables.mu.Unlock()
 	s.mu.RLock()
-	states := len(s.states.young) + len(s.states.old)
+	states := len(s.lives.young) + len(s.lives.old)
 	s.mu.RUnlock()
 	return map[string]int64{
 		"lists of messages": int64(rows) * 40, "states of mailboxes": int64(states) * 200,
