@@ -202,6 +202,11 @@ func (p *planted) corrupt(f func(tx *engine.Tx)) {
 // disk changes a file of the closed store.
 func (p *planted) disk(name string, f func(octets []byte) []byte) {
 	require.NoError(p.t, p.s.Close())
+	p.write(name, f)
+	p.open()
+}
+
+func (p *planted) write(name string, f func(octets []byte) []byte) {
 	r, err := p.fs.Open(name)
 	require.NoError(p.t, err)
 	octets, err := io.ReadAll(r)
@@ -212,7 +217,6 @@ func (p *planted) disk(name string, f func(octets []byte) []byte) {
 	_, err = w.Write(f(octets))
 	require.NoError(p.t, err)
 	require.NoError(p.t, w.Close())
-	p.open()
 }
 
 // lostMessage retains two messages and returns the second.
