@@ -17,6 +17,7 @@ import (
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/queue"
+	"github.com/posthouse-mail/posthouse/storage/transfer"
 )
 
 // controlSocket is where a serving node takes commands, in its data directory.
@@ -41,6 +42,8 @@ func newControl(o *opened) *control {
 	c.handle("POST /queue/retry", c.retry)
 	c.handle("DELETE /queue/{id}", c.removeMessage)
 	c.handle("POST /check", c.check)
+	c.handle("POST /users/{name}/export", c.transferMail(transfer.Export, "exported"))
+	c.handle("POST /users/{name}/import", c.transferMail(transfer.Import, "imported"))
 	return c
 }
 

@@ -141,7 +141,9 @@ func (b *boxExport) begin(ctx context.Context, info storage.MailboxInfo, validit
 		attrs[i] = string(a)
 	}
 	anew := b.state.UIDValidity != validity
-	if anew {
+	if b.state.UIDValidity == 0 { // nothing was written yet
+		b.state.UIDValidity = validity
+	} else if anew {
 		*b.state = state{Name: b.name, UIDValidity: b.state.UIDValidity}
 	}
 	if anew || !slices.Equal(attrs, b.state.Attrs) {
@@ -153,7 +155,7 @@ func (b *boxExport) begin(ctx context.Context, info storage.MailboxInfo, validit
 	if err := b.writer.cut(ctx, b.state); err != nil {
 		return err
 	}
-	if !anew {
+	if b.state.UIDValidity == validity {
 		return nil
 	}
 	b.state.UIDValidity = validity

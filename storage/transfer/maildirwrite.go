@@ -28,8 +28,11 @@ type maildirWriter struct {
 func (t *maildirTree) writer(path string) (writer, error) {
 	w := &maildirWriter{dir: filepath.Join(t.dir, path), files: t.files}
 	w.sets.dir, w.sets.files = w.dir, t.files
-	for _, sub := range []string{"cur", "new", "tmp"} {
-		if err := t.files.mkdir(filepath.Join(w.dir, sub)); err != nil {
+	if err := t.files.mkdir(w.dir); err != nil {
+		return nil, err
+	}
+	for _, sub := range []string{"cur", "new", "tmp"} { // durable with the state, which is written behind them
+		if err := os.Mkdir(filepath.Join(w.dir, sub), dirMode); err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, err
 		}
 	}
