@@ -223,7 +223,7 @@ func (b *boxExport) message(ctx context.Context, m storage.Message) error {
 	b.state.Messages++
 	b.unsettled.Messages++
 	b.unsettled.Octets += m.Size
-	if b.unsettled.Messages >= settleMessages || b.unsettled.Octets >= settleOctets {
+	if b.unsettled.Messages >= int64(b.options.most(settleMessages)) || b.unsettled.Octets >= settleOctets {
 		return b.settle()
 	}
 	return nil

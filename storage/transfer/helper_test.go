@@ -26,10 +26,17 @@ func eachFormat(t *testing.T, f func(t *testing.T, format Format)) {
 	}
 }
 
-func newAccount(t testing.TB) storage.Account {
+func newAccount(t testing.TB) storage.Account { return newAccountWith(t, 0) }
+
+// newAccountWith makes an account in a store that has others already.
+func newAccountWith(t testing.TB, others int) storage.Account {
 	t.Helper()
 	s := memory.New()
 	t.Cleanup(func() { s.Close() })
+	for i := range others {
+		_, err := s.Account(context.Background(), fmt.Sprint(i))
+		require.NoError(t, err)
+	}
 	a, err := s.Account(context.Background(), "alice@example.test")
 	require.NoError(t, err)
 	return a

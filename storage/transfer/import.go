@@ -205,7 +205,7 @@ const (
 // read collects the next batch. What it returns must be closed, also with an error.
 func (b *boxImport) read(ctx context.Context) (batch []*incoming, last bool, err error) {
 	octets := int64(0)
-	for len(batch) < batchMessages && octets < batchOctets {
+	for len(batch) < b.options.most(batchMessages) && octets < batchOctets {
 		in, err := b.source.next(ctx)
 		if err == io.EOF {
 			return batch, true, nil

@@ -124,7 +124,8 @@ type Options struct {
 	// SpoolDir is for messages too large for memory. Empty: os.TempDir.
 	SpoolDir string
 
-	step func() error // called before each change on disk, for tests
+	step  func() error // called before each change on disk, for tests
+	batch int          // messages that are stored or settled at once at most, for tests; 0: as many as is good
 }
 
 // Progress says how far a mailbox is.
@@ -141,6 +142,14 @@ type Summary struct {
 	Mailboxes int   // that were looked at
 	Messages  int64 // that were written or stored in this run
 	Octets    int64 // of these messages, as the store counts them
+}
+
+// most returns how many messages a batch has at most.
+func (o *Options) most(usual int) int {
+	if o.batch > 0 {
+		return o.batch
+	}
+	return usual
 }
 
 func (o *Options) progress(p Progress) {
