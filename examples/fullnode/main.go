@@ -38,6 +38,10 @@ commands:
                              remove them for good
   purge                      expunge now what is too old for Trash and Junk, as is done daily
   check                      verify the data directory; exit status 1 and a line per damage
+  export [-format maildir|mbox] USER DIR
+                             write an account's mail to DIR as Maildir++ or mbox files; again: what is new
+  import [-format maildir|mbox] USER DIR
+                             store the mail of DIR in an account; again: what is not stored yet
   config                     print the effective configuration
 
 flags:
