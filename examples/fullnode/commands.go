@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,6 +89,8 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.undelete(args[1:])
 	case words == "purge":
 		return c.simple(http.MethodPost, "/purge"), nil
+	case args[0] == "export" || args[0] == "import":
+		return c.transfer(args)
 	}
 	return nil, fmt.Errorf("unknown command %q; -help shows the commands", strings.Join(args, " "))
 }
@@ -193,26 +194,3 @@ func dialControl(data string) http.RoundTripper {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}}
 }
-
-// direct answers requests by calling a handler in this process.
-type direct struct{ handler http.Handler }
-
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := &answer{header: make(http.Header), status: http.StatusOK}
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	d.handler.ServeHTTP(w, r)
-	return &http.Response{StatusCode: w.status, Header: w.header, Body: io.NopCloser(&w.body), Request: r}, nil
-}
-
-// answer collects what a handler writes.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }

@@ -17,6 +17,7 @@ import (
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/queue"
+	"github.com/posthouse-mail/posthouse/storage/transfer"
 )
 
 // controlSocket is where a serving node takes commands, in its data directory.
@@ -46,6 +47,8 @@ func newControl(o *opened) *control {
 	c.handle("POST /retained/{name}/restore", c.restore)
 	c.handle("DELETE /retained/{name}", c.discard)
 	c.handle("POST /purge", c.purge)
+	c.handle("POST /users/{name}/export", c.transferMail(transfer.Export, "exported"))
+	c.handle("POST /users/{name}/import", c.transferMail(transfer.Import, "imported"))
 	return c
 }
 

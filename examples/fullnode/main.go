@@ -43,6 +43,10 @@ commands:
                              (not while a node runs); -drop-damaged removes messages whose
                              content is damaged, which stay otherwise
   stats [-json] [-top N]     print what is stored where, with the N largest accounts
+  export [-format maildir|mbox] USER DIR
+                             write an account's mail to DIR as Maildir++ or mbox files; again: what is new
+  import [-format maildir|mbox] USER DIR
+                             store the mail of DIR in an account; again: what is not stored yet
   config                     print the effective configuration
 
 flags:
