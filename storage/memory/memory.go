@@ -23,6 +23,7 @@ type Store struct {
 	mu           sync.Mutex
 	closed       bool
 	defaults     []storage.Default
+	settings     func(domain string) storage.Settings
 	accounts     map[string]*account
 	lastMailbox  storage.MailboxID
 	lastValidity uint32
@@ -36,11 +37,26 @@ var (
 	_ storage.Recenter = (*mailbox)(nil)
 )
 
+// Options of a store. The zero value is usable.
+type Options struct {
+	// Settings returns what the accounts of a domain have in common. It must
+	// answer from memory and not call the store; what it answers may change.
+	// nil: the zero Settings for all.
+	Settings func(domain string) storage.Settings
+}
+
 // New makes an empty store. Its accounts begin with the mailboxes of
 // storage.Defaults.
-func New() *Store {
+func New() *Store { return NewWith(Options{}) }
+
+// NewWith is New with options.
+func NewWith(o Options) *Store {
+	if o.Settings == nil {
+		o.Settings = func(string) storage.Settings { return storage.Settings{} }
+	}
 	return &Store{
 		defaults:     storage.Defaults(),
+		settings:     o.Settings,
 		accounts:     make(map[string]*account),
 		lastValidity: uint32(min(time.Now().Unix(), math.MaxUint32/2)),
 	}
