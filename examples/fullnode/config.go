@@ -39,6 +39,9 @@ type Config struct {
 		PrivateTargets  bool           `toml:"private_targets"`  // allow MX hosts on loopback and private addresses
 	} `toml:"relay"`
 
+	Storage StorageConfig           `toml:"storage"`
+	Domains map[string]DomainConfig `toml:"domains"` // what is different for single ones
+
 	SMTP       ServiceConfig `toml:"smtp"`
 	Submission ServiceConfig `toml:"submission"`
 	LMTP       ServiceConfig `toml:"lmtp"`
@@ -85,6 +88,7 @@ func defaultConfig() *Config {
 		c.Hostname = "localhost"
 	}
 	c.Message.MaxSize = 50 << 20
+	c.Storage = defaultStorage()
 	c.SMTP = defaultService(1000, 100, "127.0.0.1:2525")
 	c.Submission = defaultService(1000, 100, "127.0.0.1:2587", "127.0.0.1:2465")
 	c.LMTP = defaultService(200, 0, "127.0.0.1:2524")
@@ -107,7 +111,14 @@ func loadConfig(file string) (*Config, error) {
 	if file == "" {
 		return c, nil
 	}
-	meta, err := toml.DecodeFile(file, c)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	meta, err := toml.Decode(string(text), c)
+	if err == nil {
+		err = c.loadDomains(string(text))
+	}
 	if parse, ok := errors.AsType[toml.ParseError](err); ok {
 		return nil, fmt.Errorf("config %s, line %d: %s", file, parse.Position.Line, parse.Message)
 	}
@@ -137,7 +148,7 @@ func (c *Config) validate() error {
 			}
 		}
 	}
-	return nil
+	return c.validateStorage()
 }
 
 type namedService struct {

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/posthouse-mail/posthouse/mail"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// StorageConfig says what accounts may hold. It stands in [storage] for all
+// domains; in [domains."NAME".storage] stands what is different for one.
+type StorageConfig struct {
+	QuotaBytes     size  `toml:"quota_bytes"`     // of an account without bounds of its own, "10G"; 0: no bound, so below
+	QuotaMessages  int64 `toml:"quota_messages"`  // of an account
+	QuotaMailboxes int64 `toml:"quota_mailboxes"` // of an account
+
+	MailboxQuotaBytes     size  `toml:"mailbox_quota_bytes"` // of each mailbox without bounds of its own
+	MailboxQuotaMessages  int64 `toml:"mailbox_quota_messages"`
+	MailboxQuotaMailboxes int64 `toml:"mailbox_quota_mailboxes"` // itself and those below it
+
+	Thresholds  []int    `toml:"thresholds"`   // percents of its quota at which an account gets a notice, ascending
+	NoticeEvery duration `toml:"notice_every"` // how long no other notice follows, unless of a higher threshold
+}
+
+// DomainConfig is what is different for one domain.
+type DomainConfig struct {
+	Storage StorageConfig `toml:"storage"`
+}
+
+func defaultStorage() StorageConfig {
+	return StorageConfig{Thresholds: []int{80, 95}, NoticeEvery: duration(24 * time.Hour)}
+}
+
+// settings returns what the configuration says as the store wants to know it.
+func (c *StorageConfig) settings() storage.Settings {
+	return storage.Settings{
+		Quota:        storage.Quota{Bytes: int64(c.QuotaBytes), Messages: c.QuotaMessages, Mailboxes: c.QuotaMailboxes},
+		MailboxQuota: storage.Quota{Bytes: int64(c.MailboxQuotaBytes), Messages: c.MailboxQuotaMessages, Mailboxes: c.MailboxQuotaMailboxes},
+		Thresholds:   c.Thresholds,
+		NoticeEvery:  time.Duration(c.NoticeEvery),
+	}
+}
+
+func (c *StorageConfig) validate() error {
+	for _, n := range [...]int64{c.QuotaMessages, c.QuotaMailboxes, c.MailboxQuotaMessages, c.MailboxQuotaMailboxes} {
+		if n < 0 {
+			return fmt.Errorf("a quota is %d", n)
+		}
+	}
+	last := 0
+	for _, t := range c.Thresholds {
+		if t <= last || t > 100 {
+			return fmt.Errorf("thresholds are %v, not percents of 1 to 100 in ascending order", c.Thresholds)
+		}
+		last = t
+	}
+	if c.NoticeEvery < 0 {
+		return errors.New("notice_every is negative")
+	}
+	return nil
+}
+
+// settings returns what the accounts of a domain have in common, for the store.
+func (c *Config) settings() func(domain string) storage.Settings {
+	common, own := c.Storage.settings(), make(map[string]storage.Settings, len(c.Domains))
+	for name, d := range c.Domains {
+		own[mail.DomainKey(name)] = d.Storage.settings()
+	}
+	return func(domain string) storage.Settings {
+		if s, ok := own[domain]; ok {
+			return s
+		}
+		return common
+	}
+}
+
+func (c *Config) validateStorage() error {
+	if err := c.Storage.validate(); err != nil {
+		return fmt.Errorf("storage: %w", err)
+	}
+	for name, d := range c.Domains {
+		if err := d.Storage.validate(); err != nil {
+			return fmt.Errorf("domains.%q.storage: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// loadDomains reads what a file says of single domains over what it says of
+// all, which has been read.
+func (c *Config) loadDomains(text string) error {
+	var file struct {
+		Domains map[string]struct {
+			Storage toml.Primitive `toml:"storage"`
+		} `toml:"domains"`
+	}
+	meta, err := toml.Decode(text, &file)
+	if err != nil {
+		return err
+	}
+	for name, d := range file.Domains {
+		own := c.Storage
+		own.Thresholds = slices.Clone(own.Thresholds) // which the decoder writes over
+		if meta.IsDefined("domains", name, "storage") {
+			if err := meta.PrimitiveDecode(d.Storage, &own); err != nil {
+				return err
+			}
+		}
+		c.Domains[name] = DomainConfig{Storage: own}
+	}
+	return nil
+}
+
+// size is a number of octets, written as "512M" or "10G", or without a unit.
+type size int64
+
+const sizeUnits = "KMGT" // each is 1024 of the one before
+
+func (s *size) UnmarshalText(text []byte) error {
+	digits, shift := string(text), 0
+	if n := len(digits); n > 0 {
+		if unit := strings.IndexByte(sizeUnits, digits[n-1]); unit >= 0 {
+			digits, shift = digits[:n-1], 10*(unit+1)
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || n > math.MaxInt64>>shift {
+		return fmt.Errorf("%q is not a number of octets, as 10G", text)
+	}
+	*s = size(n << shift)
+	return nil
+}
+
+func (s size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// String writes the size with the largest unit of which it is a whole number.
+func (s size) String() string {
+	unit := ""
+	for i := 0; i < len(sizeUnits) && s != 0 && s%1024 == 0; i++ {
+		s, unit = s/1024, sizeUnits[i:i+1]
+	}
+	return strconv.FormatInt(int64(s), 10) + unit
+}
