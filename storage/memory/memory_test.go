@@ -55,3 +55,11 @@ func TestClosedStoreRefusesEverything(t *testing.T) {
 	_, err = s.Deliver(t.Context(), &storage.Delivery{Body: message.FromBytes(nil)})
 	require.ErrorIs(t, err, storage.ErrClosed)
 }
+
+func TestStoreKeepsThePromisesAboutQuotas(t *testing.T) {
+	storagetest.RunQuota(t, func(t *testing.T, settings func(string) storage.Settings) storage.Store {
+		s := NewWith(Options{Settings: settings})
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
