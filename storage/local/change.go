@@ -26,7 +26,8 @@ func (s *Store) commit(ctx context.Context, body message.Body, build func(tx) er
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	return failure(s.e.Commit(ctx, s.change(body, build)))
+	c := s.change(body, build)
+	return failure(s.counting(ctx, func() error { return s.e.Commit(ctx, c) }))
 }
 
 // change wires a change into the committer.
@@ -37,6 +38,9 @@ func (s *Store) change(body message.Body, build func(tx) error) *engine.Change {
 		Build: func(etx *engine.Tx) error {
 			s.pending.begin(o)
 			err := build(tx{etx, s, o})
+			if o.uncounted != nil {
+				err = o.takeUncounted()
+			}
 			if err != nil {
 				s.pending.undo(o)
 			}

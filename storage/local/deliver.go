@@ -25,10 +25,16 @@ func (s *Store) Deliver(ctx context.Context, d *storage.Delivery) ([]storage.Rec
 		}
 		return nil
 	})
-	if err := failure(s.e.Commit(ctx, c)); err != nil {
+	if err := failure(st.Try(ctx, func() error { return s.e.Commit(ctx, c) })); err != nil {
 		return nil, err
 	}
 	return st.receipts, nil
+}
+
+// Try calls commit, which commits the delivery's Change, and calls it once
+// more when it had to be found out first what the accounts hold.
+func (st *Staged) Try(ctx context.Context, commit func() error) error {
+	return st.s.counting(ctx, commit)
 }
 
 // Staged is a delivery with all that can be done before it is its turn: names
@@ -39,7 +45,7 @@ type Staged struct {
 	d        *storage.Delivery
 	index    []byte // of the body, encoded; nil: made when somebody asks
 	date     stamp
-	names    []string
+	names    []string // empty: the target can't be stored
 	receipts []storage.Receipt
 	left     int // targets that can be stored
 	stored   int // targets that Build stored
@@ -55,6 +61,8 @@ func (s *Store) Prepare(ctx context.Context, d *storage.Delivery) (*Staged, erro
 	for i := range d.Targets {
 		if st.names[i], st.receipts[i].Err = checkTarget(&d.Targets[i]); st.receipts[i].Err == nil {
 			st.left++
+		} else {
+			st.names[i] = ""
 		}
 	}
 	if st.left == 0 {
@@ -142,15 +150,21 @@ func (st *Staged) Build(etx *engine.Tx) error {
 	st.stored = 0
 	for i := range st.d.Targets {
 		r := &st.receipts[i]
-		if r.Err != nil {
+		if st.names[i] == "" {
 			continue
 		}
+		*r = storage.Receipt{} // of an earlier Build
 		if err := st.deliver(t, i); refusesOne(err) {
 			r.Err = err
 		} else if err != nil {
 			st.Undo()
 			return err
 		}
+	}
+	if st.o.uncounted != nil {
+		err := st.o.takeUncounted()
+		st.Undo()
+		return err
 	}
 	if blob := etx.Blob(); blob != 0 && st.stored > 0 {
 		etx.Ref(blob, st.stored)
@@ -163,12 +177,17 @@ func (st *Staged) Build(etx *engine.Tx) error {
 
 // refusesOne reports errors that concern one target alone.
 func refusesOne(err error) bool {
-	return errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrBadName) || errors.Is(err, storage.ErrLimit)
+	return errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrBadName) || errors.Is(err, storage.ErrLimit) ||
+		errors.Is(err, storage.ErrOverQuota) || err == errUncounted // which is for the whole, when all are known
 }
 
 func (st *Staged) deliver(t tx, i int) error {
 	target, r := &st.d.Targets[i], &st.receipts[i]
-	id, err := t.target(target.User, st.names[i], target.Create)
+	size := int64(len(target.Prefix))
+	if st.d.Body != nil {
+		size += st.d.Body.Size()
+	}
+	id, err := t.target(target, st.names[i], size)
 	if err != nil {
 		return err
 	}
@@ -176,15 +195,17 @@ func (st *Staged) deliver(t tx, i int) error {
 	if err != nil {
 		return err
 	}
+	if !target.Over {
+		if err := t.room(tree{target.User, before.account}, &before, storage.Quota{Bytes: size, Messages: 1}); err != nil {
+			return err
+		}
+	}
 	m := record{
 		listed: listed{row{flags: target.Flags.System, date: st.date}, target.Flags.Keywords},
 		place:  place{blob: t.Blob()},
 		prefix: target.Prefix,
 	}
-	m.size = int64(len(target.Prefix))
-	if st.d.Body != nil {
-		m.size += st.d.Body.Size()
-	}
+	m.size = size
 	c, err := t.add(id, before, []record{m})
 	if err != nil {
 		return err
@@ -205,8 +226,10 @@ func (st *Staged) Done() { st.s.done(&st.o) }
 // is made.
 func (st *Staged) Receipts() []storage.Receipt { return st.receipts }
 
-// target finds or makes the mailbox of a delivery. It makes the account, too.
-func (t tx) target(user, name string, create bool) (storage.MailboxID, error) {
+// target finds or makes the mailbox of a delivery of so many octets. It makes
+// the account, too.
+func (t tx) target(to *storage.Target, name string, size int64) (storage.MailboxID, error) {
+	user := to.User
 	if t.s.pending.trees[user] == 0 {
 		if id, err := t.targetKnown(user, name); err != nil || id != 0 {
 			return id, err
@@ -225,8 +248,13 @@ func (t tx) target(user, name string, create bool) (storage.MailboxID, error) {
 		return 0, err
 	case ok:
 		return b.id, nil
-	case !create:
+	case !to.Create:
 		return 0, storage.ErrNoMailbox
+	}
+	if g.over = to.Over; !g.over { // nothing is made for what has no room in it
+		if err := t.room(g.tree, &state{account: g.tree.id}, storage.Quota{Bytes: size, Messages: 1}); err != nil {
+			return 0, err
+		}
 	}
 	id, err := g.create(name, storage.NewMailbox{}, subscribed)
 	if err == nil {
@@ -245,7 +273,7 @@ func (t tx) targetKnown(user, name string) (storage.MailboxID, error) {
 		if err != nil || !there {
 			return 0, err
 		}
-		k = &known{id: rec.id, boxes: make(map[string]storage.MailboxID, 1)}
+		k = &known{id: rec.id, quota: rec.quota, boxes: make(map[string]storage.MailboxID, 1)}
 		s.users.put(user, k)
 	}
 	if id := k.boxes[name]; id != 0 {

@@ -10,6 +10,8 @@ import (
 type op struct {
 	boxes []*boxChange
 	trees []tree // whose names or subscriptions it changes
+
+	uncounted *uncounted // accounts of which it has to be found out first what they hold
 }
 
 // tree names an account in both ways.
@@ -22,10 +24,11 @@ type tree struct {
 type boxChange struct {
 	id    storage.MailboxID
 	after state
-	gone  bool     // deleted
-	added []listed // rows that it adds
-	table *table   // with the change made; nil if it only adds rows and nobody asked
-	tail  *chunk   // the rows of the page that is not complete; nil if nobody knows
+	gone  bool          // deleted
+	added []listed      // rows that it adds
+	table *table        // with the change made; nil if it only adds rows and nobody asked
+	gain  storage.Quota // what its account holds more then
+	tail  *chunk        // the rows of the page that is not complete; nil if nobody knows
 
 	before *boxChange // the pending change of this mailbox that it was built on
 	made   bool       // it is pending no more
@@ -38,10 +41,11 @@ type pending struct {
 	ops   []*op
 	boxes map[storage.MailboxID]*boxChange // the last of each mailbox
 	trees map[string]int                   // users whose trees are changed, by how many ops
+	held  *held                            // is told of every change
 }
 
-func newPending() pending {
-	return pending{boxes: make(map[storage.MailboxID]*boxChange), trees: make(map[string]int)}
+func newPending(h *held) pending {
+	return pending{boxes: make(map[storage.MailboxID]*boxChange), trees: make(map[string]int), held: h}
 }
 
 func (p *pending) begin(o *op) { p.ops = append(p.ops, o) }
@@ -61,6 +65,7 @@ func (p *pending) change(o *op, c *boxChange) {
 	c.before = p.boxes[c.id]
 	p.boxes[c.id] = c
 	o.boxes = append(o.boxes, c)
+	p.held.built(c)
 }
 
 func (p *pending) changeTree(o *op, t tree) {
@@ -85,6 +90,7 @@ func (p *pending) undo(o *op) {
 				delete(p.boxes, c.id)
 			}
 		}
+		p.held.undone(x)
 		p.leaveTrees(x)
 		x.boxes, x.trees = nil, nil
 	}
@@ -100,6 +106,7 @@ func (p *pending) done(o *op) {
 			delete(p.boxes, c.id)
 		}
 	}
+	p.held.made(o)
 	p.leaveTrees(o)
 	p.ops[0] = nil
 	p.ops = p.ops[1:]
