@@ -27,7 +27,8 @@ var openStores = map[string]func(t testing.TB) storage.Store{
 }
 
 // TestDialogues plays every dialogue against a server of its own whose user
-// alice has three messages, over each store.
+// alice has three messages, over each store. Where the name of the dialogue
+// begins with "quota" she may have five, and six mailboxes.
 func TestDialogues(t *testing.T) {
 	for name, open := range openStores {
 		t.Run(name, func(t *testing.T) { playDialogues(t, open) })
@@ -50,9 +51,21 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 			deliver(t, s.Store, plainMessage)
 			deliver(t, s.Store, mixedMessage)
 			deliver(t, s.Store, "Subject: third\r\n\r\nlast one\r\n")
+			if strings.HasPrefix(filepath.Base(path), "quota") {
+				bound(t, s.Store, storage.Quota{Messages: 5, Mailboxes: 6})
+			}
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)
 			dialogue.Run(t, conn, path)
 		})
 	}
+}
+
+// bound gives alice's account bounds.
+func bound(t *testing.T, s storage.Store, q storage.Quota) {
+	a, err := s.Account(t.Context(), "alice")
+	require.NoError(t, err)
+	quotas, ok := storage.As[storage.Quotas](a)
+	require.True(t, ok)
+	require.NoError(t, quotas.SetQuota(t.Context(), &q))
 }
