@@ -47,9 +47,26 @@ func (a *account) Quota(ctx context.Context) (limit, used storage.Quota, err err
 	if err != nil {
 		return limit, used, err
 	}
-	settings := a.s.settings(a.user)
+	return a.s.quota(ctx, a.user, &rec)
+}
+
+// Quota returns what bounds the account of a user and what it holds. Unlike
+// Account it makes none: one that does not exist holds nothing.
+func (s *Store) Quota(ctx context.Context, user string) (limit, used storage.Quota, err error) {
+	if err := s.ready(ctx); err != nil {
+		return limit, used, err
+	}
+	rec, ok, err := getAccount(s.e, user)
+	if err != nil || !ok {
+		return s.settings(user).Quota, used, err
+	}
+	return s.quota(ctx, user, &rec)
+}
+
+func (s *Store) quota(ctx context.Context, user string, rec *accountRecord) (limit, used storage.Quota, err error) {
+	settings := s.settings(user)
 	limit = settings.Quota.Or(rec.quota)
-	used, err = a.s.used(ctx, a.tree, limit, &settings)
+	used, err = s.used(ctx, tree{user, rec.id}, limit, &settings)
 	return limit, used, err
 }
 
