@@ -235,3 +235,26 @@ func TestAMailboxThatCantBeReadKeepsNoOthersFromGettingMail(t *testing.T) {
 	require.ErrorIs(t, tryDeliver(t, s, "x", "alice")[0], storage.ErrOverQuota)
 	require.Contains(t, strings.Join(damages(t, s), "\n"), "damaged record")
 }
+
+// TestABoundCostsADeliveryNoOctetAndNoSync compares what two stores write.
+func TestABoundCostsADeliveryNoOctetAndNoSync(t *testing.T) {
+	written := func(o Options) (octets, syncs uint64) {
+		s := open(t, "store", o)
+		deliver(t, s, "first", "alice", "bob")
+		before := s.e.Stats()
+		for range 20 {
+			deliver(t, s, "another", "alice", "bob")
+		}
+		after := s.e.Stats()
+		return after.Written - before.Written, after.Syncs - before.Syncs
+	}
+	octets, syncs := written(quiet(vfs.NewMem()))
+	o := quiet(vfs.NewMem())
+	o.Settings = func(string) storage.Settings {
+		return storage.Settings{Quota: ample, MailboxQuota: ample, Thresholds: []int{80, 90}}
+	}
+	o.Notice = func(storage.Notice) {}
+	withBound, syncsWithBound := written(o)
+	require.InDelta(t, octets, withBound, 20, "but for times, which are not always of one length")
+	require.Equal(t, syncs, syncsWithBound)
+}
