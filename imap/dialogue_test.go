@@ -27,11 +27,23 @@ var openStores = map[string]func(t testing.TB) storage.Store{
 }
 
 // TestDialogues plays every dialogue against a server of its own whose user
-// alice has three messages, over each store. Where the name of the dialogue
-// begins with "quota" she may have five, and six mailboxes.
+// alice has three messages, and mailboxes that are not for mail, over each
+// store. Where the name of the dialogue begins with "quota" she may have five,
+// and one mailbox more.
 func TestDialogues(t *testing.T) {
 	for name, open := range openStores {
 		t.Run(name, func(t *testing.T) { playDialogues(t, open) })
+	}
+}
+
+// makeOtherKinds makes mailboxes that are not for mail.
+func makeOtherKinds(t *testing.T, s storage.Store) {
+	account, err := s.Account(t.Context(), "alice")
+	require.NoError(t, err)
+	require.NoError(t, account.Create(t.Context(), "Plan/Work", storage.NewMailbox{Kind: storage.Calendar}))
+	require.NoError(t, account.Create(t.Context(), "Notes", storage.NewMailbox{Kind: storage.Notes}))
+	for _, name := range []string{"Plan", "Plan/Work", "Notes"} {
+		require.NoError(t, account.Subscribe(t.Context(), name))
 	}
 }
 
@@ -47,12 +59,16 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 				if strings.HasPrefix(filepath.Base(path), "tls") {
 					s.PlainAuth = nil
 				}
+				if strings.HasSuffix(path, "-notes.txt") {
+					s.Kinds = []storage.Kind{storage.Mail, storage.Notes}
+				}
 			})
+			makeOtherKinds(t, s.Store)
 			deliver(t, s.Store, plainMessage)
 			deliver(t, s.Store, mixedMessage)
 			deliver(t, s.Store, "Subject: third\r\n\r\nlast one\r\n")
 			if strings.HasPrefix(filepath.Base(path), "quota") {
-				bound(t, s.Store, storage.Quota{Messages: 5, Mailboxes: 6})
+				bound(t, s.Store)
 			}
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)
@@ -61,11 +77,14 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 	}
 }
 
-// bound gives alice's account bounds.
-func bound(t *testing.T, s storage.Store, q storage.Quota) {
+// bound gives alice's account bounds: of five messages, and of one mailbox more
+// than she has.
+func bound(t *testing.T, s storage.Store) {
 	a, err := s.Account(t.Context(), "alice")
 	require.NoError(t, err)
 	quotas, ok := storage.As[storage.Quotas](a)
 	require.True(t, ok)
-	require.NoError(t, quotas.SetQuota(t.Context(), &q))
+	_, used, err := quotas.Quota(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, quotas.SetQuota(t.Context(), &storage.Quota{Messages: 5, Mailboxes: used.Mailboxes + 1}))
 }

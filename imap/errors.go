@@ -67,6 +67,7 @@ var public = []struct {
 	{storage.ErrMailboxExists, imap.ResponseCodeAlreadyExists, "Mailbox already exists"},
 	{storage.ErrHasChildren, imap.ResponseCodeHasChildren, "Mailbox has children"},
 	{storage.ErrBadName, imap.ResponseCodeCannot, "Mailbox name not allowed"},
+	{storage.ErrBadKind, imap.ResponseCodeCannot, "Mailbox name not allowed"}, // here: the client need not know of what is above
 	{storage.ErrNoMessage, "EXPUNGEISSUED", "Message no longer exists"},
 	{storage.ErrOverQuota, imap.ResponseCodeOverQuota, "Quota exceeded"},
 	{storage.ErrLimit, imap.ResponseCodeLimit, "Limit reached"},

@@ -42,6 +42,11 @@ type Server struct {
 	Auth     auth.Authenticator
 	Hostname string // in the greeting; "" leaves it out
 
+	// Kinds are those of the mailboxes that clients see; nil: mail alone. For
+	// clients, others are not there, but for their names, which are taken.
+	// INBOX is of kind storage.Mail.
+	Kinds []storage.Kind
+
 	// TLS lets clients ask for encryption with STARTTLS; nil: they can't.
 	TLS *tls.Config
 	// PlainAuth says who may send a password over an unencrypted connection;

@@ -97,16 +97,16 @@ func authAnswer(err error) error {
 
 // login opens the account of who has proved to be somebody.
 func (s *session) login(ctx context.Context, id auth.Identity) (result, error) {
-	account, err := s.server.Store.Account(ctx, id.User)
+	account, err := storage.UserAccount(ctx, s.server.Store, id.User)
 	if err != nil {
 		s.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
 		return result{}, no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")
 	}
-	s.user, s.account = id.User, account
+	s.user, s.account = id.User, s.server.shown(account)
 	s.state, s.bad = imap.ConnStateAuthenticated, 0
 	s.in.limits = s.limits
 	s.conn.SetIdleTimeout(s.server.Timeouts.idle())
-	s.unwatch = account.Watch(func(c storage.Change) { s.notice(ctx, c) })
+	s.unwatch = s.account.Watch(func(c storage.Change) { s.notice(ctx, c) })
 	s.server.logger().LogAttrs(ctx, slog.LevelInfo, "authenticated",
 		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
 		slog.String("user", id.User), slog.String("session", s.id))

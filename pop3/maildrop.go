@@ -48,7 +48,7 @@ const (
 
 // openMaildrop takes the list of messages at this moment.
 func (n *session) openMaildrop(ctx context.Context, user string) (*maildrop, error) {
-	account, err := n.server.Store.Account(ctx, user)
+	account, err := storage.UserAccount(ctx, n.server.Store, user)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,10 @@
 package storage
 
-import "github.com/emersion/go-imap/v2"
+import (
+	"fmt"
+
+	"github.com/emersion/go-imap/v2"
+)
 
 // Default is a mailbox that a store makes, and subscribes, with every new
 // account.
@@ -29,4 +33,29 @@ func First(user string, defaults []Default) []Default {
 		return nil
 	}
 	return append([]Default{{Name: Inbox}}, defaults...)
+}
+
+// CheckDefaults returns an error when the defaults can't all be made with one
+// account: ErrBadName, or ErrBadKind for one whose kind does not exist, or is
+// not that of the mailbox above it, of INBOX, or of the mailbox that one before
+// it made under this name.
+func CheckDefaults(defaults []Default) error {
+	kinds := map[string]Kind{Inbox: Mail}
+	for _, d := range defaults {
+		name, err := CleanName(d.Name)
+		if err != nil {
+			return fmt.Errorf("default mailbox %q: %w", d.Name, err)
+		}
+		kind, err := d.Kind.Under(kinds[name])
+		if kinds[name] == 0 {
+			kind, err = d.Kind.At(name, func(above string) (Kind, error) { return kinds[above], nil })
+		}
+		if err != nil {
+			return fmt.Errorf("default mailbox %q: %w", d.Name, err)
+		}
+		for level := range Levels(name) {
+			kinds[level] = kind
+		}
+	}
+	return nil
 }

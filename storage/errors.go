@@ -10,6 +10,7 @@ var (
 	ErrHasChildren   = errors.New("mailbox has children")
 	ErrBadName       = errors.New("mailbox name not allowed")
 	ErrBadKind       = errors.New("mailbox can't have that kind")
+	ErrBadACL        = errors.New("access control list not allowed")
 	ErrNoMessage     = errors.New("no such message")
 	ErrOverQuota     = errors.New("over quota")
 	ErrResync        = errors.New("changes that old are no longer known")

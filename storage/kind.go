@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 )
@@ -68,6 +69,26 @@ func (k Kind) Under(parent Kind) (Kind, error) {
 		return 0, fmt.Errorf("%w: %v below %v", ErrBadKind, k, parent)
 	}
 	return k, nil
+}
+
+// At returns the kind of a mailbox that comes to a clean name: see Under, the
+// parent being the nearest mailbox above the name. INBOX is for mail, whether
+// it is there or is made as a parent. of returns the kind of the mailbox of a
+// name, zero when there is none; its errors are returned.
+func (k Kind) At(name string, of func(name string) (Kind, error)) (Kind, error) {
+	first := name
+	for i := strings.LastIndex(name, Separator); i > 0; i = strings.LastIndex(first, Separator) {
+		first = name[:i]
+		if parent, err := of(first); err != nil {
+			return 0, err
+		} else if parent != 0 {
+			return k.Under(parent)
+		}
+	}
+	if first == Inbox {
+		return k.Under(Mail)
+	}
+	return k.Under(0)
 }
 
 // NewMailbox says what a mailbox to be made is like. The zero value is one

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"unicode/utf8"
 
@@ -54,6 +55,22 @@ func CleanName(name string) (string, error) {
 		return Inbox + Separator + rest, nil
 	}
 	return Inbox, nil
+}
+
+// Levels yields the names of the mailboxes on the way down to a clean name, the
+// name itself last: "a", "a/b" and "a/b/c" for "a/b/c". It yields nothing for
+// the empty name.
+func Levels(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range len(name) {
+			if name[i] == Separator[0] && !yield(name[:i]) {
+				return
+			}
+		}
+		if name != "" {
+			yield(name)
+		}
+	}
 }
 
 // isForbidden reports characters that RFC 9051 §5.1 keeps out of names, and

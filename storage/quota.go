@@ -143,10 +143,3 @@ func Domain(user string) string {
 	}
 	return ""
 }
-
-// PublicAccount returns the name of the account that holds the public folders
-// of a domain. No user can have it.
-func PublicAccount(domain string) string { return "@" + domain }
-
-// IsPublic reports whether an account is one that PublicAccount names.
-func IsPublic(user string) bool { return len(user) > 1 && user[0] == '@' }

@@ -143,6 +143,8 @@ type MailboxInfo struct {
 // after that its methods return ErrNoMailbox.
 type Mailbox interface {
 	ID() MailboxID
+	// Kind returns what the mailbox is for.
+	Kind() Kind
 	// Status returns the counters of the mailbox at one moment.
 	Status(ctx context.Context) (Status, error)
 	// Messages yields the messages of the mailbox by ascending UID, those

@@ -97,7 +97,7 @@ func (s suite) wrong(t *testing.T) {
 
 func (s suite) hostile(t *testing.T) {
 	for _, user := range []string{
-		"", "*", "admin)(uid=*", `\28`, "\x00", s.User + "\x00", "a,ou=x", "' OR 1=1 --", "%", "\xff\xfe", "\r\n", "ключ", strings.Repeat("x", 64<<10),
+		"", "*", "admin)(uid=*", `\28`, "\x00", s.User + "\x00", "a,ou=x", "' OR 1=1 --", "%", "\xff\xfe", "\r\n", "ключ", "@", "@example.test", strings.Repeat("x", 64<<10),
 	} {
 		s.refused(t, s.credentials(user, s.Password))
 	}

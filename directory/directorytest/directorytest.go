@@ -266,7 +266,7 @@ var editTests = map[string]func(*testing.T, *bench){
 		b.alias("sales@example.test", "bob@example.test")
 		for name, want := range map[string]error{
 			"alice@example.test": directory.ErrExists, "ALICE@example.test": directory.ErrExists, "sales@example.test": directory.ErrExists,
-			"dora@foreign.test": directory.ErrNotLocal, "dora": mail.ErrBadAddress, "": mail.ErrBadAddress, "postmaster": mail.ErrBadAddress,
+			"dora@foreign.test": directory.ErrNotLocal, "dora": mail.ErrBadAddress, "": mail.ErrBadAddress, "@example.test": mail.ErrBadAddress, "postmaster": mail.ErrBadAddress,
 			`"a b"@example.test`: mail.ErrBadAddress, "a@b@example.test": mail.ErrBadAddress,
 		} {
 			require.ErrorIs(t, b.e.AddAccount(b.ctx, directory.Account{Name: name}), want, name)

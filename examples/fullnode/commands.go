@@ -89,6 +89,10 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.withSettings(http.MethodDelete, "/quota/"+url.PathEscape(rest[0]), rest[1:]), nil
 	case words == "check":
 		return c.check, nil
+	case len(args) > 0 && args[0] == "undelete":
+		return c.undelete(args[1:])
+	case words == "purge":
+		return c.simple(http.MethodPost, "/purge"), nil
 	}
 	return nil, fmt.Errorf("unknown command %q; -help shows the commands", strings.Join(args, " "))
 }

@@ -46,6 +46,10 @@ func newControl(o *opened) *control {
 	c.handle("PUT /quota/{name}", c.setQuota)
 	c.handle("DELETE /quota/{name}", c.resetQuota)
 	c.handle("POST /check", c.check)
+	c.handle("GET /retained/{name}", c.listRetained)
+	c.handle("POST /retained/{name}/restore", c.restore)
+	c.handle("DELETE /retained/{name}", c.discard)
+	c.handle("POST /purge", c.purge)
 	return c
 }
 

@@ -38,6 +38,12 @@ commands:
                              named stays as it is
   quota reset USER [mailbox=NAME]
                              let the domain's quota hold again
+  undelete list USER         list expunged messages that can be restored (see retention)
+  undelete restore USER [-into MAILBOX] [ID ...]
+                             restore these messages, or all, where they were or into one mailbox
+  undelete discard USER {-all | ID [ID ...]}
+                             remove them for good
+  purge                      expunge now what is too old for Trash and Junk, as is done daily
   check                      verify the data directory; exit status 1 and a line per damage
   config                     print the effective configuration
 

@@ -28,6 +28,8 @@ type StorageConfig struct {
 
 	Thresholds  []int    `toml:"thresholds"`   // percents of its quota at which an account gets a notice, ascending
 	NoticeEvery duration `toml:"notice_every"` // how long no other notice follows, unless of a higher threshold
+
+	RetentionConfig
 }
 
 // DomainConfig is what is different for one domain.
@@ -36,17 +38,19 @@ type DomainConfig struct {
 }
 
 func defaultStorage() StorageConfig {
-	return StorageConfig{Thresholds: []int{80, 95}, NoticeEvery: duration(24 * time.Hour)}
+	return StorageConfig{Thresholds: []int{80, 95}, NoticeEvery: duration(24 * time.Hour), RetentionConfig: defaultRetention()}
 }
 
 // settings returns what the configuration says as the store wants to know it.
 func (c *StorageConfig) settings() storage.Settings {
-	return storage.Settings{
+	s := storage.Settings{
 		Quota:        storage.Quota{Bytes: int64(c.QuotaBytes), Messages: c.QuotaMessages, Mailboxes: c.QuotaMailboxes},
 		MailboxQuota: storage.Quota{Bytes: int64(c.MailboxQuotaBytes), Messages: c.MailboxQuotaMessages, Mailboxes: c.MailboxQuotaMailboxes},
 		Thresholds:   c.Thresholds,
 		NoticeEvery:  time.Duration(c.NoticeEvery),
 	}
+	c.RetentionConfig.apply(&s)
+	return s
 }
 
 func (c *StorageConfig) validate() error {
@@ -65,7 +69,7 @@ func (c *StorageConfig) validate() error {
 	if c.NoticeEvery < 0 {
 		return errors.New("notice_every is negative")
 	}
-	return nil
+	return c.RetentionConfig.validate()
 }
 
 // settings returns what the accounts of a domain have in common, for the store.

@@ -40,6 +40,7 @@ func TestDomainsHaveTheSettingsOfAllButForTheirOwn(t *testing.T) {
 		Quota: storage.Quota{Bytes: 10 << 30, Messages: 1000}, MailboxQuota: storage.Quota{Bytes: 4096},
 		Thresholds: []int{50, 75, 100}, NoticeEvery: 24 * time.Hour,
 	}
+	c.Storage.RetentionConfig.apply(&all)
 	require.Equal(t, all, settings("example.test"))
 	small := all
 	small.Quota.Bytes, small.Thresholds = 1<<20, []int{90}

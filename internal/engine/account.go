@@ -31,9 +31,11 @@ type accounts struct {
 	of map[uint32]account
 }
 
-func loadAccounts(db *pebble.DB) (*accounts, error) {
-	a := &accounts{of: make(map[uint32]account)}
-	it, err := db.NewIter(&pebble.IterOptions{
+func newAccounts() *accounts { return &accounts{of: make(map[uint32]account)} }
+
+func loadAccounts(r pebble.Reader) (*accounts, error) {
+	a := newAccounts()
+	it, err := r.NewIter(&pebble.IterOptions{
 		LowerBound: []byte(keySegment), UpperBound: []byte(keySegment[:1] + "h"),
 	})
 	if err != nil {
@@ -87,21 +89,34 @@ func (a *accounts) with(c accountChange) map[uint32]account {
 	return after
 }
 
-// set puts accounts in force. It reports whether a segment has lost its last body.
-func (a *accounts) set(after map[uint32]account) (emptied bool) {
+// set puts accounts in force. It reports whether a segment has lost a body, and
+// whether one has lost its last.
+func (a *accounts) set(after map[uint32]account) (less, emptied bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for number, acc := range after {
-		emptied = emptied || acc.bodies == 0 && a.of[number].bodies > 0
+		was := a.of[number].bodies
+		less = less || acc.bodies < was
+		emptied = emptied || acc.bodies == 0 && was > 0
 		a.of[number] = acc
 	}
-	return emptied
+	return less, emptied
 }
 
 func (a *accounts) get(number uint32) account {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.of[number]
+}
+
+// ensure makes an account of a segment that ended without a change, so that it
+// is removed like others.
+func (a *accounts) ensure(number uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.of[number]; !ok {
+		a.of[number] = account{}
+	}
 }
 
 func (a *accounts) remove(number uint32) {

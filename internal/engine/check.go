@@ -3,66 +3,136 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
-// Check reads the whole index and every segment as far as it is part of the
-// log, whether anybody refers to what is there or not, and calls report for
-// each place where the octets are not what was written. It returns an error
-// only when it could not go on. Changes may go on meanwhile; those made after
-// its start are not looked at.
-func (e *Engine) Check(ctx context.Context, report func(*Damage)) error {
+// Inspection is who is told of what Check does.
+type Inspection struct {
+	Damage   func(*Damage)      // called for each place where the octets are not what was written
+	Progress func(octets int64) // called with the octets read since the last call; nil: nobody asks
+}
+
+func (i *Inspection) progress(octets int64) {
+	if i.Progress != nil {
+		i.Progress(octets)
+	}
+}
+
+// found passes damage on, and returns other errors.
+func (i *Inspection) found(err error) error {
+	if d, ok := errors.AsType[*Damage](err); ok {
+		i.Damage(d)
+		return nil
+	}
+	return err
+}
+
+// Check reads the whole index, the checkpoint, and every segment as far as it
+// is part of the log, whether anybody refers to what is there or not, and
+// compares them: each body is where the index has it, and what the accounts of
+// segments say is what there is. It returns an error only when it could not go
+// on. Changes may go on meanwhile; those made after its start are not looked at.
+func (e *Engine) Check(ctx context.Context, i Inspection) error {
 	if !e.gate.enter() {
 		return ErrClosed
 	}
 	defer e.gate.leave()
-	var damage *Damage
-	err := e.checkIndex(ctx)
-	if errors.As(err, &damage) {
-		report(damage)
-	} else if err != nil {
+	if err := i.found(e.checkIndex(ctx)); err != nil {
+		return err
+	}
+	if err := i.found(e.checkCheckpoint(&i)); err != nil {
+		return err
+	}
+	if err := i.found(e.checkPlaces(ctx, &i)); err != nil {
 		return err
 	}
 	for _, number := range e.accounts.numbers() {
-		if err := e.checkSegment(ctx, number, report); err != nil {
+		if err := e.checkSegment(ctx, number, &i); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkIndex reads every key, and compares the bodies it finds with the
-// segments.
+// checkIndex reads every key, and compares the bodies that it finds with what
+// is known of the segments.
 func (e *Engine) checkIndex(ctx context.Context) (err error) {
-	it, err := e.db.NewIterWithContext(ctx, nil)
+	snap := e.db.NewSnapshot()
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	if err := readAll(ctx, snap); err != nil {
+		return err
+	}
+	counted, err := countBodies(snap)
+	if err != nil {
+		return err
+	}
+	known, err := loadAccounts(snap)
+	if err != nil {
+		return err
+	}
+	for _, number := range known.numbers() {
+		a, c := known.of[number], counted[number]
+		if a.live != c.live || a.bodies != c.bodies {
+			return &Damage{Segment: number, Offset: a.size, What: fmt.Sprintf(
+				"account: it has %d bodies of %d octets, and counts %d of %d", c.bodies, c.live, a.bodies, a.live)}
+		}
+		delete(counted, number)
+	}
+	for number := range counted {
+		return &Damage{Segment: number, What: "account is missing"}
+	}
+	return nil
+}
+
+// readAll reads every key and value.
+func readAll(ctx context.Context, r pebble.Reader) (err error) {
+	it, err := r.NewIterWithContext(ctx, nil)
 	if err != nil {
 		return indexFailure(err)
 	}
 	defer func() { err = errors.Join(err, indexFailure(it.Close())) }()
 	for ok := it.First(); ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
-		if err != nil {
+		if _, err := it.ValueAndErr(); err != nil {
 			return indexFailure(err)
-		}
-		if _, ok := blobOfKey(it.Key()); !ok {
-			continue
-		}
-		b, err := parseBlob(value)
-		if err != nil {
-			return err
-		}
-		if end := e.accounts.get(b.segment).size; b.off+b.size > end {
-			return &Damage{Segment: b.segment, Offset: end, What: "segment ends before a body"}
 		}
 	}
 	return nil
 }
 
-func (e *Engine) checkSegment(ctx context.Context, number uint32, report func(*Damage)) error {
+// checkCheckpoint reads the newest checkpoint.
+func (e *Engine) checkCheckpoint(i *Inspection) error {
+	numbers, err := listNumbered(e.fs, e.logDir, checkpointSuffix)
+	if err != nil || len(numbers) == 0 {
+		return err
+	}
+	newest := numbers[len(numbers)-1]
+	f, err := e.fs.Open(e.fs.PathJoin(e.logDir, checkpointName(newest)))
+	if errors.Is(err, fs.ErrNotExist) { // there is a newer one by now, which was just written
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	c, err := readCheckpointInfo(f, newest)
+	if err != nil {
+		return err
+	}
+	return readCheckpoint(f, c, func(changes []byte) error { i.progress(int64(len(changes))); return nil }, func(d *Damage) error {
+		i.Damage(d)
+		return nil
+	})
+}
+
+func (e *Engine) checkSegment(ctx context.Context, number uint32, i *Inspection) error {
 	acc := e.accounts.get(number)
 	f, err := e.files.acquire(number)
 	if errors.Is(err, errNoSegment) {
 		if acc.bodies > 0 && e.accounts.get(number).bodies > 0 {
-			report(&Damage{Segment: number, What: "segment is missing"})
+			i.Damage(&Damage{Segment: number, What: "segment is missing"})
 		}
 		return nil
 	}
@@ -71,25 +141,20 @@ func (e *Engine) checkSegment(ctx context.Context, number uint32, report func(*D
 	}
 	defer e.files.release(f)
 	w, err := e.openWalker(f, number)
-	var damage *Damage
-	if errors.As(err, &damage) {
-		report(damage)
-		return nil
-	}
 	if err != nil {
-		return err
+		return i.found(err)
 	}
 	w.size = min(w.size, acc.size)
 	w.win.size = w.size
-	end, err := checkRecords(ctx, w, report)
+	end, err := checkRecords(ctx, w, i)
 	if err == nil && end < acc.size {
-		report(&Damage{Segment: number, Offset: end, What: "segment is too short"})
+		i.Damage(&Damage{Segment: number, Offset: end, What: "segment is too short"})
 	}
 	return err
 }
 
 // checkRecords reads a segment to its end, which it returns.
-func checkRecords(ctx context.Context, w *walker, report func(*Damage)) (off int64, err error) {
+func checkRecords(ctx context.Context, w *walker, i *Inspection) (off int64, err error) {
 	for off = segmentHead; off < w.size; {
 		if err := ctx.Err(); err != nil {
 			return off, err
@@ -99,7 +164,7 @@ func checkRecords(ctx context.Context, w *walker, report func(*Damage)) (off int
 			return off, err
 		}
 		if !ok {
-			report(&Damage{Segment: w.info.number, Offset: off, What: "record"})
+			i.Damage(&Damage{Segment: w.info.number, Offset: off, What: "record"})
 			if r, ok, err = w.next(off); err != nil {
 				return off, err
 			}
@@ -112,8 +177,9 @@ func checkRecords(ctx context.Context, w *walker, report func(*Damage)) (off int
 			return off, err
 		}
 		if !ok {
-			report(&Damage{Segment: w.info.number, Offset: bad, What: "body"})
+			i.Damage(&Damage{Segment: w.info.number, Offset: bad, What: "body"})
 		}
+		i.progress(r.end() - off)
 		off = r.end()
 	}
 	return off, nil

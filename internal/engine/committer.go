@@ -2,11 +2,9 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"slices"
 	"sync/atomic"
-	"syscall"
 )
 
 const (
@@ -25,6 +23,9 @@ type request struct {
 	begun  bool // Build has been called, and neither Undo nor Done yet
 	done   chan struct{}
 }
+
+// isNew reports whether the request brings a new body.
+func (r *request) isNew() bool { return r.body.there && r.move == nil }
 
 // States of a request. It leaves waiting exactly once.
 const (
@@ -134,6 +135,9 @@ func (e *Engine) settle(r *request, err error) {
 		return
 	}
 	e.counters.changes.Add(1)
+	if r.isNew() && e.full.Load() {
+		e.full.Store(false)
+	}
 	if r.change != nil && r.change.Done != nil {
 		r.change.Done()
 	}
@@ -145,17 +149,21 @@ func (e *Engine) tryGroup(requests []*request) (n int, err error) {
 	if err := e.failure.get(); err != nil {
 		return len(requests), err
 	}
-	if err := e.roll(); err != nil {
+	if err := e.roll(requests[0].body.size); err != nil {
 		return len(requests), e.refuse(err)
 	}
+	low := e.space.low()
 	g := e.newGroup()
 	defer g.stage.close()
-	full := e.space.low()
 	for n < len(requests) && g.w.off-g.start < groupOctets {
 		r := requests[n]
+		full := r.isNew() && (low || !g.hasRoom(r.body.size))
+		if full && n > 0 && !low && e.space.somewhere(r.body.size) {
+			break // the next group begins there
+		}
 		n++
-		if full && r.body.there && r.move == nil {
-			r.err = fmt.Errorf("%w: %w", ErrNoSpace, syscall.ENOSPC)
+		if full {
+			r.err = e.refuseBody()
 			continue
 		}
 		if r.err = g.add(r); g.err != nil {

@@ -2,16 +2,15 @@ package engine
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
+	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"golang.org/x/sync/errgroup"
 )
 
 const (
 	compactBatch  = 64      // bodies that move in one go
-	compactOctets = 4 << 20 // octets of them at most, but for the last
+	compactOctets = 1 << 20 // octets of them at most, but for the last
 )
 
 // move is a body on its way to the current segment.
@@ -20,25 +19,57 @@ type move struct {
 	from blob
 }
 
-// Compact gives space back: of the segments that are not written any more and
-// of which at least half is dead, it takes the one with the most dead octets
-// and moves its live bodies to the current segment. The segment is removed
-// when the index has been flushed past the move and its last reader is gone.
-// Compact returns the octets that are given back by that, 0 when no segment
-// is worth it. A body that can't be read stays where it is, and the segment
-// with it; the error is an ErrDamaged then.
+// Compact gives space back at once, as the engine does by and by in the
+// background: of the segments that are not written any more it takes the one
+// whose greatest part is dead, if that is worth it, and moves its live bodies
+// to the current segment. The segment is removed when the index has been
+// flushed past the move and its last reader is gone. Compact returns the octets
+// that are given back by that, 0 when no segment is worth it: call it until
+// then to work off everything. A body that can't be read stays where it is, and
+// the segment with it; the error is an ErrDamaged then.
 func (e *Engine) Compact(ctx context.Context) (freed int64, err error) {
-	e.compacting.Lock()
-	defer e.compacting.Unlock()
-	number, acc, ok := e.mostDead()
+	return e.compact(ctx, func(context.Context, dead, time.Duration) error { return nil })
+}
+
+// pause is called after each batch of moves, which took so long.
+type pause func(ctx context.Context, d dead, took time.Duration) error
+
+func (e *Engine) compact(ctx context.Context, rest pause) (freed int64, err error) {
+	select {
+	case e.compacting <- struct{}{}:
+		defer func() { <-e.compacting }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	d, ok := e.mostDead()
 	if !ok {
 		return 0, nil
 	}
+	err = e.empty(ctx, d, rest)
+	if errors.Is(err, ErrDamaged) {
+		e.stuck[d.number] = true
+	}
+	if err != nil {
+		return 0, err
+	}
+	e.janitor.flush()
+	return d.acc.size - d.acc.live, nil
+}
+
+// empty moves all bodies out of a segment. It goes on after damage, and
+// returns it.
+func (e *Engine) empty(ctx context.Context, d dead, rest pause) error {
+	s, err := e.openSurvivors(d.number)
+	if err != nil {
+		return err
+	}
+	defer s.close()
 	var failed error
-	for next := BlobID(0); ; {
-		var batch []move
-		if batch, next, err = e.liveIn(ctx, number, next); err != nil {
-			return 0, err
+	for {
+		begin := time.Now()
+		batch, err := s.next(ctx)
+		if err != nil {
+			return err
 		}
 		if len(batch) == 0 {
 			break
@@ -46,58 +77,16 @@ func (e *Engine) Compact(ctx context.Context) (freed int64, err error) {
 		if err := e.moveAll(ctx, batch); errors.Is(err, ErrDamaged) {
 			failed = err
 		} else if err != nil {
-			return 0, err
+			return err
+		}
+		if err := rest(ctx, d, time.Since(begin)); err != nil {
+			return err
 		}
 	}
-	if failed != nil {
-		e.stuck[number] = true
-		return 0, failed
+	if failed == nil && e.accounts.get(d.number).bodies > 0 {
+		failed = s.damage()
 	}
-	e.janitor.flush()
-	return acc.size - acc.live, nil
-}
-
-// mostDead picks the segment to compact.
-func (e *Engine) mostDead() (number uint32, acc account, ok bool) {
-	numbers := e.accounts.numbers()
-	for _, n := range numbers[:max(0, len(numbers)-1)] {
-		a := e.accounts.get(n)
-		dead := a.size - a.live
-		if a.bodies > 0 && dead >= a.live && dead > acc.size-acc.live && !e.stuck[n] {
-			number, acc, ok = n, a, true
-		}
-	}
-	return number, acc, ok
-}
-
-// liveIn returns some bodies of a segment, from the body named by from on, and
-// where to go on.
-func (e *Engine) liveIn(ctx context.Context, number uint32, from BlobID) (batch []move, next BlobID, err error) {
-	if !e.gate.enter() {
-		return nil, 0, ErrClosed
-	}
-	defer e.gate.leave()
-	it, err := e.db.NewIterWithContext(ctx, &pebble.IterOptions{
-		LowerBound: blobKey(from), UpperBound: []byte(keyBlob[:1] + "c"),
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { err = errors.Join(err, indexFailure(it.Close())) }()
-	octets := int64(0)
-	for ok := it.First(); ok && len(batch) < compactBatch && octets < compactOctets; ok = it.Next() {
-		b, err := parseBlob(it.Value())
-		if err != nil {
-			return nil, 0, err
-		}
-		id := BlobID(binary.BigEndian.Uint64(it.Key()[len(keyBlob):]))
-		next = id + 1
-		if b.segment == number {
-			batch = append(batch, move{id, b})
-			octets += b.size
-		}
-	}
-	return batch, next, nil
+	return failed
 }
 
 // moveAll moves bodies, sharing syncs. It goes on after damage.
@@ -123,8 +112,13 @@ func (e *Engine) moveOne(ctx context.Context, m *move) error {
 	if err := e.preparer.prepare(ctx, body, &r.body); err != nil {
 		return err
 	}
-	if err := e.submit(ctx, r); !errors.Is(err, errMoved) {
+	if err := e.submit(ctx, r); err != nil {
+		if errors.Is(err, errMoved) {
+			return nil
+		}
 		return err
 	}
+	e.counters.moves.Add(1)
+	e.counters.moved.Add(uint64(m.from.size))
 	return nil
 }

@@ -23,12 +23,29 @@ func fromEnv(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// small are options that make segments roll and the index flush all the time.
+// small are options that make segments roll and the index flush all the time,
+// and sometimes have the index made again from the log.
 func small(fs vfs.FS, rng *rand.Rand) Options {
 	o := quiet(fs)
+	o.Rebuild = rng.IntN(4) == 0
 	o.SegmentSize = 4<<10 + rng.Int64N(100<<10)
 	o.memTable = 16<<10 + rng.Uint64N(200<<10)
+	o.settle = time.Duration(1 + rng.IntN(20)*rng.IntN(20)*int(time.Millisecond)/4)
 	return o
+}
+
+// someLocations are two small locations and one without a limit on disk, or
+// none.
+func someLocations(t testing.TB, disk *vfs.MemFS, rng *rand.Rand) []Location {
+	if rng.IntN(3) == 0 {
+		return nil
+	}
+	list := []Location{{Path: "a", Limit: 1 + rng.Int64N(300<<10)}, {Path: "b", Limit: 1 + rng.Int64N(300<<10)}, {Path: "c"}}
+	for _, l := range list {
+		require.NoError(t, disk.MkdirAll(l.Path, 0o700))
+	}
+	require.NoError(t, syncDir(disk, "/"))
+	return list
 }
 
 // TestPowerCutKeepsWhatWasAcknowledged cuts the power at random moments of a
@@ -63,11 +80,16 @@ func liveAndDie(t *testing.T, seed uint64, cuts int) int {
 	for i := range users {
 		users[i] = newUser(i, seed)
 	}
+	locations, from := someLocations(t, disk, rng), rng.IntN(3)
 	for cut := range cuts {
 		d := &death{t: t, disk: disk, rng: rng, done: make(chan struct{}), users: users, way: rng.IntN(ways)}
 		d.steps.f = d.die
 		d.steps.left.Store(1 + rng.Int64N(400))
-		e, err := Open("e", small(d.fs(), rng))
+		o := small(d.fs(), rng)
+		if cut >= from {
+			o.Locations = locations
+		}
+		e, err := Open("e", o)
 		require.NoError(t, err, "seed %d, after %d cuts", seed, cut)
 		for i, u := range users {
 			d.replace(i, u.check(t, e, seed, u.acked.Load(), u.started.Load()))

@@ -94,7 +94,7 @@ func requireWritable(t *testing.T, e *Engine, disk *vfs.MemFS) {
 	id := store(t, e, octets(300, 77))
 	e2 := openAt(t, disk.CrashClone(vfs.CrashCloneCfg{}), "e")
 	requireBody(t, e2, id, octets(300, 77))
-	require.NoError(t, e2.Check(context.Background(), func(d *Damage) { t.Error(d) }))
+	require.NoError(t, e2.Check(context.Background(), Inspection{Damage: func(d *Damage) { t.Error(d) }}))
 }
 
 func TestDamageBeforeTheLastGroupIsReportedNotCut(t *testing.T) {
@@ -146,7 +146,7 @@ func TestMissingSegmentIsDamage(t *testing.T) {
 			continue
 		}
 		var found []*Damage
-		require.NoError(t, e.Check(context.Background(), func(d *Damage) { found = append(found, d) }))
+		require.NoError(t, e.Check(context.Background(), Inspection{Damage: func(d *Damage) { found = append(found, d) }}))
 		require.NoError(t, e.Close())
 		require.NotEmpty(t, found, name)
 	}
@@ -181,7 +181,7 @@ func TestEveryFlippedBitIsFoundByReading(t *testing.T) {
 		edit(t, disk, firstSegment, flip)
 	}
 	e = openAt(t, disk, "e")
-	require.NoError(t, e.Check(context.Background(), func(d *Damage) { t.Error(d) }))
+	require.NoError(t, e.Check(context.Background(), Inspection{Damage: func(d *Damage) { t.Error(d) }}))
 }
 
 // requireFound requires that the flipped bit at an offset is found by Check or
@@ -195,7 +195,7 @@ func requireFound(t *testing.T, disk *vfs.MemFS, ids []BlobID, sizes []int, at i
 	}
 	defer e.Close()
 	var found []*Damage
-	require.NoError(t, e.Check(context.Background(), func(d *Damage) { found = append(found, d) }))
+	require.NoError(t, e.Check(context.Background(), Inspection{Damage: func(d *Damage) { found = append(found, d) }}))
 	require.NotEmpty(t, found, "bit at %d", at)
 	for i, id := range ids {
 		got, err := readBody(e, id)

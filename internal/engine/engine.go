@@ -13,7 +13,10 @@
 //   - Damage is reported with its place, never cut off silently: only what
 //     the last sync may have left unfinished is dropped from the log's end.
 //   - A body's octets are checked before they are handed out.
-//   - A body is written once, and its name never means another body.
+//   - A body is written once, but for compaction, and its name never means
+//     another body.
+//   - The log is one sequence of segments, in whichever location each stands; a
+//     location that is not what it was is refused, never taken for an empty one.
 //
 // Callers' keys are any octets but those that begin with '!'. The index is a
 // Pebble database without a log of its own. When Pebble can't write its list
@@ -27,6 +30,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -39,7 +43,7 @@ type Engine struct {
 	fs      vfs.FS
 	log     *slog.Logger
 	logDir  string
-	lock    io.Closer
+	locks   []io.Closer
 
 	db       *pebble.DB
 	files    *files
@@ -51,10 +55,17 @@ type Engine struct {
 	gate     gate
 	failure  failure
 	counters counters
+	removing sync.Mutex    // held while segments are removed, or must stay
 	stopped  chan struct{} // closed when the committer has ended
 
-	compacting sync.Mutex      // held by Compact
-	stuck      map[uint32]bool // segments that Compact could not empty
+	compactor  *compactor
+	compacting chan struct{}   // has room for who compacts
+	stuck      map[uint32]bool // segments that could not be emptied; whoever compacts has it
+	full       atomic.Bool     // a body was refused for want of space, and none taken since
+
+	// checkpoint is the newest one. The janitor alone uses it once the engine
+	// is open.
+	checkpoint checkpoint
 
 	// The committer's alone.
 	w       *writer
@@ -66,25 +77,27 @@ type Engine struct {
 
 // Open opens the engine in dir, which is made when it does not exist (its
 // parent should), and brings the index up to the end of the log. It fails with
-// ErrLocked when the directory is in use and with ErrDamaged when the log has
-// a hole.
+// ErrLocked when the directory or a location is in use, with ErrLocation when
+// a location is not what it was, and with ErrDamaged when the log has a hole.
 func Open(dir string, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	e := &Engine{
 		options: o, fs: o.FS, log: o.Logger, logDir: o.FS.PathJoin(dir, "log"),
-		preparer: newPreparer(), janitor: newJanitor(), stopped: make(chan struct{}), stuck: make(map[uint32]bool),
+		preparer: newPreparer(), janitor: newJanitor(), compactor: newCompactor(), compacting: make(chan struct{}, 1), stopped: make(chan struct{}), stuck: make(map[uint32]bool),
 	}
 	e.inbox.signal = make(chan struct{}, 1)
 	e.gate.left = make(chan struct{}, 1)
 	e.requests.New = func() any { return &request{done: make(chan struct{}, 1)} }
-	e.space = space{fs: o.FS, dir: dir, reserve: o.Reserve, written: e.counters.written.Load}
-	e.files = newFiles(o, e.logDir)
+	e.files = newFiles(o, locationsOf(o, e.logDir))
+	e.space = newSpace(o, dir, e.files, e.counters.written.Load)
 	if err := e.open(dir); err != nil {
 		return nil, errors.Join(err, e.shut())
 	}
 	go e.run()
 	go e.tidy()
+	go e.keepCompact()
 	e.janitor.wake()
+	e.compactor.wake()
 	return e, nil
 }
 
@@ -95,8 +108,17 @@ func (e *Engine) open(dir string) (err error) {
 		}
 	}
 	name := e.fs.PathJoin(dir, "lock")
-	if e.lock, err = e.fs.Lock(name); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrLocked, name, err)
+	if err := e.takeLock(name); err != nil {
+		return err
+	}
+	locations, err := e.openLocations(dir)
+	if err != nil {
+		return err
+	}
+	if e.options.Rebuild {
+		if err := putAside(e.fs, dir); err != nil {
+			return err
+		}
 	}
 	if err := e.openIndex(e.fs.PathJoin(dir, "index")); err != nil {
 		return err
@@ -104,10 +126,18 @@ func (e *Engine) open(dir string) (err error) {
 	if err := checkFormat(e.db); err != nil {
 		return err
 	}
+	if err := e.restore(); err != nil {
+		return err
+	}
 	if e.accounts, err = loadAccounts(e.db); err != nil {
 		return err
 	}
-	return e.catchUp()
+	if err := e.catchUp(); err != nil {
+		return err
+	}
+	e.options.Salvage = nil
+	e.reportMissing()
+	return locations.forget()
 }
 
 // Close waits for changes and reads under way, refuses new ones with
@@ -127,6 +157,7 @@ func (e *Engine) halt() (first bool) {
 	first = e.inbox.close()
 	<-e.stopped
 	if first {
+		e.compactor.end()
 		e.janitor.stop()
 		e.gate.close()
 	}
@@ -168,8 +199,18 @@ func (e *Engine) shut() (err error) {
 		e.files.release(e.writing)
 	}
 	e.files.close()
-	if e.lock != nil {
-		err = errors.Join(err, e.lock.Close())
+	for _, lock := range e.locks {
+		err = errors.Join(err, lock.Close())
 	}
 	return err
+}
+
+// takeLock keeps other engines out until shut.
+func (e *Engine) takeLock(name string) error {
+	lock, err := e.fs.Lock(name)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrLocked, name, err)
+	}
+	e.locks = append(e.locks, lock)
+	return nil
 }

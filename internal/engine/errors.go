@@ -24,6 +24,9 @@ var (
 	// body are taken. The error is a syscall.ENOSPC as well; what frees space
 	// makes the engine take changes again.
 	ErrNoSpace = errors.New("engine: no space on the disk")
+	// ErrLocation: a location of segments can't be used: it is not there, it is
+	// not the one that it was, or it holds a segment that another one holds too.
+	ErrLocation = errors.New("engine: location can't be used")
 	// ErrBadKey: a key is empty or begins with '!', which are the engine's own.
 	ErrBadKey = errors.New("engine: key not allowed")
 )

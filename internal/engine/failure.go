@@ -15,6 +15,8 @@ func (e *Engine) refuse(err error) error {
 		return noSpace(err)
 	}
 	if isWriteError(err) && isFull(err) {
+		at, _ := e.files.places.get(e.w.info.number)
+		e.space.avoid(at.location)
 		e.w.rewind(e.w.synced)
 		cut := e.w.cut()
 		if cut == nil {
@@ -24,6 +26,13 @@ func (e *Engine) refuse(err error) error {
 	}
 	e.log.Error("mail log could not be written; no more changes until it is opened again", "error", err)
 	return e.failure.set(err)
+}
+
+// refuseBody is why a change with a body is refused when no location takes it.
+func (e *Engine) refuseBody() error {
+	e.full.Store(true)
+	e.compactor.wake()
+	return fmt.Errorf("%w: %w", ErrNoSpace, syscall.ENOSPC)
 }
 
 func isFull(err error) bool {

@@ -101,7 +101,7 @@ func testFullDisk(t *testing.T, e *Engine, disk *vfs.MemFS, kind string, armed *
 			requireBody(t, e, id, octets(2500, uint32(i)))
 		}
 		requireNoKey(t, e, "no/0")
-		require.NoError(t, e.Check(context.Background(), func(d *Damage) { t.Error(d) }))
+		require.NoError(t, e.Check(context.Background(), Inspection{Damage: func(d *Damage) { t.Error(d) }}))
 	}
 }
 
@@ -168,14 +168,19 @@ func TestFailureToCutAfterFullDiskIsFinal(t *testing.T) {
 func TestEveryStepFailingOnce(t *testing.T) {
 	for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
 		for step := int64(1); step <= 180; step += 1 + rand.Int64N(3) {
-			failOnce(t, step, cause)
+			failOnce(t, step, cause, nil)
+			failOnce(t, step, cause, []Location{{Path: "a", Limit: 20 << 10}, {Path: "b"}})
 		}
 	}
 }
 
-func failOnce(t *testing.T, step int64, cause error) {
+func failOnce(t *testing.T, step int64, cause error, locations []Location) {
 	t.Helper()
 	disk := vfs.NewCrashableMem()
+	for _, l := range locations {
+		require.NoError(t, disk.MkdirAll(l.Path, 0o700))
+	}
+	require.NoError(t, syncDir(disk, "/"))
 	var n atomic.Int64
 	var running atomic.Bool
 	fs := faulty(disk, func(o op) error {
@@ -190,7 +195,7 @@ func failOnce(t *testing.T, step int64, cause error) {
 	fs.partly = func(_ op, n int) int { return n / 3 }
 	died := make(chan struct{})
 	o := quiet(fs)
-	o.SegmentSize, o.memTable = 6<<10, 16<<10
+	o.SegmentSize, o.memTable, o.Locations, o.settle = 6<<10, 16<<10, locations, 1
 	var once sync.Once
 	var after *vfs.MemFS
 	var acked, started int64
@@ -233,7 +238,9 @@ func failOnce(t *testing.T, step int64, cause error) {
 		disks = append(disks, disk.CrashClone(vfs.CrashCloneCfg{}))
 	}
 	for _, left := range disks {
-		e, err := Open("e", quiet(left))
+		o := quiet(left)
+		o.Locations = locations
+		e, err := Open("e", o)
 		require.NoError(t, err, "step %d, %v", step, cause)
 		u.check(t, e, 26, acked, started)
 		checkAccounts(t, e)
@@ -313,7 +320,7 @@ func TestBodyThatCannotBeReadRefusesItsChangeOnly(t *testing.T) {
 	requireNoKey(t, e, "no")
 	id := store(t, e, octets(2*largeBody, 1))
 	requireBody(t, e, id, octets(2*largeBody, 1))
-	require.NoError(t, e.Check(context.Background(), func(d *Damage) { t.Error(d) }))
+	require.NoError(t, e.Check(context.Background(), Inspection{Damage: func(d *Damage) { t.Error(d) }}))
 }
 
 // TestRefusedRecordsDoNotComeBack: of a refused group all but the end was

@@ -14,9 +14,10 @@ const maxIdleFiles = 128
 
 // files are the segments' files, shared by their readers and the writer.
 type files struct {
-	fs  vfs.FS
-	dir string
-	log *slog.Logger
+	fs        vfs.FS
+	locations []location
+	places    *places
+	log       *slog.Logger
 
 	mu     sync.Mutex
 	open   map[uint32]*segmentFile
@@ -34,11 +35,26 @@ type segmentFile struct {
 
 var errNoSegment = errors.New("engine: no such segment")
 
-func newFiles(o Options, dir string) *files {
-	return &files{fs: o.FS, dir: dir, log: o.Logger, open: make(map[uint32]*segmentFile)}
+func newFiles(o Options, locations []location) *files {
+	return &files{
+		fs: o.FS, locations: locations, places: newPlaces(len(locations)),
+		log: o.Logger, open: make(map[uint32]*segmentFile),
+	}
 }
 
-func (s *files) name(number uint32) string { return s.fs.PathJoin(s.dir, segmentName(number)) }
+// name returns the name of a segment's file; ok is false when it stands in no
+// location.
+func (s *files) name(number uint32) (name string, ok bool) {
+	at, ok := s.places.get(number)
+	if !ok {
+		return "", false
+	}
+	return s.nameIn(at.location, number), true
+}
+
+func (s *files) nameIn(location int, number uint32) string {
+	return s.fs.PathJoin(s.locations[location].dir, segmentName(number))
+}
 
 // acquire opens a segment for reading; release must be called.
 func (s *files) acquire(number uint32) (*segmentFile, error) {
@@ -58,7 +74,11 @@ func (s *files) acquire(number uint32) (*segmentFile, error) {
 		f.users++
 		return f, nil
 	}
-	file, err := s.fs.Open(s.name(number))
+	name, ok := s.name(number)
+	if !ok {
+		return nil, errNoSegment
+	}
+	file, err := s.fs.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoSegment
 	}
@@ -68,6 +88,19 @@ func (s *files) acquire(number uint32) (*segmentFile, error) {
 	f = &segmentFile{File: file, number: number, users: 1}
 	s.open[number] = f
 	return f, nil
+}
+
+// openLast opens the last segment for whoever goes on writing it, if it may be
+// written.
+func (s *files) openLast(number uint32) (vfs.File, error) {
+	name, ok := s.name(number)
+	if !ok {
+		return nil, errNoSegment
+	}
+	if s.readOnly(number) {
+		return s.fs.Open(name)
+	}
+	return s.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
 }
 
 // add takes over the file of the segment that is written.
@@ -99,7 +132,7 @@ func (s *files) shut(f *segmentFile) {
 	delete(s.open, f.number)
 	err := f.Close()
 	if f.gone {
-		err = errors.Join(err, removeIfThere(s.fs, s.name(f.number)))
+		err = errors.Join(err, s.unlink(f.number))
 	}
 	if err != nil {
 		s.log.Error("mail segment could not be closed", "segment", f.number, "error", err)
@@ -112,12 +145,30 @@ func (s *files) remove(number uint32) error {
 	defer s.mu.Unlock()
 	f, ok := s.open[number]
 	if !ok {
-		return removeIfThere(s.fs, s.name(number))
+		return s.unlink(number)
 	}
 	f.gone = true
 	if f.users == 0 {
 		s.shut(f)
 	}
+	return nil
+}
+
+// readOnly reports whether a segment must stay as it is.
+func (s *files) readOnly(number uint32) bool {
+	at, ok := s.places.get(number)
+	return ok && s.locations[at.location].readOnly
+}
+
+// unlink removes a segment's file, and forgets it where it can't be removed.
+func (s *files) unlink(number uint32) error {
+	at, ok := s.places.get(number)
+	if ok && !s.locations[at.location].readOnly {
+		if err := removeIfThere(s.fs, s.nameIn(at.location, number)); err != nil {
+			return err
+		}
+	}
+	s.places.remove(number)
 	return nil
 }
 

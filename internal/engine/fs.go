@@ -32,3 +32,23 @@ func removeIfThere(files vfs.FS, name string) error {
 	}
 	return nil
 }
+
+// replaceFile writes a small file, which is there whole or as it was before,
+// and durable when replaceFile returns.
+func replaceFile(fs vfs.FS, name string, octets []byte) error {
+	f, err := fs.Create(name+".new", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(octets)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fs.Rename(name+".new", name); err != nil {
+		return err
+	}
+	return syncDir(fs, fs.PathDir(name))
+}

@@ -36,6 +36,12 @@ func (e *Engine) newGroup() *group {
 	return g
 }
 
+// hasRoom reports whether a body may still be added where the group is written.
+func (g *group) hasRoom(octets int64) bool {
+	at, _ := g.e.files.places.get(g.w.info.number)
+	return g.e.space.hasRoom(at.location, g.w.off-g.start+octets)
+}
+
 // add builds one change and appends its record. The error refuses this change
 // alone; g.err refuses all.
 func (g *group) add(r *request) error {
@@ -228,12 +234,17 @@ func (g *group) commit() error {
 	if err := g.w.sync(); err != nil {
 		return err
 	}
+	g.e.files.places.grow(g.w.info.number, g.w.off)
 	g.blobs.accounts.end(g.w.position())
 	after := g.e.accounts.with(g.blobs.accounts)
 	if err := g.stage.finish(after, g.w.position()); err != nil {
 		return err
 	}
-	if g.e.accounts.set(after) {
+	less, emptied := g.e.accounts.set(after)
+	if less {
+		g.e.compactor.wake()
+	}
+	if emptied {
 		g.e.janitor.wake()
 	}
 	return nil

@@ -21,8 +21,13 @@ const (
 	keyFormat   = "!format"
 )
 
+// afterBlobs is the first key after those of all bodies.
+var afterBlobs = []byte{keyBlob[0], keyBlob[1] + 1}
+
 // formatVersion is the layout of segments and of the engine's keys.
-const formatVersion = 1
+//
+//	2 segments before the last checkpoint only are removed
+const formatVersion = 2
 
 const (
 	indexMemTable = 8 << 20  // octets that gather before they are flushed
@@ -219,10 +224,10 @@ func checkFormat(db *pebble.DB) error {
 	switch {
 	case err != nil:
 		return err
-	case !ok:
-		return db.Set([]byte(keyFormat), []byte{formatVersion}, pebble.NoSync)
-	case len(v) != 1 || v[0] > formatVersion:
+	case ok && (len(v) != 1 || v[0] > formatVersion):
 		return fmt.Errorf("engine: directory has format %d, this program knows up to %d", v, formatVersion)
+	case ok && v[0] == formatVersion:
+		return nil
 	}
-	return nil
+	return db.Set([]byte(keyFormat), []byte{formatVersion}, pebble.NoSync)
 }

@@ -1,21 +1,25 @@
 package engine
 
 import (
+	"context"
 	"sync/atomic"
 )
 
-// janitor flushes the index and removes dead segments in the background.
+// janitor flushes the index, makes checkpoints and removes dead segments in the
+// background.
 type janitor struct {
-	signal chan struct{} // has room for one
-	quit   chan struct{}
+	signal chan struct{}   // has room for one
+	ctx    context.Context // ends when the janitor should
+	quit   context.CancelFunc
 	done   chan struct{}
 	wanted atomic.Bool   // a flush is
 	failed chan struct{} // has room for one: a flush failed
 }
 
 func newJanitor() *janitor {
+	ctx, quit := context.WithCancel(context.Background())
 	return &janitor{
-		signal: make(chan struct{}, 1), quit: make(chan struct{}),
+		signal: make(chan struct{}, 1), ctx: ctx, quit: quit,
 		done: make(chan struct{}), failed: make(chan struct{}, 1),
 	}
 }
@@ -47,7 +51,7 @@ func (e *Engine) tidy() {
 	defer close(e.janitor.done)
 	for {
 		select {
-		case <-e.janitor.quit:
+		case <-e.janitor.ctx.Done():
 			return
 		case <-e.janitor.signal:
 		}
@@ -56,7 +60,7 @@ func (e *Engine) tidy() {
 				e.log.Error("mail index could not be flushed", "error", err)
 			}
 		}
-		if err := e.reclaim(); err != nil {
+		if err := e.reclaim(e.janitor.ctx); err != nil {
 			e.log.Error("dead mail segments could not be removed", "error", err)
 		}
 	}
@@ -64,6 +68,6 @@ func (e *Engine) tidy() {
 
 // stop ends the janitor.
 func (j *janitor) stop() {
-	close(j.quit)
+	j.quit()
 	<-j.done
 }

@@ -11,19 +11,12 @@ const replayBatch = 1 << 20 // octets of changes applied at one time
 // catchUp applies to the index what the log holds after the index's position,
 // and leaves e.w at the log's end.
 func (e *Engine) catchUp() error {
-	if err := syncDir(e.fs, e.logDir); err != nil {
-		return err
-	}
 	from, last, err := e.logRange()
 	if err != nil {
 		return err
 	}
-	if last == 0 {
-		if err := e.newSegment(newSegmentInfo(1, 0)); err != nil {
-			return err
-		}
-		e.writing = e.files.add(1, e.w.file)
-		return nil
+	if from.segment == 0 {
+		return e.continueAfter(position{})
 	}
 	start := from.off
 	for number := from.segment; number < last; number++ {
@@ -32,16 +25,24 @@ func (e *Engine) catchUp() error {
 		}
 		start = segmentHead
 	}
+	if last < from.segment { // what was the last one is lost
+		return e.continueAfter(from)
+	}
 	return e.replayLast(last, start)
 }
 
-// logRange returns where to start reading the log, and its last segment; 0
-// when there is no log yet.
-func (e *Engine) logRange() (from position, last uint32, err error) {
-	numbers, err := listSegments(e.fs, e.logDir)
-	if err != nil {
-		return from, 0, err
+// continueAfter begins a new segment after one that ends nobody knows where.
+func (e *Engine) continueAfter(p position) error {
+	if err := e.newSegment(newSegmentInfo(p.segment+1, p.off)); err != nil {
+		return err
 	}
+	e.writing = e.files.add(p.segment+1, e.w.file)
+	return nil
+}
+
+// logRange returns where to start reading the log, and its last segment. The
+// zero position says that there is no log yet.
+func (e *Engine) logRange() (from position, last uint32, err error) {
 	v, known, err := get(e.db, []byte(keyPosition))
 	if err != nil {
 		return from, 0, err
@@ -52,6 +53,7 @@ func (e *Engine) logRange() (from position, last uint32, err error) {
 		}
 	}
 	there := make(map[uint32]bool)
+	numbers := e.files.places.numbers()
 	for _, number := range numbers {
 		there[number] = true
 		last = number
@@ -64,12 +66,22 @@ func (e *Engine) logRange() (from position, last uint32, err error) {
 			return from, 0, err
 		}
 	}
-	if last == 0 && !known {
-		return from, 0, nil
+	switch {
+	case known:
+	case last == 0:
+		return position{}, 0, nil
+	case numbers[0] > from.segment:
+		if err := e.damaged(&Damage{Segment: numbers[0], What: "segments before it are missing"}); err != nil {
+			return from, 0, err
+		}
+		from.segment = numbers[0]
 	}
 	for number := from.segment; number <= max(last, from.segment); number++ {
-		if !there[number] {
-			return from, 0, &Damage{Segment: number, What: "segment is missing"}
+		if there[number] {
+			continue
+		}
+		if err := e.damaged(&Damage{Segment: number, What: "segment is missing"}); err != nil {
+			return from, 0, err
 		}
 	}
 	return from, last, nil
@@ -96,45 +108,82 @@ func (e *Engine) dropUnfinished(last uint32) (uint32, error) {
 	return last - 1, e.files.remove(last)
 }
 
-// openWalker reads a segment's header.
+// openWalker reads a segment's header. Where that is damaged, and what is left
+// is salvaged, the first record tells the salt.
 func (e *Engine) openWalker(f vfs.File, number uint32) (*walker, error) {
 	stat, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	info, err := readSegmentInfo(f, number)
-	if err != nil {
+	if err == nil || e.options.Salvage == nil || !errors.Is(err, ErrDamaged) {
+		return newWalker(f, info, stat.Size()), err
+	}
+	info = segmentInfo{number: number}
+	if _, failure := f.ReadAt(info.salt[:], segmentHead); failure != nil {
 		return nil, err
 	}
-	return newWalker(f, info, stat.Size()), nil
+	w := newWalker(f, info, stat.Size())
+	if _, ok, failure := w.at(segmentHead); failure != nil || !ok {
+		return nil, errors.Join(failure, err)
+	}
+	return w, e.salvaged(err)
 }
 
 // replaySealed applies a segment that another one follows: it is whole.
 func (e *Engine) replaySealed(number uint32, start int64) error {
+	end, err := e.endOf(number)
+	if err != nil {
+		return err
+	}
+	return e.replaySegment(number, start, end)
+}
+
+// maxOffset is beyond the end of every segment.
+const maxOffset = 1 << 32
+
+// endOf returns where a segment ends, which the next one says. It is
+// maxOffset when that is damaged and what is left is salvaged.
+func (e *Engine) endOf(number uint32) (int64, error) {
 	next, err := e.files.acquire(number + 1)
-	if err != nil {
-		return err
+	if errors.Is(err, errNoSegment) && e.options.Salvage != nil { // that was reported
+		return maxOffset, nil
 	}
+	if err != nil {
+		return 0, err
+	}
+	defer e.files.release(next)
 	following, err := readSegmentInfo(next, number+1)
-	e.files.release(next)
 	if err != nil {
-		return err
+		return maxOffset, e.salvaged(err)
 	}
+	return following.prevEnd, nil
+}
+
+// replaySegment applies what a segment holds from start to end. One that is
+// missing was reported before.
+func (e *Engine) replaySegment(number uint32, start, end int64) error {
 	f, err := e.files.acquire(number)
+	if errors.Is(err, errNoSegment) && e.options.Salvage != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer e.files.release(f)
 	w, err := e.openWalker(f, number)
 	if err != nil {
-		return err
+		return e.salvaged(err)
 	}
-	return e.replay(w, start, following.prevEnd)
+	if end == maxOffset {
+		end = max(w.size, start)
+	}
+	return e.replay(w, start, end)
 }
 
 // replayLast finds the log's end and applies the last segment up to there.
 func (e *Engine) replayLast(number uint32, start int64) error {
-	f, err := e.fs.OpenReadWrite(e.files.name(number), vfs.WriteCategoryUnspecified)
+	f, err := e.files.openLast(number)
 	if err != nil {
 		return err
 	}
@@ -143,7 +192,15 @@ func (e *Engine) replayLast(number uint32, start int64) error {
 	if err != nil {
 		return err
 	}
-	end, err := findEnd(w, start)
+	if start > w.size {
+		d := &Damage{Segment: w.info.number, Offset: w.size, What: "log ends before what is known to be there"}
+		if err := e.damaged(d); err != nil {
+			return err
+		}
+		e.files.release(e.writing)
+		return e.continueAfter(position{number, start})
+	}
+	end, err := findEnd(w, start, e.damaged)
 	if err != nil {
 		return err
 	}
@@ -151,6 +208,9 @@ func (e *Engine) replayLast(number uint32, start int64) error {
 	if end < w.size {
 		e.log.Warn("mail log ends in something unfinished, which was never acknowledged; cut off",
 			"segment", number, "offset", end, "octets", w.size-end)
+	}
+	if e.files.readOnly(number) {
+		e.w.high = end // the next segment will say where this one ends
 	}
 	if end > start || end < w.size {
 		// What a killed process wrote may be in memory only.
@@ -162,39 +222,46 @@ func (e *Engine) replayLast(number uint32, start int64) error {
 }
 
 // findEnd returns where the log ends in its last segment. Before the last
-// group everything was synced, and must be good; of the last group everything
-// up to the first bad record counts.
-func findEnd(w *walker, start int64) (end int64, err error) {
-	if start > w.size {
-		return 0, &Damage{Segment: w.info.number, Offset: w.size, What: "log ends before what is known to be there"}
-	}
+// group everything was synced, and must be good, or else damaged is asked
+// whether to go on; of the last group everything up to the first bad record
+// counts.
+func findEnd(w *walker, start int64, damaged func(*Damage) error) (end int64, err error) {
 	group := start
 	for end = start; end < w.size; {
 		r, ok, err := w.at(end)
 		if err != nil {
 			return 0, err
 		}
-		if !ok {
-			if err := torn(w, end); err != nil {
-				return 0, err
-			}
+		if ok {
+			group, end = r.group, r.end()
+			continue
+		}
+		next, err := afterTorn(w, end)
+		if err != nil {
+			return 0, err
+		}
+		if next == 0 {
 			break
 		}
-		group, end = r.group, r.end()
+		if err := damaged(&Damage{Segment: w.info.number, Offset: end, What: "record, with good ones after it"}); err != nil {
+			return 0, err
+		}
+		end = next
 	}
 	return checkGroup(w, max(group, start), end)
 }
 
-// torn reports damage unless the bad record at off can be what a crash left of
-// the last group: no group that began after it is there.
-func torn(w *walker, off int64) error {
+// afterTorn returns where the first record stands that shows that the bad one
+// at off can't be what a crash left of the last group: it is of a group that
+// began later. It returns 0 when there is none.
+func afterTorn(w *walker, off int64) (next int64, err error) {
 	for at := off; ; {
 		r, ok, err := w.next(at)
 		if err != nil || !ok {
-			return err
+			return 0, err
 		}
 		if r.group > off {
-			return &Damage{Segment: w.info.number, Offset: off, What: "record, with good ones after it"}
+			return r.off, nil
 		}
 		at = r.off
 	}
@@ -219,22 +286,23 @@ func checkGroup(w *walker, start, end int64) (int64, error) {
 // replay applies the records from start to end.
 func (e *Engine) replay(w *walker, start, end int64) error {
 	if start > end {
-		return &Damage{Segment: w.info.number, Offset: end, What: "segment ends before what is known to be there"}
+		return e.damaged(&Damage{Segment: w.info.number, Offset: end, What: "segment ends before what is known to be there"})
 	}
 	b := e.newReplayBatch(w.info.number)
 	defer func() { b.stage.close() }()
 	for off := start; off < end; {
-		r, ok, err := w.at(off)
-		if err != nil {
+		r, ok, err := e.nextGood(w, off, end)
+		switch {
+		case err != nil:
 			return err
+		case !ok:
+			off = end
+		default:
+			if err := b.add(r); err != nil {
+				return err
+			}
+			off = r.end()
 		}
-		if !ok || r.end() > end {
-			return &Damage{Segment: w.info.number, Offset: off, What: "record"}
-		}
-		if err := b.add(r); err != nil {
-			return err
-		}
-		off = r.end()
 		if b.octets < replayBatch && off < end {
 			continue
 		}
@@ -245,6 +313,20 @@ func (e *Engine) replay(w *walker, start, end int64) error {
 		b = e.newReplayBatch(w.info.number)
 	}
 	return nil
+}
+
+// nextGood returns the record at off or, when that is damaged and what is left
+// is salvaged, the next one before end, if there is one.
+func (e *Engine) nextGood(w *walker, off, end int64) (r record, ok bool, err error) {
+	r, ok, err = w.at(off)
+	if err != nil || ok && r.end() <= end {
+		return r, ok, err
+	}
+	if err := e.damaged(&Damage{Segment: w.info.number, Offset: off, What: "record"}); err != nil {
+		return r, false, err
+	}
+	r, ok, err = w.next(off)
+	return r, ok && r.end() <= end, err
 }
 
 // replaying is some records on their way to the index.

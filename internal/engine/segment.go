@@ -78,15 +78,16 @@ func readSegmentInfo(f io.ReaderAt, number uint32) (segmentInfo, error) {
 
 func segmentName(number uint32) string { return fmt.Sprintf("%08d%s", number, segmentSuffix) }
 
-// listSegments returns the numbers of the segments in dir, ascending.
-func listSegments(fs vfs.FS, dir string) ([]uint32, error) {
+// listNumbered returns the numbers of the files in dir that are named by a
+// number and suffix, ascending.
+func listNumbered(fs vfs.FS, dir, suffix string) ([]uint32, error) {
 	names, err := fs.List(dir)
 	if err != nil {
 		return nil, err
 	}
 	var numbers []uint32
 	for _, name := range names {
-		digits, ok := strings.CutSuffix(name, segmentSuffix)
+		digits, ok := strings.CutSuffix(name, suffix)
 		if !ok {
 			continue
 		}

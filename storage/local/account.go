@@ -69,12 +69,18 @@ func getAccount(g getter, user string) (rec accountRecord, ok bool, err error) {
 	return rec, true, nil
 }
 
-// exists returns ErrNoMailbox when the account was removed.
-func (a *account) exists(g getter) error {
+// record returns what is kept of the account. ErrNoMailbox when it was removed.
+func (a *account) record(g getter) (accountRecord, error) {
 	rec, ok, err := getAccount(g, a.user)
 	if err == nil && (!ok || rec.id != a.id) {
 		err = storage.ErrNoMailbox
 	}
+	return rec, err
+}
+
+// exists returns ErrNoMailbox when the account was removed.
+func (a *account) exists(g getter) error {
+	_, err := a.record(g)
 	return err
 }
 
@@ -170,18 +176,11 @@ func (a *account) Mailbox(ctx context.Context, name string) (storage.Mailbox, er
 	if err := a.exists(a.s.e); err != nil {
 		return nil, err
 	}
-	v, ok, err := a.s.e.Get(nameKey(keyName, a.id, name))
-	if err != nil {
-		return nil, failure(err)
+	b, ok, err := getBox(a.s.e, a.id, name)
+	if err != nil || !ok {
+		return nil, cmp.Or(err, storage.ErrNoMailbox)
 	}
-	if !ok {
-		return nil, storage.ErrNoMailbox
-	}
-	b, err := parseBox(v)
-	if err != nil {
-		return nil, fmt.Errorf("mailbox %q of %q: %w", name, a.user, err)
-	}
-	return &mailbox{a, b.id}, nil
+	return &mailbox{account: a, id: b.id, kind: b.kind, name: name}, nil
 }
 
 // Create makes a mailbox.
@@ -303,6 +302,7 @@ func (g *grown) removeAll() error {
 	if err != nil {
 		return err
 	}
+	g.Set(leftKey(g.tree.id), nil)
 	g.Delete(accountKey(g.user))
 	g.s.pending.changeTree(g.o, g.tree)
 	return nil

@@ -3,7 +3,6 @@ package local
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/posthouse-mail/posthouse/storage"
 )
@@ -15,7 +14,7 @@ func (t tx) add(id storage.MailboxID, st state, msgs []record) (*boxChange, erro
 		return nil, fmt.Errorf("%w: UIDs of the mailbox are used up", storage.ErrLimit)
 	}
 	c := &boxChange{id: id, added: make([]listed, len(msgs))}
-	before, now := st, time.Now().Unix()
+	before, now := st, t.s.options.Now().Unix()
 	st.modSeq++
 	for i := range msgs {
 		m := &msgs[i]

@@ -48,7 +48,7 @@ func (s *Store) Check(ctx context.Context, report func(Damage), others ...Refere
 		return failure(err)
 	}
 	c.others, c.moving = before, differing(before, after)
-	return failure(errors.Join(c.accounts(ctx), c.bodies(ctx), c.held(ctx)))
+	return failure(errors.Join(c.accounts(ctx), c.retained(ctx), c.bodies(ctx), c.held(ctx)))
 }
 
 // checker is one Check.
@@ -60,6 +60,7 @@ type checker struct {
 	others  []reference
 	moving  map[engine.BlobID]bool // bodies whose references from others changed when the check began
 	named   int                    // mailboxes that have a name
+	kept    int                    // retained messages of accounts
 }
 
 func (c *checker) found(where string, format string, args ...any) {
@@ -68,10 +69,10 @@ func (c *checker) found(where string, format string, args ...any) {
 
 // log checks every octet of the log.
 func (c *checker) log(ctx context.Context) error {
-	return c.s.e.Check(ctx, func(d *engine.Damage) {
+	return c.s.e.Check(ctx, engine.Inspection{Damage: func(d *engine.Damage) {
 		c.damaged = true
 		c.found("log", "%v", d)
-	})
+	}})
 }
 
 // accounts checks all accounts with their trees and mailboxes.
@@ -102,6 +103,7 @@ func (c *checker) account(ctx context.Context, user string, rec accountRecord) e
 	id := uint64(rec.id)
 	var names, subs, freed uint32
 	inbox := false
+	c.list(where, rec.acl)
 	err := c.snap.Scan(ctx, numberKey(keyName, id), behind(keyName, id), func(k, v []byte) error {
 		names++
 		name := string(k[9:])
@@ -114,7 +116,8 @@ func (c *checker) account(ctx context.Context, user string, rec accountRecord) e
 		if clean, err := storage.CleanName(name); err != nil || clean != name {
 			c.found(where, "mailbox %q has a name that none can have", name)
 		}
-		return c.mailbox(ctx, fmt.Sprintf("%s mailbox %q (%d)", where, name, b.id), b.id, rec.id)
+		box := fmt.Sprintf("%s mailbox %q (%d)", where, name, b.id)
+		return errors.Join(c.line(box, rec.id, name, b), c.mailbox(ctx, box, b.id, rec.id))
 	})
 	if err != nil {
 		return err
@@ -130,7 +133,7 @@ func (c *checker) account(ctx context.Context, user string, rec accountRecord) e
 	if !inbox && !storage.IsPublic(user) {
 		c.found(where, "has no INBOX")
 	}
-	return nil
+	return c.countKept(ctx, rec.id)
 }
 
 // mailbox checks a mailbox's counters against its rows, its rows against the

@@ -25,6 +25,17 @@ func damages(t *testing.T, s *Store, others ...References) []string {
 func TestCheckFindsEveryDamage(t *testing.T) {
 	var m *mailbox
 	var mine record
+	var lost *kept
+	setKept := func(change func(*kept) []byte) func(*Store, *engine.Tx) {
+		return func(_ *Store, tx *engine.Tx) {
+			key := keptKey(lost.account, lost.id)
+			if v := change(lost); v != nil {
+				tx.Set(key, v)
+			} else {
+				tx.Delete(key)
+			}
+		}
+	}
 	set := func(key, value []byte) func(*Store, *engine.Tx) {
 		return func(_ *Store, tx *engine.Tx) { tx.Set(key, value) }
 	}
@@ -78,9 +89,28 @@ func TestCheckFindsEveryDamage(t *testing.T) {
 			broken.blob += 3
 			tx.Set(messageKey(m.id, mine.uid), broken.append(nil))
 		}, "is not there"},
+		"retained message":           {setKept(func(*kept) []byte { return []byte{7} }), "retained message 2: damaged"},
+		"retained message gone":      {setKept(func(*kept) []byte { return nil }), "is listed by the time when it is over and is not there"},
+		"retained for another time":  {setKept(func(k *kept) []byte { k.until++; return k.append(nil) }), "is not listed by the time when it is over"},
+		"retained body gone":         {setKept(func(k *kept) []byte { k.blob += 3; return k.append(nil) }), "retained message 2: its body"},
+		"retained body of less size": {setKept(func(k *kept) []byte { k.size += 5; return k.append(nil) }), "retained message 2: its body"},
+		"time of a retained message": {func(_ *Store, tx *engine.Tx) { tx.Delete(dueKey(lost.until, lost.id)) }, "is not listed by the time"},
+		"time of nobody":             {func(_ *Store, tx *engine.Tx) { tx.Set(dueKey(1, 1), []byte("12345678")) }, "retained message 1 until 1: is listed"},
+		"unreadable time":            {func(_ *Store, tx *engine.Tx) { tx.Set(dueKey(5, 1), nil) }, "retained message 1 until 5: damaged"},
+		"retained for nobody": {func(_ *Store, tx *engine.Tx) {
+			tx.Set(keptKey(4711, lost.id), lost.append(nil))
+			tx.Set(dueKey(lost.until, lost.id), []byte{0, 0, 0, 0, 0, 0, 18, 103})
+		}, "1 are of no account"},
+		"numbers of retained messages": {func(s *Store, tx *engine.Tx) {
+			c := s.counters
+			c.retained = 1
+			tx.Set([]byte{keyCounters}, c.append(nil))
+		}, "is beyond 1"},
+		"deleted mailbox": {func(_ *Store, tx *engine.Tx) { tx.Set(doomedKey(4711), []byte{7}) }, "deleted mailbox 4711: damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, "store", quiet(vfs.NewMem()))
+			lost = lostMessage(t, s)
 			m = inbox(t, s, "alice")
 			msgs := make([]storage.NewMessage, 130)
 			for i := range msgs {
@@ -103,6 +133,18 @@ func TestCheckFindsEveryDamage(t *testing.T) {
 			require.Contains(t, strings.Join(found, "\n"), c.want)
 		})
 	}
+}
+
+// lostMessage retains two messages and returns the second.
+func lostMessage(t *testing.T, s *Store) *kept {
+	t.Helper()
+	deliver(t, s, "one", keeper)
+	deliver(t, s, "two", keeper)
+	expungeAll(t, inbox(t, s, keeper))
+	some, err := accountOf(t, s, keeper).someKept(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, some, 2)
+	return &some[1]
 }
 
 func TestCheckCountsReferencesOfOthers(t *testing.T) {

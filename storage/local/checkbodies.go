@@ -123,6 +123,9 @@ func (c *checker) window(ctx context.Context, from, to engine.BlobID, list []cou
 		}
 		return c.reference(fmt.Sprintf("mailbox %d message %d", owner, m.uid), &m, find(m.blob))
 	})
+	if err == nil {
+		err = c.keptReferences(ctx, from, to, find)
+	}
 	if err != nil {
 		return err
 	}

@@ -78,9 +78,25 @@ func FuzzRecords(f *testing.F) {
 	b := box{id: 7, kind: storage.Tasks, attrs: []imap.MailboxAttr{imap.MailboxAttrSent}, acl: storage.ACL{{Identifier: "bob", Allow: storage.RightRead, Deny: storage.RightAdmin}}}
 	f.Add(b.append(nil))
 	f.Add(appendTombstone(nil, imap.UIDSet{{Start: 1, Stop: 4}, {Start: 9, Stop: 9}}))
-	c := counters{1, 2, 3}
+	c := counters{1, 2, 3, 4}
 	f.Add(c.append(nil))
+	from := origin{account: 1, mailbox: "a/b", kind: storage.Notes, expunged: 1e9, until: 2e9}
+	k := kept{record: m, origin: from, id: 1}
+	f.Add(k.append(nil))
+	d := doomed{origin: from, next: 3, left: 4}
+	f.Add(d.append(nil))
 	f.Fuzz(func(t *testing.T, in []byte) {
+		if k, err := parseKept(keptKey(1, 1), in); err == nil {
+			again, err := parseKept(keptKey(1, 1), k.append(nil))
+			require.NoError(t, err)
+			require.Equal(t, k, again)
+			require.GreaterOrEqual(t, k.bodySize(), int64(0))
+		}
+		if d, err := parseDoomed(in); err == nil {
+			again, err := parseDoomed(d.append(nil))
+			require.NoError(t, err)
+			require.Equal(t, d, again)
+		}
 		if m, err := parseRecord(1, in); err == nil {
 			again, err := parseRecord(1, m.append(nil))
 			require.NoError(t, err)
@@ -127,6 +143,12 @@ func TestRecordsOfTheFirstVersionAreRead(t *testing.T) {
 	m, err := parseRecord(9, []byte{1, 3, 77, 5, 6, 0, 8, 0, 'A', ':', '\r', '\n'})
 	require.NoError(t, err)
 	require.Equal(t, record{listed: listed{row: row{uid: 9, flags: 3, modSeq: 6, size: 8}}, place: place{77, 5}, prefix: []byte("A:\r\n")}, m)
+	c, err := parseCounters([]byte{1, 2, 3, 4})
+	require.NoError(t, err)
+	require.Equal(t, counters{account: 2, mailbox: 3, validity: 4}, c)
+	d, err := parseDoomed(nil)
+	require.NoError(t, err)
+	require.Zero(t, d)
 	_, err = parseBox([]byte{version + 1, 7, 0})
 	require.ErrorIs(t, err, ErrDamaged)
 }

@@ -28,10 +28,7 @@ func (m *mailbox) Open(ctx context.Context, uid imap.UID) (message.OpenBody, err
 
 // openBody opens what follows the prefix.
 func (m *mailbox) openBody(ctx context.Context, rec *record) (message.OpenBody, error) {
-	if rec.blob == 0 {
-		return nothing{}, nil
-	}
-	body, err := m.s.e.Open(rec.blob)
+	body, err := m.s.openRecord(rec)
 	if errors.Is(err, engine.ErrNoBlob) {
 		// Perhaps the message was expunged after its record was read.
 		if _, err := m.record(ctx, imap.UID(rec.uid)); err != nil {
@@ -41,12 +38,24 @@ func (m *mailbox) openBody(ctx context.Context, rec *record) (message.OpenBody, 
 	if err != nil {
 		return nil, fmt.Errorf("content of mailbox %d message %d: %w", m.id, rec.uid, failure(err))
 	}
+	return body, nil
+}
+
+// openRecord opens what follows the prefix of a record.
+func (s *Store) openRecord(rec *record) (message.OpenBody, error) {
+	if rec.blob == 0 {
+		return nothing{}, nil
+	}
+	body, err := s.e.Open(rec.blob)
+	if err != nil {
+		return nil, err
+	}
 	switch size := rec.bodySize(); {
 	case rec.offset == 0 && size == body.Size():
 		return body, nil
 	case rec.offset+size > body.Size():
 		body.Close()
-		return nil, fmt.Errorf("content of mailbox %d message %d: %w", m.id, rec.uid, ErrDamaged)
+		return nil, ErrDamaged
 	default:
 		return &piece{io.NewSectionReader(body, rec.offset, size), body}, nil
 	}

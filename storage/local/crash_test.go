@@ -15,7 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func quiet(fs vfs.FS) Options { return Options{FS: fs, Logger: slog.New(slog.DiscardHandler)} }
+func quiet(fs vfs.FS) Options {
+	return Options{FS: fs, Logger: slog.New(slog.DiscardHandler), Settings: lifeSettings}
+}
 
 func fromEnv(t *testing.T, name string, otherwise int) int {
 	v := os.Getenv(name)
@@ -47,12 +49,17 @@ func TestPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
 	t.Logf("%d cuts", done)
 }
 
+// lifeUser names users of which every other one retains what is expunged.
+func lifeUser(i int) string {
+	return fmt.Sprintf("user%d", i) + []string{retains, ""}[i%2]
+}
+
 func liveWithCuts(t *testing.T, seed uint64, cuts int) int {
 	rng := rand.New(rand.NewPCG(seed, 9))
 	disk := vfs.NewCrashableMem()
 	lives := make([]*life, 1+rng.IntN(6))
 	for i := range lives {
-		lives[i] = newLife(fmt.Sprintf("user%d", i), seed+uint64(i)<<32)
+		lives[i] = newLife(lifeUser(i), seed+uint64(i)<<32)
 	}
 	acked := make([]atomic.Int64, len(lives))
 	begun := make([]atomic.Int64, len(lives))
@@ -123,7 +130,7 @@ func livedUntilCut(t *testing.T, s *Store, disk *vfs.MemFS, lives []*life, acked
 
 func TestEverythingIsThereAfterReopening(t *testing.T) {
 	fs := vfs.NewMem()
-	l := newLife("alice", 1)
+	l := newLife("alice"+retains, 1)
 	for range 10 {
 		s, err := Open("store", quiet(fs))
 		require.NoError(t, err)

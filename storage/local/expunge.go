@@ -14,13 +14,28 @@ const (
 	dropTombs = 1000 // of them that are dropped when there are more
 )
 
-// Expunge removes messages.
+// Expunge removes messages, as one change unless they are too many for one.
 func (m *mailbox) Expunge(ctx context.Context, set imap.UIDSet) (removed imap.UIDSet, err error) {
 	p, err := m.pick(ctx, set)
 	if err != nil {
 		return nil, err
 	}
 	defer p.release()
+	for more := true; more && err == nil; {
+		var part imap.UIDSet
+		part, more, err = m.expungeSome(ctx, p)
+		removed = append(removed, part...)
+	}
+	if len(removed) == 0 {
+		return nil, err
+	}
+	return imap.UIDSet(uids.Normal(removed, 0)), err
+}
+
+// expungeSome removes as many messages as one change can. more says whether
+// some are left.
+func (m *mailbox) expungeSome(ctx context.Context, p *picked) (removed imap.UIDSet, more bool, err error) {
+	var until int64
 	err = m.s.commit(ctx, nil, func(t tx) error {
 		st, old, err := m.current(t)
 		if err != nil {
@@ -30,16 +45,20 @@ func (m *mailbox) Expunge(ctx context.Context, set imap.UIDSet) (removed imap.UI
 		if err != nil {
 			return err
 		}
-		if len(gone) == 0 {
+		if gone, more = atOnce(gone); len(gone) == 0 {
 			return errNothing
 		}
-		for i := range gone {
-			t.unlink(&gone[i])
+		if until, err = t.retain(m, gone); err != nil {
+			return err
 		}
 		removed, err = t.expunge(m.id, st, old, gone)
 		return err
 	})
-	return removed, err
+	if err != nil {
+		return nil, false, err
+	}
+	m.s.purger.expect(until)
+	return removed, more, nil
 }
 
 // unlink takes back a message's reference to its body. The cached index goes

@@ -78,7 +78,6 @@ func (f *fullFile) Truncate(size int64) error {
 func TestS29FullDiskStoresNothingByHalf(t *testing.T) {
 	var full atomic.Bool
 	o := quiet(fullFS{vfs.NewMem(), &full})
-	o.Settings = bound(ample) // so that what accounts hold is kept and checked
 	s := open(t, "store", o)
 	lives := make([]*life, 6)
 	for i := range lives {

@@ -12,15 +12,18 @@ import (
 // number of its own.
 //
 //	a user           the account
-//	n account name   a mailbox's ID and attributes
+//	n account name   a mailbox's ID, kind, attributes, bounds and access list
 //	u account name   a subscription
 //	v account name   the highest UIDVALIDITY that a name had which nobody has now
 //	s mailbox        its state: counters, UIDNEXT, ModSeq
 //	m mailbox uid    a message: where its content is, and its flags when it came
 //	p mailbox page   flags, dates and sizes of the messages of a page of UIDs
 //	x mailbox modseq the UIDs that a change expunged
-//	z mailbox        a deleted mailbox of which messages are left
-//	g                what was given out last: accounts, mailboxes, UIDVALIDITY
+//	z mailbox        a deleted mailbox of which messages are left, and whether they are to be retained
+//	y account number an expunged message that can be restored
+//	o time number    whose account it is, by when its time is over
+//	l account        a removed account of which retained messages are left
+//	g                what was given out last: accounts, mailboxes, UIDVALIDITY, numbers of retained messages
 //
 // Two are hints, in the index only and not in the log:
 //
@@ -38,6 +41,9 @@ const (
 	keyPage         = 'p'
 	keyExpunged     = 'x'
 	keyDoomed       = 'z'
+	keyKept         = 'y'
+	keyDue          = 'o'
+	keyLeft         = 'l'
 	keyCounters     = 'g'
 	keyIndex        = 'c'
 	keyRecent       = 'r'
@@ -73,6 +79,17 @@ func pageKey(id storage.MailboxID, page uint32) []byte {
 func expungedKey(id storage.MailboxID, modSeq uint64) []byte {
 	return binary.BigEndian.AppendUint64(numberKey(keyExpunged, uint64(id)), modSeq)
 }
+
+func keptKey(a accountID, id storage.RetainedID) []byte {
+	return binary.BigEndian.AppendUint64(numberKey(keyKept, uint64(a)), uint64(id))
+}
+
+// dueKey is ordered by a time in seconds since 1970, which is not before.
+func dueKey(until int64, id storage.RetainedID) []byte {
+	return binary.BigEndian.AppendUint64(numberKey(keyDue, uint64(until)), uint64(id))
+}
+
+func leftKey(a accountID) []byte { return numberKey(keyLeft, uint64(a)) }
 
 func indexKey(at place) []byte {
 	k := numberKey(keyIndex, uint64(at.blob))

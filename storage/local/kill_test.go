@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func killLife(i int) *life { return newLife(fmt.Sprintf("user%d", i), uint64(i)+77) }
+func killLife(i int) *life { return newLife(lifeUser(i), uint64(i)+77) }
 
 // child lives until it is killed. It tells of every step that was
 // acknowledged.

@@ -17,8 +17,9 @@
 //   - What an account holds is the sum of the states of its mailboxes and is
 //     written nowhere else. Of accounts with a bound it is kept in memory.
 //
-// Its Store has the powers storage.Remover and storage.RoomChecker, its Account
-// storage.Quotas, its Mailbox storage.Recenter.
+// Its Store has the powers storage.Remover, storage.RoomChecker and
+// storage.Purger, its Account storage.ACLs, storage.Quotas and
+// storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
 package local
 
 import (
@@ -40,13 +41,16 @@ import (
 
 // Options of a store. The zero value is usable.
 type Options struct {
-	FS          vfs.FS            // where everything is kept; nil: the disk
-	Mailboxes   []storage.Default // made with every new account, besides INBOX; nil: storage.Defaults
-	Logger      *slog.Logger      // nil: slog.Default()
-	SegmentSize int64             // octets of a segment of the log, see engine.Options; 0: 256 MiB
-	Rows        int               // messages whose flags, dates and sizes are kept in memory, about 40 octets each; 0: a million
-	States      int               // mailboxes and accounts whose state is kept in memory, about 200 octets each; 0: 50,000
-	Limits      message.Limits    // of the part indexes that the store makes
+	FS           vfs.FS            // where everything is kept; nil: the disk
+	Mailboxes    []storage.Default // made with every new account, besides INBOX; nil: storage.Defaults
+	Logger       *slog.Logger      // nil: slog.Default()
+	SegmentSize  int64             // octets of a segment of the log, see engine.Options; 0: 256 MiB
+	Locations    []Location        // where the segments stand, see engine.Options; empty: in the directory "log" of the store's
+	Reserve      int64             // octets of free space below which a disk takes no new messages, see engine.Options; 0: 64 MiB; negative: none
+	NoCompaction bool              // space of deleted messages is given back only when somebody calls Compact of the engine
+	Rows         int               // messages whose flags, dates and sizes are kept in memory, about 40 octets each; 0: a million
+	States       int               // mailboxes and accounts whose state is kept in memory, about 200 octets each; 0: 50,000
+	Limits       message.Limits    // of the part indexes that the store makes
 
 	// Settings returns what the accounts of a domain have in common. It is
 	// called often and by many, so it must answer from memory; what it answers
@@ -58,7 +62,16 @@ type Options struct {
 	// a time. It may use the store and should not take long: Close waits for it
 	// and must not be called by it. nil: nobody is told.
 	Notice func(storage.Notice)
+
+	Now func() time.Time // the clock of save dates, retention and purging; nil: time.Now
+
+	Rebuild bool                 // make the index again from the log, see engine.Options
+	Salvage func(*engine.Damage) // what to do when the log is damaged, see engine.Options; nil: refuse to open
 }
+
+// Location is a directory that holds segments of the log: several of them, on
+// several disks, make one store.
+type Location = engine.Location
 
 const (
 	defaultRows   = 1 << 20
@@ -97,15 +110,19 @@ var (
 	_ storage.Store       = (*Store)(nil)
 	_ storage.Remover     = (*Store)(nil)
 	_ storage.RoomChecker = (*Store)(nil)
+	_ storage.Purger      = (*Store)(nil)
 	_ storage.Account     = (*account)(nil)
 	_ storage.Quotas      = (*account)(nil)
+	_ storage.Retainer    = (*account)(nil)
 	_ storage.Mailbox     = (*mailbox)(nil)
 	_ storage.Recenter    = (*mailbox)(nil)
+	_ storage.SaveDater   = (*mailbox)(nil)
 )
 
 // Open opens the store in dir, which is made when it does not exist (but not
 // its parents). Only one process at a time can have it open:
-// engine.ErrLocked. engine.ErrDamaged when the log has a hole.
+// engine.ErrLocked. engine.ErrDamaged when the log has a hole, and
+// engine.ErrLocation when a location is not what it was.
 func Open(dir string, o Options) (*Store, error) {
 	if o.Mailboxes == nil {
 		o.Mailboxes = storage.Defaults()
@@ -122,12 +139,17 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Settings == nil {
 		o.Settings = func(string) storage.Settings { return storage.Settings{} }
 	}
-	for _, d := range o.Mailboxes {
-		if _, err := storage.CleanName(d.Name); err != nil {
-			return nil, fmt.Errorf("default mailbox %q: %w", d.Name, err)
-		}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	e, err := engine.Open(dir, engine.Options{FS: o.FS, SegmentSize: o.SegmentSize, Logger: o.Logger})
+	if err := storage.CheckDefaults(o.Mailboxes); err != nil {
+		return nil, err
+	}
+	e, err := engine.Open(dir, engine.Options{
+		FS: o.FS, SegmentSize: o.SegmentSize, Locations: o.Locations, Reserve: o.Reserve,
+		NoCompaction: o.NoCompaction, Logger: o.Logger,
+		Caches: string([]byte{keyIndex, keyRecent}), Rebuild: o.Rebuild, Salvage: o.Salvage,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -84,6 +84,34 @@ func TestStoreKeepsThePromisesWithTinyCaches(t *testing.T) {
 	})
 }
 
+func TestDefaultsHaveKinds(t *testing.T) {
+	storagetest.RunDefaults(t, func(t *testing.T) storage.Store {
+		return inMemory(t, func(o *Options) { o.Mailboxes = storagetest.KindDefaults() })
+	})
+}
+
+func TestNewMailboxesInheritNoListWhereListsAreInherited(t *testing.T) {
+	storagetest.RunACLInherit(t, func(t *testing.T) storage.Store {
+		return inMemory(t, func(o *Options) {
+			o.Settings = func(domain string) storage.Settings {
+				if domain != "example.test" {
+					return storage.Settings{}
+				}
+				return storage.Settings{ACL: storage.ACLInherit}
+			}
+		})
+	})
+}
+
+func TestStoreWithDefaultsThatCannotBeMadeDoesNotOpen(t *testing.T) {
+	for _, d := range []storage.Default{{Name: "a//b"}, {Name: "INBOX/x", Kind: storage.Calendar}} {
+		o := quiet(vfs.NewMem())
+		o.Mailboxes = []storage.Default{d}
+		_, err := Open("store", o)
+		require.Error(t, err, d.Name)
+	}
+}
+
 func TestSyncsPerDelivery(t *testing.T) {
 	s := inMemory(t, nil)
 	deliver(t, s, "x", "alice")
@@ -342,8 +370,8 @@ func TestStoreKeepsThePromisesAboutQuotas(t *testing.T) {
 		"with tiny caches": func(o *Options) { o.Rows, o.States, o.SegmentSize = 1, 2, 64<<10 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			storagetest.RunQuota(t, func(t *testing.T, settings func(string) storage.Settings) storage.Store {
-				return inMemory(t, func(o *Options) { change(o); o.Settings = settings })
+			storagetest.RunQuota(t, func(t *testing.T, settings func(string) storage.Settings, now func() time.Time) storage.Store {
+				return inMemory(t, func(o *Options) { change(o); o.Settings, o.Now = settings, now })
 			})
 		})
 	}

@@ -14,12 +14,15 @@ import (
 
 type mailbox struct {
 	*account
-	id storage.MailboxID
+	id   storage.MailboxID
+	kind storage.Kind
+	name string // when it was opened
 }
 
 func uidOf(l listed) imap.UID { return imap.UID(l.uid) }
 
 func (m *mailbox) ID() storage.MailboxID { return m.id }
+func (m *mailbox) Kind() storage.Kind    { return m.kind }
 
 // ready returns the state of the mailbox, which is there.
 func (m *mailbox) ready(ctx context.Context) (state, error) {

@@ -94,7 +94,7 @@ func (n *notices) account(ctx context.Context, user string) error {
 	if err != nil {
 		return err
 	}
-	threshold, now := settings.Reached(limit.Percent(used)), time.Now()
+	threshold, now := settings.Reached(limit.Percent(used)), n.s.options.Now()
 	tell := false
 	err = n.s.commit(ctx, nil, func(t tx) error {
 		g, err := t.account(tree{user, rec.id})

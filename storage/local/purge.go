@@ -2,7 +2,12 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/posthouse-mail/posthouse/storage"
 )
@@ -10,21 +15,24 @@ import (
 // purgeBatch is how many messages, or other keys, one change of the purger removes.
 const purgeBatch = 500
 
-// purger removes what deleted mailboxes leave behind, in small changes, so
-// that deleting a large mailbox keeps nobody waiting. What it does not finish
-// goes on when the store is opened again.
+// purger removes in small changes, so that nobody has to wait for it, what
+// deleted mailboxes and removed accounts leave behind, retained messages whose
+// time is over, and what the domains' settings want purged by age. What it does
+// not finish goes on when the store is opened again.
 type purger struct {
 	s      *Store
 	signal chan struct{} // has room for one
+	turn   chan struct{} // has room for one: who is clearing a mailbox away
+	due    atomic.Int64  // when it looks next for retained messages to remove, in seconds since 1970
 	cancel context.CancelFunc
-	ended  chan struct{}
+	ended  sync.WaitGroup
 }
 
 func startPurger(s *Store) *purger {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &purger{s: s, signal: make(chan struct{}, 1), cancel: cancel, ended: make(chan struct{})}
-	go p.run(ctx)
-	p.wake()
+	p := &purger{s: s, signal: make(chan struct{}, 1), turn: make(chan struct{}, 1), cancel: cancel}
+	p.ended.Go(func() { p.run(ctx) })
+	p.ended.Go(func() { p.purgeDaily(ctx) })
 	return p
 }
 
@@ -37,94 +45,113 @@ func (p *purger) wake() {
 
 func (p *purger) stop() {
 	p.cancel()
-	<-p.ended
+	p.ended.Wait()
 }
 
+// run clears away whenever it is woken or something is due.
 func (p *purger) run(ctx context.Context) {
-	defer close(p.ended)
-	for {
+	for ctx.Err() == nil {
+		timer := time.NewTimer(p.round(ctx))
 		select {
 		case <-ctx.Done():
-			return
 		case <-p.signal:
+		case <-timer.C:
 		}
-		if err := p.purge(ctx); err != nil && ctx.Err() == nil {
-			p.s.log.Error("deleted mailboxes can't be cleared away now", "error", err)
-		}
+		timer.Stop()
 	}
 }
 
-// purge clears all deleted mailboxes away.
-func (p *purger) purge(ctx context.Context) error {
-	var doomed []storage.MailboxID
-	err := p.s.e.Scan(ctx, []byte{keyDoomed}, []byte{keyDoomed + 1}, func(k, _ []byte) error {
-		if id, ok := number(k, 0); ok {
-			doomed = append(doomed, storage.MailboxID(id))
-		}
-		return nil
-	})
-	for _, id := range doomed {
+// round clears everything away that is to go now. It returns how long nothing
+// more needs to be done.
+func (p *purger) round(ctx context.Context) time.Duration {
+	if err := p.clear(ctx); err != nil {
+		p.failed(ctx, "deleted mail can't be cleared away now", err)
+	}
+	p.due.Store(math.MaxInt64) // whoever retains something from here on wakes the purger
+	next, err := p.expire(ctx)
+	if err != nil {
+		p.failed(ctx, "retained messages can't be removed now", err)
+	}
+	now := p.s.second()
+	// What is due is as good as gone, so it can wait until there is more of it.
+	pause := min(max(next-now, int64(expirePause/time.Second)), int64(expireEvery/time.Second))
+	p.due.Store(now + pause)
+	return time.Duration(pause) * time.Second
+}
+
+// failed logs an error that is not just the end of the store.
+func (p *purger) failed(ctx context.Context, text string, err error) {
+	if ctx.Err() == nil && !errors.Is(failure(err), storage.ErrClosed) {
+		p.s.log.Error(text, "error", err)
+	}
+}
+
+// clear clears all deleted mailboxes and removed accounts away.
+func (p *purger) clear(ctx context.Context) error {
+	// The accounts are listed first: all mailboxes of theirs are listed then.
+	accounts, err := p.numbers(ctx, keyLeft)
+	if err != nil {
+		return err
+	}
+	mailboxes, err := p.numbers(ctx, keyDoomed)
+	if err != nil {
+		return err
+	}
+	for _, id := range mailboxes {
+		err = errors.Join(err, p.mailbox(ctx, storage.MailboxID(id)))
+	}
+	for _, id := range accounts {
 		if err == nil {
-			err = p.mailbox(ctx, id)
+			err = p.account(ctx, accountID(id))
 		}
 	}
 	return err
 }
 
+// numbers lists the keys of one kind that goes by number.
+func (p *purger) numbers(ctx context.Context, kind byte) (list []uint64, err error) {
+	err = p.s.e.Scan(ctx, []byte{kind}, []byte{kind + 1}, func(k, _ []byte) error {
+		if id, ok := number(k, 0); ok {
+			list = append(list, id)
+		}
+		return nil
+	})
+	return list, err
+}
+
 // mailbox clears one mailbox away. Nobody else changes it any more, so it can
-// be read outside of the changes.
+// be read outside of the changes; several may do this at once.
 func (p *purger) mailbox(ctx context.Context, id storage.MailboxID) error {
 	for {
-		gone, err := p.someMessages(ctx, id)
+		n, err := p.someMessages(ctx, id)
 		if err != nil {
 			return fmt.Errorf("mailbox %d: %w", id, err)
 		}
-		if len(gone) == 0 {
+		if n == 0 {
 			break
-		}
-		err = p.s.e.Commit(ctx, p.s.change(nil, func(t tx) error {
-			for i := range gone {
-				t.unlink(&gone[i])
-				t.Delete(messageKey(id, gone[i].uid))
-			}
-			return nil
-		}))
-		if err != nil {
-			return err
 		}
 	}
 	for _, kind := range [...]byte{keyPage, keyExpunged} {
-		if err := p.keys(ctx, kind, id); err != nil {
+		if err := p.keys(ctx, kind, uint64(id)); err != nil {
 			return err
 		}
 	}
 	if err := p.s.e.PutCache(recentKey(id), nil); err != nil {
 		return err
 	}
-	return p.s.e.Commit(ctx, p.s.change(nil, func(t tx) error { t.Delete(doomedKey(id)); return nil }))
+	return p.commit(ctx, func(t tx) error { t.Delete(doomedKey(id)); return nil })
 }
 
-func (p *purger) someMessages(ctx context.Context, id storage.MailboxID) (gone []record, err error) {
-	err = p.s.e.Scan(ctx, messageKey(id, 0), behind(keyMessage, uint64(id)), func(k, v []byte) error {
-		if len(gone) == purgeBatch {
-			return errEnough
-		}
-		m, err := parseMessage(k, v)
-		m.prefix = nil
-		gone = append(gone, m)
-		return err
-	})
-	if err == errEnough {
-		err = nil
-	}
-	return gone, err
+// commit makes a change, also while the store is being closed.
+func (p *purger) commit(ctx context.Context, build func(tx) error) error {
+	return p.s.e.Commit(ctx, p.s.change(nil, build))
 }
 
-// keys removes all keys of one kind.
-func (p *purger) keys(ctx context.Context, kind byte, id storage.MailboxID) error {
+// keys removes all keys of one kind that begin with a number.
+func (p *purger) keys(ctx context.Context, kind byte, id uint64) error {
 	for {
 		var keys [][]byte
-		err := p.s.e.Scan(ctx, numberKey(kind, uint64(id)), behind(kind, uint64(id)), func(k, _ []byte) error {
+		err := p.s.e.Scan(ctx, numberKey(kind, id), behind(kind, id), func(k, _ []byte) error {
 			if len(keys) == purgeBatch {
 				return errEnough
 			}
@@ -134,14 +161,45 @@ func (p *purger) keys(ctx context.Context, kind byte, id storage.MailboxID) erro
 		if err != nil && err != errEnough || len(keys) == 0 {
 			return err
 		}
-		err = p.s.e.Commit(ctx, p.s.change(nil, func(t tx) error {
+		err = p.commit(ctx, func(t tx) error {
 			for _, k := range keys {
 				t.Delete(k)
 			}
 			return nil
-		}))
+		})
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// account removes all retained messages of a removed account.
+func (p *purger) account(ctx context.Context, id accountID) error {
+	for from := storage.RetainedID(0); ; {
+		var batch []due
+		err := p.s.e.Scan(ctx, keptKey(id, from), behind(keyKept, uint64(id)), func(k, _ []byte) error {
+			if n, ok := number(k, 8); ok {
+				batch = append(batch, due{account: id, id: storage.RetainedID(n)})
+			}
+			if len(batch) == purgeBatch {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && err != errEnough {
+			return err
+		}
+		if len(batch) == 0 {
+			break
+		}
+		if err := p.remove(ctx, batch); err != nil {
+			return err
+		}
+		from = batch[len(batch)-1].id + 1
+	}
+	// What is left is damaged, and nobody can ask for it any more.
+	if err := p.keys(ctx, keyKept, uint64(id)); err != nil {
+		return err
+	}
+	return p.commit(ctx, func(t tx) error { t.Delete(leftKey(id)); return nil })
 }

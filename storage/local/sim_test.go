@@ -2,12 +2,15 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/stretchr/testify/require"
@@ -25,6 +28,25 @@ type life struct {
 	seed  uint64
 	steps int
 	boxes [2]lifeBox // INBOX and Other
+	kept  []lifeKept // by the order in which they were expunged
+}
+
+// lifeKept is an expunged message that can be restored, if the user's domain
+// retains them.
+type lifeKept struct {
+	from string
+	lifeMail
+}
+
+// retains is the domain of lives whose expunged messages can be restored, and
+// of which it is kept and checked what they hold.
+const retains = "@retains.test"
+
+func lifeSettings(domain string) storage.Settings {
+	if "@"+domain != retains {
+		return storage.Settings{}
+	}
+	return storage.Settings{Retention: 1000 * time.Hour, Quota: ample}
 }
 
 type lifeBox struct {
@@ -51,6 +73,7 @@ func (l *life) clone() *life {
 		c.boxes[i].mail = slices.Clone(c.boxes[i].mail)
 		c.boxes[i].gone = slices.Clone(c.boxes[i].gone)
 	}
+	c.kept = slices.Clone(c.kept)
 	return &c
 }
 
@@ -66,6 +89,9 @@ func (l *life) print() string {
 		slices.Sort(box.gone)
 		fmt.Fprintf(&b, " gone %v\n", box.gone)
 	}
+	for _, k := range l.kept {
+		fmt.Fprintf(&b, "kept %s %d %v %.60q %d\n", k.from, k.uid, k.flags.Names(), k.text, len(k.text))
+	}
 	return b.String()
 }
 
@@ -74,19 +100,23 @@ func (l *life) step(ctx context.Context, s *Store) error {
 	r := rand.New(rand.NewPCG(l.seed, uint64(l.steps)))
 	l.steps++
 	at := r.IntN(2)
-	switch n := r.IntN(10); {
-	case n < 3:
-		return l.deliver(ctx, s, r)
-	case n < 5:
-		return l.append(ctx, s, r, at)
-	case n < 7:
-		return l.flag(ctx, s, r, at)
-	case n < 8:
-		return l.expunge(ctx, s, r, at)
+	switch n := r.IntN(34); {
 	case n < 9:
+		return l.deliver(ctx, s, r)
+	case n < 15:
+		return l.append(ctx, s, r, at)
+	case n < 21:
+		return l.flag(ctx, s, r, at)
+	case n < 24:
+		return l.expunge(ctx, s, r, at)
+	case n < 27:
 		return l.copy(ctx, s, r, at)
+	case n < 30:
+		return l.move(ctx, s, r, at)
+	case n < 33:
+		return l.undelete(ctx, s, r)
 	}
-	return l.move(ctx, s, r, at)
+	return l.delete(ctx, s)
 }
 
 // lifeText makes a message; some are long.
@@ -204,6 +234,7 @@ func (l *life) remove(at int, set imap.UIDSet) {
 
 func (l *life) expunge(ctx context.Context, s *Store, r *rand.Rand, at int) error {
 	set := l.boxes[at].some(r, 30)
+	l.retain(at, set)
 	l.remove(at, set)
 	if s == nil {
 		return nil
@@ -211,6 +242,70 @@ func (l *life) expunge(ctx context.Context, s *Store, r *rand.Rand, at int) erro
 	m, err := l.box(ctx, s, at)
 	if err == nil {
 		_, err = m.Expunge(ctx, set)
+	}
+	return err
+}
+
+func (l *life) retain(at int, set imap.UIDSet) {
+	if strings.HasSuffix(l.user, retains) {
+		for _, m := range l.boxes[at].of(set) {
+			l.kept = append(l.kept, lifeKept{lifeNames[at], *m})
+		}
+	}
+}
+
+// delete deletes Other, which is made again when somebody wants it.
+func (l *life) delete(ctx context.Context, s *Store) error {
+	l.retain(1, imap.UIDSet{{Start: 1, Stop: math.MaxUint32}})
+	l.boxes[1] = lifeBox{next: 1}
+	if s == nil {
+		return nil
+	}
+	a, err := s.Account(ctx, l.user)
+	if err == nil {
+		err = a.Delete(ctx, lifeNames[1])
+	}
+	if errors.Is(err, storage.ErrNoMailbox) {
+		err = nil
+	}
+	return err
+}
+
+// undelete restores some retained messages, or discards them.
+func (l *life) undelete(ctx context.Context, s *Store, r *rand.Rand) error {
+	if len(l.kept) == 0 {
+		return nil
+	}
+	first := r.IntN(len(l.kept))
+	end := first + r.IntN(len(l.kept)-first+1)
+	restores := r.IntN(3) > 0
+	for _, k := range l.kept[first:end] {
+		if restores {
+			f := k.flags
+			f.System &^= storage.Deleted
+			l.add(slices.Index(lifeNames[:], k.from), f, k.text)
+		}
+	}
+	l.kept = slices.Delete(l.kept, first, end)
+	if s == nil || first == end {
+		return nil
+	}
+	found, err := s.Account(ctx, l.user)
+	if err != nil {
+		return err
+	}
+	a := found.(*account)
+	var ids []storage.RetainedID
+	for k, err := range a.Retained(ctx) {
+		if err != nil {
+			return err
+		}
+		ids = append(ids, k.ID)
+	}
+	if restores {
+		_, err = a.Restore(ctx, "", ids[first:end]...)
+	} else {
+		_, err = a.Discard(ctx, ids[first:end]...)
 	}
 	return err
 }
@@ -272,7 +367,25 @@ func readLife(t testing.TB, s *Store, user string) *life {
 			}
 		}
 	}
+	l.kept = readKept(t, s, user)
 	return l
+}
+
+func readKept(t testing.TB, s *Store, user string) (list []lifeKept) {
+	t.Helper()
+	found, err := s.Account(context.Background(), user)
+	require.NoError(t, err)
+	a := found.(*account)
+	for k, err := range a.Retained(context.Background()) {
+		require.NoError(t, err)
+		body, err := a.OpenRetained(context.Background(), k.ID)
+		require.NoError(t, err)
+		text, err := io.ReadAll(message.NewReader(body))
+		require.NoError(t, err)
+		require.NoError(t, body.Close())
+		list = append(list, lifeKept{k.Mailbox, lifeMail{uint32(k.UID), k.Flags, string(text)}})
+	}
+	return list
 }
 
 func contentOf(t testing.TB, m storage.Mailbox, uid imap.UID) string {

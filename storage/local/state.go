@@ -71,13 +71,15 @@ type counters struct {
 	account  accountID
 	mailbox  storage.MailboxID
 	validity uint32
+	retained storage.RetainedID
 }
 
 func (c *counters) append(b []byte) []byte {
 	b = append(b, version)
 	b = binary.AppendUvarint(b, uint64(c.account))
 	b = binary.AppendUvarint(b, uint64(c.mailbox))
-	return binary.AppendUvarint(b, uint64(c.validity))
+	b = binary.AppendUvarint(b, uint64(c.validity))
+	return binary.AppendUvarint(b, uint64(c.retained))
 }
 
 func parseCounters(b []byte) (c counters, err error) {
@@ -85,6 +87,9 @@ func parseCounters(b []byte) (c counters, err error) {
 	c.account = accountID(r.number())
 	c.mailbox = storage.MailboxID(r.number())
 	c.validity = uint32(r.upTo(math.MaxUint32))
+	if len(r.rest) > 0 { // what was written before messages were retained ends here
+		c.retained = storage.RetainedID(r.number())
+	}
 	return c, r.end()
 }
 

@@ -118,12 +118,24 @@ func (g *grown) save() {
 
 // find returns the mailbox of a clean name. ok is false when there is none.
 func (g *grown) find(name string) (b box, ok bool, err error) {
-	v, ok, err := g.Get(nameKey(keyName, g.tree.id, name))
+	return getBox(g, g.tree.id, name)
+}
+
+func getBox(g getter, a accountID, name string) (b box, ok bool, err error) {
+	v, ok, err := g.Get(nameKey(keyName, a, name))
 	if err != nil || !ok {
-		return box{}, false, err
+		return box{}, false, failure(err)
 	}
-	b, err = parseBox(v)
-	return b, err == nil, err
+	if b, err = parseBox(v); err != nil {
+		return box{}, false, fmt.Errorf("mailbox %q of account %d: %w", name, a, err)
+	}
+	return b, true, nil
+}
+
+// putBox writes the line of a mailbox.
+func (g *grown) putBox(name string, b box) {
+	g.s.value = b.append(g.s.value[:0])
+	g.Set(nameKey(keyName, g.tree.id, name), g.s.value)
 }
 
 // create makes a mailbox with its parents. When it fails with one of the
@@ -169,29 +181,24 @@ func (g *grown) room(n int) error {
 // kindUnder returns the kind of a mailbox that comes to a name, which has to be
 // that of the nearest mailbox above it.
 func (g *grown) kindUnder(name string, k storage.Kind) (storage.Kind, error) {
-	for i := strings.LastIndex(name, storage.Separator); i > 0; i = strings.LastIndex(name[:i], storage.Separator) {
-		if parent, ok, err := g.find(name[:i]); err != nil {
-			return 0, err
-		} else if ok {
-			return k.Under(parent.kind)
-		}
-	}
-	return k.Under(0)
+	return k.At(name, func(above string) (storage.Kind, error) {
+		b, _, err := g.find(above)
+		return b.kind, err
+	})
 }
 
 // createParents makes the mailboxes above a name that are missing.
 func (g *grown) createParents(name string, k storage.Kind) error {
-	for i, c := range name {
-		if string(c) != storage.Separator {
+	for parent := range storage.Levels(name) {
+		if parent == name {
+			break
+		}
+		if _, ok, err := g.find(parent); err != nil {
+			return err
+		} else if ok {
 			continue
 		}
-		if _, ok, err := g.find(name[:i]); err != nil || ok {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if _, err := g.insert(name[:i], storage.NewMailbox{Kind: k}); err != nil {
+		if _, err := g.insert(parent, storage.NewMailbox{Kind: k}); err != nil {
 			return err
 		}
 	}
@@ -200,9 +207,13 @@ func (g *grown) createParents(name string, k storage.Kind) error {
 
 // insert makes a mailbox under a name that is free. There must be room.
 func (g *grown) insert(name string, n storage.NewMailbox) (storage.MailboxID, error) {
+	acl, err := g.inherited(name)
+	if err != nil {
+		return 0, err
+	}
 	validity := g.nextValidity()
 	g.s.counters.mailbox++
-	b := box{id: g.s.counters.mailbox, kind: n.Kind, attrs: n.Attrs}
+	b := box{id: g.s.counters.mailbox, kind: n.Kind, attrs: n.Attrs, acl: acl}
 	g.mailboxes++
 	g.saveCounters()
 	if _, err := g.place(name, b); err != nil {
@@ -217,9 +228,9 @@ func (g *grown) nextValidity() uint32 {
 	return g.s.counters.validity
 }
 
-func (g *grown) saveCounters() {
-	g.s.value = g.s.counters.append(g.s.value[:0])
-	g.Set([]byte{keyCounters}, g.s.value)
+func (t tx) saveCounters() {
+	t.s.value = t.s.counters.append(t.s.value[:0])
+	t.Set([]byte{keyCounters}, t.s.value)
 }
 
 // place puts a mailbox under a name that is free. It returns the highest
@@ -239,8 +250,7 @@ func (g *grown) place(name string, b box) (had uint32, err error) {
 		g.Delete(key)
 		g.freed--
 	}
-	g.s.value = b.append(g.s.value[:0])
-	g.Set(nameKey(keyName, g.tree.id, name), g.s.value)
+	g.putBox(name, b)
 	return had, nil
 }
 
@@ -306,6 +316,7 @@ func (g *grown) remove(name string, b box) error {
 	}
 	g.mailboxes--
 	g.doom(b.id, st)
+	g.keepDoomed(name, b, st)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +20,9 @@ type account struct {
 	subs     map[string]bool
 	validity map[string]uint32 // of names that no mailbox has now: the highest they had
 	watchers map[*watcher]bool
+	acl      storage.ACL
+	kept     []kept // in the order in which they were expunged
+	lastKept storage.RetainedID
 }
 
 type watcher struct{ notify func(storage.Change) }
@@ -48,7 +52,7 @@ func (s *Store) account(user string) (*account, error) {
 		watchers: make(map[*watcher]bool),
 	}
 	for _, d := range storage.First(user, s.defaults) {
-		if _, err := a.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed, overQuota); err != nil {
+		if _, err := a.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed, overQuota); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
 			return nil, err
 		}
 	}
@@ -157,19 +161,19 @@ func (a *account) create(name string, n storage.NewMailbox, i interest, s strict
 // kindUnder returns the kind of a mailbox that comes to a name, which has to be
 // that of the nearest mailbox above it.
 func (a *account) kindUnder(name string, k storage.Kind) (storage.Kind, error) {
-	for i := strings.LastIndex(name, storage.Separator); i > 0; i = strings.LastIndex(name[:i], storage.Separator) {
-		if parent := a.boxes[name[:i]]; parent != nil {
-			return k.Under(parent.kind)
+	return k.At(name, func(above string) (storage.Kind, error) {
+		if m := a.boxes[above]; m != nil {
+			return m.kind, nil
 		}
-	}
-	return k.Under(0)
+		return 0, nil
+	})
 }
 
 // createParents makes the mailboxes above a name that are missing.
 func (a *account) createParents(name string, k storage.Kind) {
-	for i, c := range name {
-		if string(c) == storage.Separator && a.boxes[name[:i]] == nil {
-			a.insert(name[:i], k)
+	for parent := range storage.Levels(name) {
+		if parent != name && a.boxes[parent] == nil {
+			a.insert(parent, k)
 		}
 	}
 }
@@ -179,7 +183,7 @@ func (a *account) insert(name string, k storage.Kind) *mailbox {
 	s := a.store
 	s.lastMailbox++
 	s.lastValidity++
-	m := &mailbox{account: a, id: s.lastMailbox, kind: k, validity: s.lastValidity, next: 1, modSeq: 1, recent: 1}
+	m := &mailbox{account: a, id: s.lastMailbox, kind: k, validity: s.lastValidity, next: 1, modSeq: 1, recent: 1, acl: a.inherited(name)}
 	a.place(name, m)
 	return m
 }
@@ -205,6 +209,7 @@ func (a *account) leave(name string) *mailbox {
 
 // drop deletes a mailbox.
 func (a *account) drop(name string) {
+	a.boxes[name].retainAll()
 	m := a.leave(name)
 	m.gone, m.messages, m.tombs = true, nil, nil
 	a.notify(storage.Change{Mailbox: m.id})

@@ -80,7 +80,9 @@ func (m *mailbox) Expunge(ctx context.Context, set imap.UIDSet) (imap.UIDSet, er
 	if err := m.ready(ctx); err != nil {
 		return nil, err
 	}
-	removed := m.remove(m.pick(set))
+	places := m.pick(set)
+	m.retain(places)
+	removed := m.remove(places)
 	if len(removed) > 0 {
 		m.changed()
 	}

@@ -20,6 +20,7 @@ type mailbox struct {
 	validity uint32
 	kind     storage.Kind
 	attrs    []imap.MailboxAttr
+	acl      storage.ACL
 	gone     bool
 	quota    *storage.Quota // nil: that of the domain
 	size     int64          // of all messages
@@ -33,6 +34,7 @@ type mailbox struct {
 type stored struct {
 	storage.Message
 	content
+	saved time.Time
 }
 
 type tomb struct {
@@ -57,7 +59,7 @@ func (m *mailbox) add(c content, f storage.Flags, date time.Time) imap.UID {
 		date = time.Now()
 	}
 	msg := storage.Message{UID: m.next, ModSeq: m.modSeq + 1, Flags: f, Date: storage.TrimDate(date), Size: c.body.Size()}
-	m.messages = append(m.messages, stored{msg, c})
+	m.messages = append(m.messages, stored{msg, c, m.account.store.second()})
 	m.next++
 	m.size += msg.Size
 	return msg.UID
@@ -127,6 +129,7 @@ func (m *mailbox) find(uid imap.UID) (*stored, error) {
 }
 
 func (m *mailbox) ID() storage.MailboxID { return m.id }
+func (m *mailbox) Kind() storage.Kind    { return m.kind }
 
 // Status counts the messages.
 func (m *mailbox) Status(ctx context.Context) (storage.Status, error) {

@@ -2,9 +2,10 @@
 // mail may end with them.
 //
 // It keeps every promise of package storage but durability and small memory:
-// all messages live in memory until they are expunged. Its Mailbox has the
-// power Recenter, its Account the power Quotas, its Store the powers Remover
-// and RoomChecker. It gives no notices of thresholds.
+// all messages live in memory until they are expunged, or not retained any
+// more. Its Store has the powers Remover, RoomChecker and Purger, its Account
+// ACLs, Quotas and Retainer, its Mailbox Recenter and SaveDater. It purges
+// nothing by age on its own, and gives no notices of thresholds.
 package memory
 
 import (
@@ -25,6 +26,7 @@ type Store struct {
 	closed       bool
 	defaults     []storage.Default
 	settings     func(domain string) storage.Settings
+	now          func() time.Time
 	accounts     map[string]*account
 	lastMailbox  storage.MailboxID
 	lastValidity uint32
@@ -34,10 +36,13 @@ var (
 	_ storage.Store       = (*Store)(nil)
 	_ storage.Remover     = (*Store)(nil)
 	_ storage.RoomChecker = (*Store)(nil)
+	_ storage.Purger      = (*Store)(nil)
 	_ storage.Account     = (*account)(nil)
 	_ storage.Quotas      = (*account)(nil)
+	_ storage.Retainer    = (*account)(nil)
 	_ storage.Mailbox     = (*mailbox)(nil)
 	_ storage.Recenter    = (*mailbox)(nil)
+	_ storage.SaveDater   = (*mailbox)(nil)
 )
 
 // Options of a store. The zero value is usable.
@@ -46,6 +51,8 @@ type Options struct {
 	// answer from memory and not call the store; what it answers may change.
 	// nil: the zero Settings for all.
 	Settings func(domain string) storage.Settings
+
+	Now func() time.Time // nil: time.Now
 }
 
 // New makes an empty store. Its accounts begin with the mailboxes of
@@ -57,9 +64,13 @@ func NewWith(o Options) *Store {
 	if o.Settings == nil {
 		o.Settings = func(string) storage.Settings { return storage.Settings{} }
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Store{
 		defaults:     storage.Defaults(),
 		settings:     o.Settings,
+		now:          o.Now,
 		accounts:     make(map[string]*account),
 		lastValidity: uint32(min(time.Now().Unix(), math.MaxUint32/2)),
 	}

@@ -3,6 +3,7 @@ package memory
 import (
 	"io"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -57,9 +58,37 @@ func TestClosedStoreRefusesEverything(t *testing.T) {
 }
 
 func TestStoreKeepsThePromisesAboutQuotas(t *testing.T) {
-	storagetest.RunQuota(t, func(t *testing.T, settings func(string) storage.Settings) storage.Store {
-		s := NewWith(Options{Settings: settings})
+	storagetest.RunQuota(t, func(t *testing.T, settings func(string) storage.Settings, now func() time.Time) storage.Store {
+		s := NewWith(Options{Settings: settings, Now: now})
 		t.Cleanup(func() { s.Close() })
 		return s
+	})
+}
+
+func TestDefaultsHaveKinds(t *testing.T) {
+	storagetest.RunDefaults(t, func(t *testing.T) storage.Store {
+		s := New()
+		s.defaults = storagetest.KindDefaults()
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
+func TestExpungedMessagesAreRetained(t *testing.T) {
+	storagetest.RunRetain(t, func(t *testing.T, settings func(string) storage.Settings, now func() time.Time) storage.Store {
+		s := NewWith(Options{Settings: settings, Now: now})
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
+func TestNewMailboxesInheritNoListWhereListsAreInherited(t *testing.T) {
+	storagetest.RunACLInherit(t, func(*testing.T) storage.Store {
+		return NewWith(Options{Settings: func(domain string) storage.Settings {
+			if domain != "example.test" {
+				return storage.Settings{}
+			}
+			return storage.Settings{ACL: storage.ACLInherit}
+		}})
 	})
 }

@@ -32,15 +32,21 @@ func (m *mailbox) holds() storage.Quota {
 // room returns ErrOverQuota when messages have no room in the account or in
 // one of its mailboxes, which is nil when it is yet to be made.
 func (a *account) room(m *mailbox, more storage.Quota) error {
-	settings := a.settings()
-	if limit := settings.Quota.Or(a.quota); limit != (storage.Quota{}) {
-		used := a.holds().Plus(more)
-		used.Mailboxes = 0 // these are no more of them
-		if err := limit.Check(used); err != nil {
-			return err
-		}
+	if err := a.roomInAll(more); err != nil {
+		return err
 	}
-	return m.room(settings, more)
+	return m.room(a.settings(), more)
+}
+
+// roomInAll is room in the account alone.
+func (a *account) roomInAll(more storage.Quota) error {
+	limit := a.settings().Quota.Or(a.quota)
+	if limit == (storage.Quota{}) {
+		return nil
+	}
+	used := a.holds().Plus(more)
+	used.Mailboxes = 0 // these are no more of them
+	return limit.Check(used)
 }
 
 // room is that in a mailbox alone.
@@ -156,9 +162,7 @@ func (s *Store) CheckRoom(ctx context.Context, user string, size int64) error {
 	if a == nil {
 		a = &account{store: s, user: user}
 	}
-	used := a.holds().Plus(storage.Quota{Bytes: size, Messages: 1})
-	used.Mailboxes = 0
-	return a.settings().Quota.Or(a.quota).Check(used)
+	return a.roomInAll(storage.Quota{Bytes: size, Messages: 1})
 }
 
 // sizeOf adds up the messages at places.

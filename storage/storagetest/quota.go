@@ -6,16 +6,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/storage"
 )
-
-// OpenWith makes an empty store whose domains have settings. It is closed by
-// t.Cleanup.
-type OpenWith func(t *testing.T, settings func(domain string) storage.Settings) storage.Store
 
 // RunQuota checks the promises about quotas, on stores whose accounts have the
 // power storage.Quotas.
@@ -29,7 +26,7 @@ func RunQuota(t *testing.T, open OpenWith) {
 					b.mu.Lock()
 					defer b.mu.Unlock()
 					return b.now
-				})}
+				}, time.Now)}
 				f(b)
 			})
 		}
@@ -376,6 +373,45 @@ var quotaTests = map[string]func(*quotaBench){
 		require.NoError(b, b.send(1, ""))
 		require.ErrorIs(b, b.send(1, ""), storage.ErrOverQuota)
 		b.counted()
+	},
+	"WhatIsRetainedCountsForNothingUntilItIsRestored": func(b *quotaBench) {
+		a, ok := storage.As[storage.Retainer](b.account(alice))
+		if !ok {
+			b.Skip("no Retainer")
+		}
+		retained := func() (ids []storage.RetainedID) {
+			for k, err := range a.Retained(b.ctx()) {
+				require.NoError(b, err)
+				ids = append(ids, k.ID)
+			}
+			return ids
+		}
+		b.set(storage.Settings{Quota: storage.Quota{Messages: 3}, Retention: week})
+		b.box("x").add(2)
+		b.box("INBOX").add(1)
+		b.box("x").expunge(1, 2)
+		require.NoError(b, b.account(alice).Delete(b.ctx(), "x"))
+		b.box("INBOX").expunge(1)
+		require.Zero(b, b.counted().Messages)
+		require.NoError(b, b.send(1, ""))
+		ids, names := retained(), b.names(b.account(alice))
+		require.Len(b, ids, 3)
+		_, err := a.Restore(b.ctx(), "", ids...)
+		require.ErrorIs(b, err, storage.ErrOverQuota)
+		require.Equal(b, names, b.names(b.account(alice)), "nothing half done")
+		require.Equal(b, ids, retained())
+		b.own(storage.Quota{Mailboxes: int64(len(names))})
+		_, err = a.Restore(b.ctx(), "", ids[0])
+		require.ErrorIs(b, err, storage.ErrOverQuota, "its mailbox would have to be made")
+		b.own(storage.Quota{Messages: 3})
+		b.ofBox("INBOX", storage.Quota{Messages: 2})
+		_, err = a.Restore(b.ctx(), "INBOX", ids[0], ids[1])
+		require.ErrorIs(b, err, storage.ErrOverQuota)
+		n, err := a.Restore(b.ctx(), "", ids[0], ids[1])
+		require.NoError(b, err)
+		require.Equal(b, 2, n)
+		require.EqualValues(b, 3, b.counted().Messages)
+		require.Equal(b, ids[2:], retained())
 	},
 	"RoomCanBeAskedFor": func(b *quotaBench) {
 		r, ok := storage.As[storage.RoomChecker](b.Store)
