@@ -16,6 +16,7 @@ const module = "github.com/posthouse-mail/posthouse/"
 var floors = map[string]int{
 	"internal/power":    0,
 	"internal/testcert": 0,
+	"internal/mutation": 0,
 	"internal/dialogue": 1,
 	"mail":              1,
 	"internal/wire":     5,

@@ -113,10 +113,14 @@ type Account interface {
 	Subscribe(ctx context.Context, name string) error
 	Unsubscribe(ctx context.Context, name string) error
 	// Watch calls notify after every committed change in the account until
-	// stop is called; after stop has returned it is not called again. notify must return at once and must
-	// not call the store. It is told that something changed, not what: the
-	// subscriber asks Mailbox.Changes since the ModSeq that it knows, so a
-	// slow one costs nothing and misses nothing.
+	// stop is called; after stop has returned it is not called again. Changes
+	// are told in the order in which they were committed, those of a mailbox by
+	// ascending ModSeq and its deletion last, one call at a time; those of one commit, such as the two
+	// mailboxes of a Move, in any order. notify must return at once and must not
+	// call the store. It is told that something changed, not what: the
+	// subscriber asks the mailbox since the ModSeq that it knows, so a slow one
+	// costs nothing and misses nothing. A [Feed] keeps changes for one that
+	// can't take them at once.
 	Watch(notify func(Change)) (stop func())
 }
 
@@ -128,6 +132,12 @@ const Separator = "/"
 type Change struct {
 	Mailbox MailboxID // 0: the list of mailboxes or subscriptions
 	ModSeq  uint64    // of the mailbox after the change
+}
+
+// UserChange is a change with the account that it is in.
+type UserChange struct {
+	User string // as in Store.Account
+	Change
 }
 
 // MailboxInfo is one line of an account's list.
@@ -245,4 +255,12 @@ type Recenter interface {
 // name has nothing of the old one.
 type Remover interface {
 	RemoveAccount(ctx context.Context, user string) error
+}
+
+// Watcher is an optional power of a Store: WatchAll tells of the changes of all
+// accounts, with the promises of Account.Watch for the whole store. The making
+// of an account is a change of its list, and so is its removal. user is the
+// name that the account was made with, octet for octet.
+type Watcher interface {
+	WatchAll(notify func(user string, c Change)) (stop func())
 }

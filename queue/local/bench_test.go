@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,31 +32,49 @@ type load struct {
 const destinations = 5000
 
 func newLoad(b *testing.B) *load {
+	l := &load{b: b, dir: benchDir(b)}
+	l.open()
+	return l
+}
+
+// newFilledLoad is a load with n messages at rest, or as many as
+// POSTHOUSE_QUEUE says.
+func newFilledLoad(b *testing.B, n int) *load {
+	dir := benchDir(b)
+	filled(b, dir+"/e", n)
+	l := &load{b: b, dir: dir}
+	l.next.Store(int64(n))
+	l.open()
+	return l
+}
+
+func benchDir(b *testing.B) string {
 	dir, err := os.MkdirTemp(".", "bench")
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, os.RemoveAll(dir)) })
-	l := &load{b: b, dir: dir}
-	l.open()
-	l.limit, err = enginetest.NewLimit(dir)
-	require.NoError(b, err)
-	b.Cleanup(func() {
-		require.NoError(b, l.limit.Close())
-		l.close()
-	})
-	return l
+	return dir
 }
 
 func (l *load) open() {
 	var err error
-	l.e, err = engine.Open(l.dir+"/e", engine.Options{Logger: quietLog})
+	l.limit, err = enginetest.NewLimit(l.dir)
 	require.NoError(l.b, err)
-	l.q, err = open(l.e, Options{})
+	l.q, l.e, err = openBench(l.dir + "/e")
 	require.NoError(l.b, err)
+	l.b.Cleanup(func() {
+		require.NoError(l.b, l.limit.Close())
+		require.NoError(l.b, l.q.Close())
+		require.NoError(l.b, l.e.Close())
+	})
 }
 
-func (l *load) close() {
-	require.NoError(l.b, l.q.Close())
-	require.NoError(l.b, l.e.Close())
+func openBench(dir string) (*Queue, *engine.Engine, error) {
+	e, err := engine.Open(dir, engine.Options{Logger: quietLog})
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := open(e, Options{})
+	return q, e, err
 }
 
 var benchBody = message.FromBytes([]byte(strings.Repeat("0123456789", 30)))
@@ -81,33 +97,24 @@ var benchMessages = sync.OnceValue(func() []*queue.Message {
 	return all
 })
 
-// fill puts n messages.
-func (l *load) fill(n int) {
-	var wait sync.WaitGroup
-	for range 64 {
-		wait.Go(func() {
-			for range n / 64 {
-				if err := l.put(); err != nil {
-					l.b.Error(err)
-					return
-				}
-			}
-		})
+// warm lets the queue read the first recipients of each destination.
+func (l *load) warm() {
+	claims, err := l.q.Claim(testContext, destinations, time.Hour)
+	require.NoError(l.b, err)
+	for _, c := range claims {
+		require.NoError(l.b, l.q.Release(testContext, c))
 	}
-	wait.Wait()
 }
 
-func (l *load) settle(n int, o queue.Outcome) error {
-	claims, err := l.q.Claim(testContext, n, time.Hour)
-	for _, c := range claims {
-		if err := l.q.Settle(testContext, c, []queue.Outcome{o}); err != nil {
-			return err
-		}
-	}
+func (l *load) claim() (queue.Claim, error) {
+	claims, err := l.q.Claim(testContext, 1, time.Hour)
 	if err == nil && len(claims) == 0 {
-		return errEmpty
+		err = errEmpty
 	}
-	return err
+	if err != nil {
+		return queue.Claim{}, err
+	}
+	return claims[0], nil
 }
 
 var errEmpty = errors.New("nothing is due: fewer rounds, please")
@@ -133,61 +140,77 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkSettle claims one and settles it for good, with some thousand
+// goalSettle is how many recipients should be claimed and settled per second.
+const goalSettle = 20_000
+
+// BenchmarkSettle claims messages of one recipient each and settles them for
+// good, by so many claimers at a time that claim one each; in "x64of64" by 64
+// that share claims of 64, as the senders of a node do. The queue has been open
+// for a while: the first recipients of each destination are in memory. There are 60,000
 // messages at rest, or as many as POSTHOUSE_QUEUE says.
 func BenchmarkSettle(b *testing.B) {
-	for _, workers := range []int{1, 8, 64} {
-		b.Run(fmt.Sprintf("x%d", workers), func(b *testing.B) {
-			l := newLoad(b)
-			l.fill(times(b, "POSTHOUSE_QUEUE", 20_000+2000*workers))
-			l.measure(workers, func() error { return l.settle(1, queue.Outcome{Done: true}) })
+	l := newFilledLoad(b, 60_000)
+	l.warm()
+	for _, c := range []struct{ workers, claim int }{{1, 1}, {8, 1}, {64, 1}, {64, 64}} {
+		name := fmt.Sprintf("x%d", c.workers)
+		if c.claim > 1 {
+			name += fmt.Sprintf("of%d", c.claim)
+		}
+		b.Run(name, func(b *testing.B) {
+			l.b = b
+			shared := claims{l: l, n: c.claim}
+			l.measure(c.workers, func() error { return shared.settle(queue.Outcome{Done: true}) })
+			shared.release()
+			b.ReportMetric(goalSettle, "goal/s")
 		})
+	}
+}
+
+// claims hands out n claims that were made at one time, one by one.
+type claims struct {
+	l  *load
+	n  int
+	mu sync.Mutex
+	of []queue.Claim
+}
+
+func (c *claims) settle(o queue.Outcome) error {
+	one, err := c.next()
+	if err != nil {
+		return err
+	}
+	return c.l.q.Settle(testContext, one, []queue.Outcome{o})
+}
+
+func (c *claims) next() (queue.Claim, error) {
+	if c.n == 1 {
+		return c.l.claim()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.of) == 0 {
+		var err error
+		if c.of, err = c.l.q.Claim(testContext, c.n, time.Hour); err != nil {
+			return queue.Claim{}, err
+		}
+	}
+	if len(c.of) == 0 {
+		return queue.Claim{}, errEmpty
+	}
+	one := c.of[0]
+	c.of = c.of[1:]
+	return one, nil
+}
+
+func (c *claims) release() {
+	for _, one := range c.of {
+		require.NoError(c.l.b, c.l.q.Release(testContext, one))
 	}
 }
 
 // BenchmarkRetry claims one and puts it off.
 func BenchmarkRetry(b *testing.B) {
-	l := newLoad(b)
-	l.fill(20_000)
-	l.measure(64, func() error { return l.settle(1, queue.Outcome{Retry: time.Now().Add(time.Millisecond)}) })
-}
-
-// BenchmarkOpen opens a queue with messages at rest: 100,000, or as many as
-// POSTHOUSE_QUEUE says.
-func BenchmarkOpen(b *testing.B) {
-	n := times(b, "POSTHOUSE_QUEUE", 100_000)
-	l := newLoad(b)
-	l.fill(n)
-	var took, first time.Duration
-	for b.Loop() {
-		l.close()
-		l.q = nil
-		begin := time.Now()
-		l.open()
-		took += time.Since(begin)
-		begin = time.Now()
-		claims, err := l.q.Claim(testContext, 100, time.Hour)
-		require.NoError(b, err)
-		require.Len(b, claims, 100)
-		first += time.Since(begin)
-	}
-	debug.FreeOSMemory()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/open")
-	b.ReportMetric(float64(first.Microseconds())/1000/float64(b.N), "ms/first-100")
-	b.ReportMetric(float64(m.HeapAlloc>>20), "MB-heap")
-	b.ReportMetric(resident(), "MB-resident")
-}
-
-// resident is the memory of the process in MB.
-func resident() float64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	var size, pages float64
-	_, _ = fmt.Sscan(string(text), &size, &pages)
-	return pages * float64(os.Getpagesize()) / (1 << 20)
+	l := newFilledLoad(b, 20_000)
+	shared := claims{l: l, n: 1}
+	l.measure(64, func() error { return shared.settle(queue.Outcome{Retry: time.Now().Add(time.Millisecond)}) })
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/internal/engine"
+	"github.com/posthouse-mail/posthouse/internal/engine/enginetest"
 )
 
 // childVariable makes the test binary a user of the queue in the directory
@@ -22,6 +23,7 @@ import (
 const childVariable = "POSTHOUSE_QUEUE_CHILD"
 
 func TestMain(m *testing.M) {
+	enginetest.Fresh(fill, openFilled)
 	if dir := os.Getenv(childVariable); dir != "" {
 		fmt.Fprintln(os.Stderr, child(dir))
 		os.Exit(1)

@@ -2,8 +2,9 @@
 // can afford to lose what is queued when they end.
 //
 // It keeps every promise of package queue but durability and small memory:
-// messages and their contents live in memory until they are settled. It has
-// the powers Lister, Administrator, Releaser and Limiter.
+// messages and their contents live in memory until they are settled, and nothing
+// survives the process, so queuetest.RunDurable is not for it. It has the powers
+// Lister, Administrator, Releaser and Limiter.
 package memory
 
 import (

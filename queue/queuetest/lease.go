@@ -53,7 +53,7 @@ var leaseTests = map[string]func(*testing.T, *bench){
 		b.clock.Advance(lease)
 		var got []queue.ID
 		for range 5 {
-			got = append(got, b.claim(1)[0].ID)
+			got = append(got, b.first(1).ID)
 		}
 		require.Equal(t, ids, got)
 	},

@@ -9,12 +9,21 @@ import (
 	"github.com/posthouse-mail/posthouse/queue"
 )
 
+// patience is how long a test waits for what must come: ten seconds, less when
+// the tests have not much time.
+func patience(t *testing.T) time.Duration {
+	if end, ok := t.Deadline(); ok {
+		return min(10*time.Second, time.Until(end)/10)
+	}
+	return 10 * time.Second
+}
+
 // fired requires that a channel of Next is closed, soon.
 func fired(t *testing.T, changed <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-changed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience(t)):
 		require.Fail(t, "the channel of Next did not close")
 	}
 }
@@ -87,7 +96,7 @@ var nextTests = map[string]func(*testing.T, *bench){
 		power[queue.Limiter](b).Limit(1)
 		b.put("a@one.test")
 		b.put("b@one.test")
-		c := b.claim(10)[0]
+		c := b.first(10)
 		changed := b.due(c.Until)
 		b.settle(c, done)
 		fired(t, changed)

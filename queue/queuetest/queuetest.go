@@ -1,8 +1,9 @@
 // Package queuetest checks that a queue keeps the promises of package queue.
 //
-// Run drives a queue through every promise that can be seen from outside. It
-// controls time: the queue under test takes its clock from the suite. What a
-// crash does to a queue is beyond it and belongs to the queue's own tests.
+// Run drives a queue through every promise that can be seen from outside while
+// it lives; RunDurable cuts its power, too. They control time: the queue under
+// test takes its clock from the suite. A test beside queue/memory breaks that
+// queue in many ways, one at a time, and shows that they notice each.
 package queuetest
 
 import (
@@ -154,6 +155,14 @@ func (b *bench) claim(n int) []queue.Claim {
 	require.NoError(b.t, err)
 	require.LessOrEqual(b.t, len(claims), n)
 	return claims
+}
+
+// first leases up to n groups, of which there must be one, and returns the first.
+func (b *bench) first(n int) queue.Claim {
+	b.t.Helper()
+	claims := b.claim(n)
+	require.NotEmpty(b.t, claims)
+	return claims[0]
 }
 
 // one leases the one group that must be due.

@@ -45,6 +45,7 @@ var settleTests = map[string]func(*testing.T, *bench){
 		s := c.States[0]
 		require.Equal(t, 1, s.Attempts)
 		require.True(t, s.Delayed)
+		require.NotNil(t, s.Last)
 		require.Equal(t, o.Reply.Error(), s.Last.Error())
 		require.Equal(t, 450, s.Last.Code)
 

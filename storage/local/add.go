@@ -1,6 +1,7 @@
 package local
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -13,17 +14,22 @@ func (t tx) add(id storage.MailboxID, st state, msgs []record) (*boxChange, erro
 	if uint64(st.next)+uint64(len(msgs)) > math.MaxUint32 {
 		return nil, fmt.Errorf("%w: UIDs of the mailbox are used up", storage.ErrLimit)
 	}
-	c := &boxChange{id: id, added: make([]listed, len(msgs))}
-	before, now := st, t.s.options.Now().Unix()
+	c := t.o.newChange()
+	c.id = id
+	if c.added = c.one[:]; len(msgs) != 1 {
+		c.added = make([]listed, len(msgs))
+	}
+	before := st
 	st.modSeq++
 	for i := range msgs {
 		m := &msgs[i]
-		m.uid, m.modSeq, m.saved = st.next, st.modSeq, now
+		m.uid, m.modSeq, m.saved = st.next, st.modSeq, t.now()
 		st.next++
 		st.count(m.flags, m.size, 1)
 		c.added[i] = m.listed
+		t.s.key = binary.BigEndian.AppendUint32(appendNumberKey(t.s.key[:0], keyMessage, uint64(id)), m.uid)
 		t.s.value = m.append(t.s.value[:0])
-		t.Set(messageKey(id, m.uid), t.s.value)
+		t.Set(t.s.key, t.s.value)
 	}
 	c.after, c.gain = st, gain(&before, &st)
 	if err := t.seal(&before, c); err != nil {
@@ -36,58 +42,57 @@ func (t tx) add(id storage.MailboxID, st state, msgs []record) (*boxChange, erro
 // seal writes the pages of which the last UID has been given out, and keeps the
 // rows of the one that is not complete.
 func (t tx) seal(before *state, c *boxChange) error {
-	first, end := pageOf(before.next), pageOf(c.after.next)
 	begun := t.tail(c.id, before)
-	if begun == nil && first != end {
-		var err error
-		if begun, err = t.rowsOf(c.id, before.next); err != nil {
+	if pageOf(before.next) != pageOf(c.after.next) {
+		return t.sealPages(before, c, begun)
+	}
+	if begun.rows != nil {
+		for i := range c.added {
+			begun.push(c.added[i])
+		}
+	}
+	c.tail = begun
+	return nil
+}
+
+// sealPages is seal when pages become complete, of which the first one begins
+// with what begun has.
+func (t tx) sealPages(before *state, c *boxChange, begun chunk) error {
+	if begun.rows == nil {
+		rows, err := t.rowsOf(c.id, before.next)
+		if err != nil {
 			return err
 		}
+		begun = *rows
 	}
-	switch {
-	case begun == nil:
-		return nil
-	case first == end: // as almost always
-		longer := *begun
-		for _, l := range c.added {
-			longer.push(l)
-		}
-		c.tail = &longer
-		return nil
-	}
-	all := (&table{chunks: []*chunk{begun}}).with(c.added, c.after.modSeq)
-	c.tail = all.chunks[len(all.chunks)-1]
+	end := pageOf(c.after.next)
+	all := (&table{chunks: []*chunk{&begun}}).with(c.added, c.after.modSeq)
+	c.tail = *all.chunks[len(all.chunks)-1]
 	for _, chunk := range all.chunks {
 		if chunk.page < end && len(chunk.rows) > 0 {
 			t.setPage(c.id, chunk, c.after.next)
 		}
 	}
 	if c.tail.page != end {
-		c.tail = newChunk(end)
+		c.tail = *newChunk(end)
 	}
 	return nil
 }
 
 // tail returns the rows of the page that before.next is in, when they are in
 // memory. They are only to be added to.
-func (t tx) tail(id storage.MailboxID, before *state) *chunk {
+func (t tx) tail(id storage.MailboxID, before *state) chunk {
 	if before.next&pageMask == 0 || before.next == 1 {
-		return newChunk(pageOf(before.next))
+		return *newChunk(pageOf(before.next))
 	}
-	if c := t.s.pending.latest(id); c != nil {
-		return c.tail
+	l := t.s.live(id)
+	switch {
+	case l.last != nil:
+		return l.last.tail
+	case l.tailed == before.modSeq:
+		return l.tail
 	}
-	if k, ok := t.s.tails.peek(id); ok && k.modSeq == before.modSeq {
-		return k.rows
-	}
-	return nil
-}
-
-// tail is the rows of a mailbox's page that is not complete, kept for
-// mailboxes that get much mail.
-type tail struct {
-	modSeq uint64 // of the change that left it so
-	rows   *chunk
+	return chunk{}
 }
 
 // setPage writes a page of a mailbox.

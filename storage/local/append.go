@@ -21,7 +21,7 @@ func (m *mailbox) Append(ctx context.Context, msgs ...storage.NewMessage) ([]ima
 		return nil, err
 	}
 	var c *boxChange
-	err = m.s.commit(ctx, joinBodies(msgs), func(t tx) error {
+	err = m.commit(ctx, joinBodies(msgs), func(t tx) error {
 		st, err := t.state(m.id)
 		if err != nil {
 			return err

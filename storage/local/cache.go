@@ -21,11 +21,19 @@ func (c *cache[K, V]) peek(k K) (v V, ok bool) {
 }
 
 func (c *cache[K, V]) put(k K, v V) {
-	c.young[k] = v
-	if len(c.young) >= c.half {
-		c.old, c.young = c.young, make(map[K]V)
+	c.add(k, v)
+	if c.full() {
+		c.age()
 	}
 }
+
+// add is put for a cache that is told when to forget.
+func (c *cache[K, V]) add(k K, v V) { c.young[k] = v }
+
+func (c *cache[K, V]) full() bool { return len(c.young) >= c.half }
+
+// age forgets the old half.
+func (c *cache[K, V]) age() { c.old, c.young = c.young, make(map[K]V) }
 
 func (c *cache[K, V]) remove(k K) {
 	delete(c.young, k)

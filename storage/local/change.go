@@ -17,8 +17,17 @@ var errNothing = errors.New("nothing to change")
 // tx is a change while it is being built.
 type tx struct {
 	*engine.Tx
-	s *Store
-	o *op
+	s     *Store
+	o     *op
+	owner string // the user whose mailboxes it changes now
+}
+
+// now is when the change is built, in seconds since 1970.
+func (t tx) now() int64 {
+	if t.o.now == 0 {
+		t.o.now = t.s.options.Now().Unix()
+	}
+	return t.o.now
 }
 
 // commit makes one change. What build returns besides errNothing is returned.
@@ -30,25 +39,48 @@ func (s *Store) commit(ctx context.Context, body message.Body, build func(tx) er
 	return failure(s.counting(ctx, func() error { return s.e.Commit(ctx, c) }))
 }
 
+// commit makes one change of the account's mailboxes.
+func (a *account) commit(ctx context.Context, body message.Body, build func(tx) error) error {
+	return a.s.commit(ctx, body, func(t tx) error {
+		t.owner = a.user
+		return build(t)
+	})
+}
+
 // change wires a change into the committer.
 func (s *Store) change(body message.Body, build func(tx) error) *engine.Change {
 	o := new(op)
 	return &engine.Change{
 		Body: body,
 		Build: func(etx *engine.Tx) error {
-			s.pending.begin(o)
-			err := build(tx{etx, s, o})
+			s.begin(o)
+			t := tx{Tx: etx, s: s, o: o}
+			err := build(t)
 			if o.uncounted != nil {
 				err = o.takeUncounted()
 			}
 			if err != nil {
 				s.pending.undo(o)
+				return err
 			}
-			return err
+			t.finish()
+			return nil
 		},
 		Undo: func() { s.pending.undo(o) },
 		Done: func() { s.done(o) },
 	}
+}
+
+// begin begins to build a change. When nothing is pending, this is the moment
+// to forget mailboxes.
+func (s *Store) begin(o *op) {
+	if len(s.pending.ops) == 0 && s.lives.full() {
+		s.mu.Lock()
+		s.lives.age()
+		s.mu.Unlock()
+		s.latest = nil
+	}
+	s.pending.begin(o)
 }
 
 // done publishes a change that is durable.
@@ -57,19 +89,20 @@ func (s *Store) done(o *op) {
 	s.mu.Lock()
 	for _, c := range o.boxes {
 		if c.gone {
-			s.states.remove(c.id)
+			s.lives.remove(c.id)
 		} else {
-			s.states.put(c.id, c.after)
+			c.live.state = c.after
 		}
 	}
 	s.mu.Unlock()
+	s.latest = nil
 	for _, t := range o.trees {
 		s.users.remove(t.user)
 	}
+	s.tables.changed(o.boxes)
 	for _, c := range o.boxes {
-		s.tables.changed(c)
-		if c.tail != nil {
-			s.tails.put(c.id, tail{c.after.modSeq, c.tail})
+		if c.tail.rows != nil {
+			s.tails.keep(c.live, c.tail, c.after.modSeq)
 		}
 	}
 	s.watch.tell(o)
@@ -77,10 +110,13 @@ func (s *Store) done(o *op) {
 
 // state returns a mailbox's state as everybody may see it.
 func (s *Store) state(id storage.MailboxID) (state, error) {
+	var st state
 	s.mu.RLock()
-	st, ok := s.states.peek(id)
+	if l, ok := s.lives.peek(id); ok {
+		st = l.state
+	}
 	s.mu.RUnlock()
-	if ok {
+	if st.next > 0 {
 		return st, nil
 	}
 	return s.loadState(id)
@@ -112,36 +148,48 @@ func getState(g getter, id storage.MailboxID) (state, error) {
 
 // state returns a mailbox's state as the changes built so far leave it.
 func (t tx) state(id storage.MailboxID) (state, error) {
-	if c := t.s.pending.latest(id); c != nil {
-		if c.gone {
-			return state{}, storage.ErrNoMailbox
-		}
-		return c.after, nil
-	}
-	if st, ok := t.s.states.peek(id); ok { // the committer needs no lock to read
-		return st, nil
+	l := t.s.live(id)
+	switch {
+	case l.last != nil && l.last.gone:
+		return state{}, storage.ErrNoMailbox
+	case l.last != nil:
+		return l.last.after, nil
+	case l.state.next > 0: // the committer needs no lock to read
+		return l.state, nil
 	}
 	st, err := t.s.loadState(id)
 	if err != nil {
 		return state{}, err
 	}
 	t.s.mu.Lock()
-	t.s.states.put(id, st)
+	l.state = st
 	t.s.mu.Unlock()
 	return st, nil
 }
 
-// put records a change of a mailbox.
+// put records a change of a mailbox. Its state is written by finish.
 func (t tx) put(c *boxChange) {
-	t.s.value = c.after.append(t.s.value[:0])
-	t.Set(stateKey(c.id), t.s.value)
-	t.s.pending.change(t.o, c)
+	c.owner = t.owner
+	t.s.pending.change(t.o, t.s.live(c.id), c)
+}
+
+// finish ends a change: it writes the states of the mailboxes, those of all
+// together, since the index takes keys that are near one another faster.
+func (t tx) finish() {
+	for _, c := range t.o.boxes {
+		if c.gone || c.live.last != c {
+			continue
+		}
+		t.s.key = appendNumberKey(t.s.key[:0], keyState, uint64(c.id))
+		t.s.value = c.after.append(t.s.value[:0])
+		t.Set(t.s.key, t.s.value)
+	}
 }
 
 // table returns a mailbox's table as the changes built so far leave it, or nil
 // when it is not in memory.
 func (t tx) table(id storage.MailboxID) *table {
-	return t.tableAfter(id, t.s.pending.latest(id))
+	return t.tableAfter(id, t.s.live(id).last)
 }
 
 func (t tx) tableAfter(id storage.MailboxID, c *boxChange) *table {

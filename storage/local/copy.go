@@ -66,7 +66,7 @@ func (m *mailbox) copy(ctx context.Context, set imap.UIDSet, dest string, x tran
 	}
 	defer p.release()
 	var done storage.Copied
-	err = m.s.commit(ctx, nil, func(t tx) error {
+	err = m.commit(ctx, nil, func(t tx) error {
 		_, now, err := m.current(t)
 		if err != nil {
 			return err

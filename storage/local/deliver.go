@@ -1,23 +1,30 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/posthouse-mail/posthouse/internal/engine"
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/storage"
+	"github.com/posthouse-mail/posthouse/storage/internal/shape"
 )
 
 // Deliver stores a message in many mailboxes, as one record of the log.
 func (s *Store) Deliver(ctx context.Context, d *storage.Delivery) ([]storage.Receipt, error) {
-	st, err := s.Prepare(ctx, d)
+	st, err := s.stage(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	if st.left == 0 {
 		return st.receipts, nil
+	}
+	st.share()
+	if err := st.encodeIndex(); err != nil {
+		return nil, err
 	}
 	c := st.Change(func(*engine.Tx) error {
 		if st.stored == 0 {
@@ -43,34 +50,46 @@ func (st *Staged) Try(ctx context.Context, commit func() error) error {
 type Staged struct {
 	s        *Store
 	d        *storage.Delivery
-	index    []byte // of the body, encoded; nil: made when somebody asks
+	body     message.Body // what is written: shared, and the body of the delivery
+	shared   []byte       // the end of all prefixes, see share
+	index    []byte       // of what is written, encoded; nil: made when somebody asks
 	date     stamp
 	names    []string // empty: the target can't be stored
 	receipts []storage.Receipt
-	left     int // targets that can be stored
-	stored   int // targets that Build stored
+	order    []int // of the targets, in which they are stored
+	left     int   // targets that can be stored
+	stored   int   // targets that Build stored
 	o        op
 }
 
 // Prepare begins a delivery. Nothing is stored yet.
 func (s *Store) Prepare(ctx context.Context, d *storage.Delivery) (*Staged, error) {
+	st, err := s.stage(ctx, d)
+	if err == nil && st.left > 0 {
+		err = st.encodeIndex()
+	}
+	return st, err
+}
+
+// stage checks the targets of a delivery.
+func (s *Store) stage(ctx context.Context, d *storage.Delivery) (*Staged, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	st := &Staged{s: s, d: d, date: newStamp(d.Date), names: make([]string, len(d.Targets)), receipts: make([]storage.Receipt, len(d.Targets))}
+	n := len(d.Targets)
+	st := &Staged{
+		s: s, d: d, body: d.Body, date: newStamp(d.Date), names: make([]string, n), receipts: make([]storage.Receipt, n), order: make([]int, n),
+		o: op{boxes: make([]*boxChange, 0, n)},
+	}
 	for i := range d.Targets {
+		st.order[i] = i
 		if st.names[i], st.receipts[i].Err = checkTarget(&d.Targets[i]); st.receipts[i].Err == nil {
 			st.left++
 		} else {
 			st.names[i] = ""
 		}
 	}
-	if st.left == 0 {
-		return st, nil
-	}
-	var err error
-	st.index, err = s.encodeIndex(d.Body, d.Index)
-	return st, err
+	return st, nil
 }
 
 // maxPrefix bounds a target's prefix, in octets, since it is kept in the index.
@@ -108,13 +127,38 @@ func (s *Store) encodeIndex(b message.Body, index *message.Part) ([]byte, error)
 	if size(b) < smallBody {
 		return nil, nil
 	}
-	if index == nil {
-		var err error
-		if index, err = message.Parse(b, s.options.Limits); err != nil {
-			return nil, fmt.Errorf("reading the message: %w", err)
-		}
+	index, err := s.index(b, index)
+	if err != nil {
+		return nil, err
 	}
 	return index.AppendBinary(nil)
+}
+
+// index makes the index of a body, unless it is known.
+func (s *Store) index(b message.Body, known *message.Part) (*message.Part, error) {
+	if known != nil {
+		return known, nil
+	}
+	index, err := message.Parse(b, s.options.Limits)
+	if err != nil {
+		return nil, fmt.Errorf("reading the message: %w", err)
+	}
+	return index, nil
+}
+
+// encodeIndex makes the index of what the delivery writes.
+func (st *Staged) encodeIndex() error {
+	if size(st.body) < smallBody {
+		return nil
+	}
+	index, err := st.s.index(st.d.Body, st.d.Index)
+	if err == nil {
+		index, err = shape.Index(st.shared, index, func() (message.OpenBody, error) { return unclosed{st.body}, nil })
+	}
+	if err == nil {
+		st.index, err = index.AppendBinary(nil)
+	}
+	return err
 }
 
 // Change returns the change that stores the delivery, for engine.Commit. build
@@ -123,7 +167,7 @@ func (s *Store) encodeIndex(b message.Body, index *message.Part) ([]byte, error)
 // first.
 func (st *Staged) Change(build func(*engine.Tx) error) *engine.Change {
 	return &engine.Change{
-		Body: st.d.Body,
+		Body: st.body,
 		Build: func(etx *engine.Tx) error {
 			err := st.Build(etx)
 			if err == nil && build != nil {
@@ -145,27 +189,22 @@ func (st *Staged) Change(build func(*engine.Tx) error) *engine.Change {
 // be refused. A change that is refused, or not made, after Build must be told
 // to Undo.
 func (st *Staged) Build(etx *engine.Tx) error {
-	st.s.pending.begin(&st.o)
-	t := tx{etx, st.s, &st.o}
-	st.stored = 0
-	for i := range st.d.Targets {
-		r := &st.receipts[i]
-		if st.names[i] == "" {
-			continue
-		}
-		*r = storage.Receipt{} // of an earlier Build
-		if err := st.deliver(t, i); refusesOne(err) {
-			r.Err = err
-		} else if err != nil {
-			st.Undo()
-			return err
-		}
+	st.s.begin(&st.o)
+	t := tx{Tx: etx, s: st.s, o: &st.o}
+	st.forget()
+	err := st.each(func(i int) error { return st.find(t, i) })
+	if err == nil {
+		st.sort()
+		err = st.each(func(i int) error { return st.deliver(t, i) })
 	}
-	if st.o.uncounted != nil {
-		err := st.o.takeUncounted()
+	if err == nil && st.o.uncounted != nil {
+		err = st.o.takeUncounted()
+	}
+	if err != nil {
 		st.Undo()
 		return err
 	}
+	t.finish()
 	if blob := etx.Blob(); blob != 0 && st.stored > 0 {
 		etx.Ref(blob, st.stored)
 		if st.index != nil {
@@ -175,43 +214,82 @@ func (st *Staged) Build(etx *engine.Tx) error {
 	return nil
 }
 
+// forget forgets what came of an earlier Build.
+func (st *Staged) forget() {
+	st.stored = 0
+	for i := range st.receipts {
+		if st.names[i] != "" {
+			st.receipts[i] = storage.Receipt{}
+		}
+	}
+}
+
+// each calls f for every target that can be stored, as far as is known.
+func (st *Staged) each(f func(i int) error) error {
+	for _, i := range st.order {
+		r := &st.receipts[i]
+		if r.Err != nil {
+			continue
+		}
+		if err := f(i); refusesOne(err) {
+			*r = storage.Receipt{Err: err}
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sort puts the targets in the order of their mailboxes, since the index takes
+// keys faster in their order.
+func (st *Staged) sort() {
+	slices.SortFunc(st.order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(st.receipts[a].Mailbox, st.receipts[b].Mailbox), a-b)
+	})
+}
+
 // refusesOne reports errors that concern one target alone.
 func refusesOne(err error) bool {
 	return errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrBadName) || errors.Is(err, storage.ErrLimit) ||
 		errors.Is(err, storage.ErrOverQuota) || err == errUncounted // which is for the whole, when all are known
 }
 
+// find finds or makes a target's mailbox.
+func (st *Staged) find(t tx, i int) (err error) {
+	target := &st.d.Targets[i]
+	t.owner = target.User
+	st.receipts[i].Mailbox, err = t.target(target, st.names[i], st.size(i))
+	return err
+}
+
+// size is how many octets a target's message has.
+func (st *Staged) size(i int) int64 { return int64(len(st.d.Targets[i].Prefix)) + size(st.d.Body) }
+
+// deliver adds the message to a target's mailbox.
 func (st *Staged) deliver(t tx, i int) error {
-	target, r := &st.d.Targets[i], &st.receipts[i]
-	size := int64(len(target.Prefix))
-	if st.d.Body != nil {
-		size += st.d.Body.Size()
-	}
-	id, err := t.target(target, st.names[i], size)
-	if err != nil {
-		return err
-	}
+	target, id := &st.d.Targets[i], st.receipts[i].Mailbox
+	t.owner = target.User
 	before, err := t.state(id)
 	if err != nil {
 		return err
 	}
 	if !target.Over {
-		if err := t.room(tree{target.User, before.account}, &before, storage.Quota{Bytes: size, Messages: 1}); err != nil {
+		if err := t.room(tree{target.User, before.account}, &before, storage.Quota{Bytes: st.size(i), Messages: 1}); err != nil {
 			return err
 		}
 	}
 	m := record{
 		listed: listed{row{flags: target.Flags.System, date: st.date}, target.Flags.Keywords},
 		place:  place{blob: t.Blob()},
-		prefix: target.Prefix,
+		prefix: target.Prefix[:len(target.Prefix)-len(st.shared)],
 	}
-	m.size = size
+	m.size = st.size(i)
 	c, err := t.add(id, before, []record{m})
 	if err != nil {
 		return err
 	}
 	st.stored++
-	*r = storage.Receipt{Mailbox: id, UIDValidity: c.after.validity, UID: uidOf(c.added[0])}
+	st.receipts[i] = storage.Receipt{Mailbox: id, UIDValidity: c.after.validity, UID: uidOf(c.added[0])}
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (m *mailbox) Expunge(ctx context.Context, set imap.UIDSet) (removed imap.UI
 // some are left.
 func (m *mailbox) expungeSome(ctx context.Context, p *picked) (removed imap.UIDSet, more bool, err error) {
 	var until int64
-	err = m.s.commit(ctx, nil, func(t tx) error {
+	err = m.commit(ctx, nil, func(t tx) error {
 		st, old, err := m.current(t)
 		if err != nil {
 			return err

@@ -61,7 +61,11 @@ func nameKey(kind byte, a accountID, name string) []byte {
 
 // numberKey is a key of one of the kinds that go by one number.
 func numberKey(kind byte, n uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 24), kind), n)
+	return appendNumberKey(make([]byte, 0, 24), kind, n)
+}
+
+func appendNumberKey(b []byte, kind byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, kind), n)
 }
 
 func stateKey(id storage.MailboxID) []byte  { return numberKey(keyState, uint64(id)) }

@@ -16,11 +16,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/internal/engine/enginetest"
 )
 
 const childEnv = "POSTHOUSE_STORE_CHILD"
 
 func TestMain(m *testing.M) {
+	enginetest.Fresh(fill, openFilled)
 	if dir := os.Getenv(childEnv); dir != "" {
 		if err := child(dir, strings.Fields(os.Getenv(childEnv+"_STEPS"))); err != nil {
 			fmt.Fprintln(os.Stderr, err)

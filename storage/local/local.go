@@ -17,9 +17,9 @@
 //   - What an account holds is the sum of the states of its mailboxes and is
 //     written nowhere else. Of accounts with a bound it is kept in memory.
 //
-// Its Store has the powers storage.Remover, storage.RoomChecker and
-// storage.Purger, its Account storage.ACLs, storage.Quotas and
-// storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
+// Its Store has the powers storage.Remover, storage.RoomChecker,
+// storage.Purger and storage.Watcher, its Account storage.ACLs, storage.Quotas
+// and storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
 package local
 
 import (
@@ -76,7 +76,6 @@ type Location = engine.Location
 const (
 	defaultRows   = 1 << 20
 	defaultStates = 50_000
-	keptTails     = 2000
 )
 
 // Store is an open mail store. Make one with Open.
@@ -92,15 +91,17 @@ type Store struct {
 	held    *held
 	notices *notices // nil: nobody is told
 
-	// mu guards the states of mailboxes as they are on disk. The committer alone
-	// puts them in, since whoever else reads one may be late with it.
-	mu     sync.RWMutex
-	states cache[storage.MailboxID, state]
+	// mu guards lives and the states in them. The committer alone puts them in,
+	// since whoever else reads one may be late with it. What has changes that
+	// are pending is not forgotten.
+	mu    sync.RWMutex
+	lives cache[storage.MailboxID, *live]
 
 	// The committer's alone: Build, Undo and Done use them.
 	pending  pending
 	users    cache[string, *known]
-	tails    cache[storage.MailboxID, tail]
+	latest   *live // that somebody asked for
+	tails    tails
 	counters counters
 	key      []byte // scratch space for keys and values
 	value    []byte
@@ -111,6 +112,7 @@ var (
 	_ storage.Remover     = (*Store)(nil)
 	_ storage.RoomChecker = (*Store)(nil)
 	_ storage.Purger      = (*Store)(nil)
+	_ storage.Watcher     = (*Store)(nil)
 	_ storage.Account     = (*account)(nil)
 	_ storage.Quotas      = (*account)(nil)
 	_ storage.Retainer    = (*account)(nil)
@@ -156,9 +158,8 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{e: e, log: o.Logger, options: o, held: newHeld(o.States)}
 	s.pending = newPending(s.held)
 	s.tables = newTables(o.Rows, s.loadTable)
-	s.states = newCache[storage.MailboxID, state](o.States)
+	s.lives = newCache[storage.MailboxID, *live](o.States)
 	s.users = newCache[string, *known](o.States)
-	s.tails = newCache[storage.MailboxID, tail](keptTails)
 	if s.counters, err = loadCounters(e); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}

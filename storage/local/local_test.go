@@ -354,7 +354,9 @@ func TestRefusedChangeLeavesNothingInMemory(t *testing.T) {
 		require.ErrorIs(t, s.e.Commit(t.Context(), st.Change(func(tx *engine.Tx) error { tx.Ref(1<<40, -1); return nil })), engine.ErrNoBlob)
 	}
 	require.Empty(t, s.pending.ops)
-	require.Empty(t, s.pending.boxes)
+	for _, l := range s.lives.young {
+		require.Nil(t, l.last)
+	}
 	require.Empty(t, s.pending.trees)
 	after, err := m.Status(t.Context())
 	require.NoError(t, err)

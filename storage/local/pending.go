@@ -10,8 +10,21 @@ import (
 type op struct {
 	boxes []*boxChange
 	trees []tree // whose names or subscriptions it changes
+	spare []boxChange
 
 	uncounted *uncounted // accounts of which it has to be found out first what they hold
+	now       int64      // see tx.now
+}
+
+// newChange returns space for a change of a mailbox. Many changes share a block
+// of memory.
+func (o *op) newChange() *boxChange {
+	if len(o.spare) == 0 {
+		o.spare = make([]boxChange, min(max(1, len(o.boxes)), 64))
+	}
+	c := &o.spare[0]
+	o.spare = o.spare[1:]
+	return c
 }
 
 // tree names an account in both ways.
@@ -23,13 +36,16 @@ type tree struct {
 // boxChange is what an op does to one mailbox.
 type boxChange struct {
 	id    storage.MailboxID
+	owner string // the user whose mailbox it is
 	after state
 	gone  bool          // deleted
 	added []listed      // rows that it adds
 	table *table        // with the change made; nil if it only adds rows and nobody asked
+	tail  chunk         // the rows of the page that is not complete; none if nobody knows
 	gain  storage.Quota // what its account holds more then
-	tail  *chunk        // the rows of the page that is not complete; nil if nobody knows
 
+	one    [1]listed  // space for added
+	live   *live      // the mailbox
 	before *boxChange // the pending change of this mailbox that it was built on
 	made   bool       // it is pending no more
 }
@@ -39,19 +55,15 @@ type boxChange struct {
 // it and all that came after it are forgotten, since they were built on it.
 type pending struct {
 	ops   []*op
-	boxes map[storage.MailboxID]*boxChange // the last of each mailbox
-	trees map[string]int                   // users whose trees are changed, by how many ops
-	held  *held                            // is told of every change
+	trees map[string]int // users whose trees are changed, by how many ops
+	held  *held          // is told of every change
 }
 
 func newPending(h *held) pending {
-	return pending{boxes: make(map[storage.MailboxID]*boxChange), trees: make(map[string]int), held: h}
+	return pending{trees: make(map[string]int), held: h}
 }
 
 func (p *pending) begin(o *op) { p.ops = append(p.ops, o) }
-
-// latest returns the last change of a mailbox, nil when none is pending.
-func (p *pending) latest(id storage.MailboxID) *boxChange { return p.boxes[id] }
 
 // earlier returns the pending change of the same mailbox before c.
 func (c *boxChange) earlier() *boxChange {
@@ -61,9 +73,9 @@ func (c *boxChange) earlier() *boxChange {
 	return c.before
 }
 
-func (p *pending) change(o *op, c *boxChange) {
-	c.before = p.boxes[c.id]
-	p.boxes[c.id] = c
+func (p *pending) change(o *op, l *live, c *boxChange) {
+	c.live, c.before = l, l.last
+	l.last = c
 	o.boxes = append(o.boxes, c)
 	p.held.built(c)
 }
@@ -84,15 +96,11 @@ func (p *pending) undo(o *op) {
 	}
 	for _, x := range slices.Backward(p.ops[at:]) {
 		for _, c := range slices.Backward(x.boxes) {
-			if before := c.earlier(); before != nil {
-				p.boxes[c.id] = before
-			} else {
-				delete(p.boxes, c.id)
-			}
+			c.live.last = c.earlier()
 		}
 		p.held.undone(x)
 		p.leaveTrees(x)
-		x.boxes, x.trees = nil, nil
+		x.boxes, x.trees, x.spare = nil, nil, nil
 	}
 	clear(p.ops[at:])
 	p.ops = p.ops[:at]
@@ -102,8 +110,8 @@ func (p *pending) undo(o *op) {
 func (p *pending) done(o *op) {
 	for _, c := range o.boxes {
 		c.made, c.before = true, nil
-		if p.boxes[c.id] == c {
-			delete(p.boxes, c.id)
+		if c.live.last == c {
+			c.live.last = nil
 		}
 	}
 	p.held.made(o)

@@ -116,7 +116,7 @@ func (a *account) Restore(ctx context.Context, dest string, ids ...storage.Retai
 			return 0, err
 		}
 	}
-	err = a.s.commit(ctx, nil, func(t tx) error {
+	err = a.commit(ctx, nil, func(t tx) error {
 		g, err := t.account(a.tree)
 		if err != nil {
 			return err
@@ -217,7 +217,7 @@ func (a *account) Discard(ctx context.Context, ids ...storage.RetainedID) (n int
 	if err := a.retainer(ctx); err != nil {
 		return 0, err
 	}
-	err = a.s.commit(ctx, nil, func(t tx) error {
+	err = a.commit(ctx, nil, func(t tx) error {
 		g, err := t.account(a.tree)
 		if err != nil {
 			return err

@@ -20,7 +20,7 @@ func (m *mailbox) StoreFlags(ctx context.Context, u storage.FlagUpdate) (changed
 	}
 	defer release()
 	f := flagger{u: &u}
-	err = m.s.commit(ctx, nil, func(t tx) error {
+	err = m.commit(ctx, nil, func(t tx) error {
 		st, old, err := m.current(t)
 		if err != nil {
 			return err

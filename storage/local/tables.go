@@ -152,13 +152,22 @@ func (ts *tables) newest(id storage.MailboxID) *table {
 	return nil
 }
 
-// changed publishes what a change made of a mailbox.
-func (ts *tables) changed(c *boxChange) {
+// changed publishes what changes made of mailboxes.
+func (ts *tables) changed(boxes []*boxChange) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	e := ts.entries[c.id]
+	if len(ts.entries) == 0 {
+		return
+	}
+	for _, c := range boxes {
+		if e := ts.entries[c.id]; e != nil {
+			ts.change(e, c)
+		}
+	}
+}
+
+func (ts *tables) change(e *tableEntry, c *boxChange) {
 	switch {
-	case e == nil:
 	case c.gone:
 		ts.drop(e)
 	case e.table == nil:

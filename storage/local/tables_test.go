@@ -46,11 +46,11 @@ func TestChangesDuringALoadAreNotMissed(t *testing.T) {
 		})
 	}
 	<-loading
-	ts.changed(&boxChange{id: 7, after: state{modSeq: 2}, added: rowsFrom(2, 1, 2)})
-	ts.changed(&boxChange{id: 7, after: state{modSeq: 3}, added: rowsFrom(3, 1, 3)})
+	ts.changed([]*boxChange{{id: 7, after: state{modSeq: 2}, added: rowsFrom(2, 1, 2)}})
+	ts.changed([]*boxChange{{id: 7, after: state{modSeq: 3}, added: rowsFrom(3, 1, 3)}})
 	close(goOn)
 	g.Wait()
-	ts.changed(&boxChange{id: 7, after: state{modSeq: 4}, added: rowsFrom(4, 1, 4)})
+	ts.changed([]*boxChange{{id: 7, after: state{modSeq: 4}, added: rowsFrom(4, 1, 4)}})
 	require.Equal(t, []uint32{1, 2, 3, 4}, uidsOf(ts.newest(7)))
 }
 

@@ -92,6 +92,7 @@ func (t tx) account(a tree) (*grown, error) {
 		return nil, storage.ErrNoMailbox
 	}
 	a.id = rec.id
+	t.owner = a.user
 	return &grown{tx: t, tree: a, accountRecord: rec}, nil
 }
 
@@ -99,6 +100,7 @@ func (t tx) account(a tree) (*grown, error) {
 func (t tx) newAccount(user string) (*grown, error) {
 	c := &t.s.counters
 	c.account++
+	t.owner = user
 	g := &grown{tx: t, tree: tree{user, c.account}, accountRecord: accountRecord{id: c.account}, over: true}
 	for _, d := range storage.First(user, t.s.options.Mailboxes) {
 		if _, err := g.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
@@ -324,7 +326,7 @@ func (g *grown) remove(name string, b box) error {
 func (t tx) doom(id storage.MailboxID, st state) {
 	t.Delete(stateKey(id))
 	t.Set(doomedKey(id), nil)
-	t.s.pending.change(t.o, &boxChange{id: id, after: st, gone: true, gain: loss(&st)})
+	t.put(&boxChange{id: id, after: st, gone: true, gain: loss(&st)})
 }
 
 // below calls f for every child of a mailbox, in the order of names.

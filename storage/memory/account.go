@@ -194,6 +194,7 @@ func (a *account) place(name string, m *mailbox) {
 	if a.validity[name] > m.validity {
 		a.store.lastValidity++
 		m.validity = a.store.lastValidity
+		m.changed()
 	}
 	delete(a.validity, name)
 	a.boxes[name] = m
@@ -358,5 +359,8 @@ func (a *account) Watch(notify func(storage.Change)) (stop func()) {
 func (a *account) notify(c storage.Change) {
 	for w := range a.watchers {
 		w.notify(c)
+	}
+	for w := range a.store.watchers {
+		w.notify(a.user, c)
 	}
 }

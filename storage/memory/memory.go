@@ -3,9 +3,10 @@
 //
 // It keeps every promise of package storage but durability and small memory:
 // all messages live in memory until they are expunged, or not retained any
-// more. Its Store has the powers Remover, RoomChecker and Purger, its Account
-// ACLs, Quotas and Retainer, its Mailbox Recenter and SaveDater. It purges
-// nothing by age on its own, and gives no notices of thresholds.
+// more, and nothing survives the process, so storagetest.RunDurable is not for
+// it. Its Store has the powers Remover, RoomChecker, Purger and Watcher, its
+// Account ACLs, Quotas and Retainer, its Mailbox Recenter and SaveDater. It
+// purges nothing by age on its own, and gives no notices of thresholds.
 package memory
 
 import (
@@ -28,6 +29,7 @@ type Store struct {
 	settings     func(domain string) storage.Settings
 	now          func() time.Time
 	accounts     map[string]*account
+	watchers     map[*storeWatcher]bool
 	lastMailbox  storage.MailboxID
 	lastValidity uint32
 }
@@ -37,6 +39,7 @@ var (
 	_ storage.Remover     = (*Store)(nil)
 	_ storage.RoomChecker = (*Store)(nil)
 	_ storage.Purger      = (*Store)(nil)
+	_ storage.Watcher     = (*Store)(nil)
 	_ storage.Account     = (*account)(nil)
 	_ storage.Quotas      = (*account)(nil)
 	_ storage.Retainer    = (*account)(nil)
@@ -72,6 +75,7 @@ func NewWith(o Options) *Store {
 		settings:     o.Settings,
 		now:          o.Now,
 		accounts:     make(map[string]*account),
+		watchers:     make(map[*storeWatcher]bool),
 		lastValidity: uint32(min(time.Now().Unix(), math.MaxUint32/2)),
 	}
 }

@@ -126,7 +126,7 @@ var accountTests = map[string]func(*bench){
 		old := b.box("again")
 		old.add(2)
 		require.NoError(b, a.Delete(b.ctx(), "again"))
-		b.box("other")
+		require.NotEqual(b, old.ID(), b.box("other").ID())
 		fresh := b.box("again")
 		require.NotEqual(b, old.ID(), fresh.ID())
 		require.Greater(b, fresh.ID(), old.ID())

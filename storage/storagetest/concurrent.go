@@ -14,6 +14,7 @@ import (
 )
 
 var concurrentTests = map[string]func(*bench){
+	"ChangesAreSeenWhole": changesAreSeenWhole,
 	"I20FlagsOfManySessionsUnite": func(b *bench) {
 		m := b.box("x")
 		uid := m.add(1)[0]
@@ -103,6 +104,7 @@ var concurrentTests = map[string]func(*bench){
 			g.Go(func() { churn(b, m, uint64(w)) })
 		}
 		go func() { g.Wait(); close(done) }()
+		defer g.Wait()
 		f := follower{m: m, known: make(map[imap.UID]storage.Message)}
 		wake := make(chan struct{}, 1)
 		defer b.account(alice).Watch(func(storage.Change) {

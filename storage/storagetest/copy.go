@@ -11,6 +11,7 @@ import (
 )
 
 var copyTests = map[string]func(*bench){
+	"MoveKeepsFlagsAndDates": moveKeepsFlagsAndDates,
 	"KeepsFlagsDatesAndOrder": func(b *bench) {
 		m, other := b.box("x"), b.box("y")
 		other.add(2)

@@ -8,6 +8,7 @@ import (
 )
 
 var flagsTests = map[string]func(*bench){
+	"OneMessageWithTooManyKeywordsStopsAll": oneWithTooManyKeywords,
 	"AddRemoveSet": func(b *bench) {
 		m := b.box("x")
 		uid := m.add(1, imap.FlagSeen, "one")[0]

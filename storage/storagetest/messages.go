@@ -73,6 +73,7 @@ var messagesTests = map[string]func(*bench){
 		m.expunge(1, 2, 3)
 		require.Equal(b, []imap.UID{4, 5}, m.add(2))
 		m.expunge(5)
+		require.EqualValues(b, 6, m.status().UIDNext)
 		require.Equal(b, []imap.UID{6}, m.add(1))
 		require.EqualValues(b, 7, m.status().UIDNext)
 	},

@@ -8,6 +8,12 @@ import (
 )
 
 var powerTests = map[string]func(*bench){
+	"WatchAllTellsWhoseChangeItIs":   watchAllTellsWhoseChangeItIs,
+	"WatchAllTellsOfDeliveries":      watchAllTellsOfDeliveries,
+	"WatchAllTellsOfRemovedAccounts": watchAllTellsOfRemovedAccounts,
+	"WatchAllIsInOrder":              watchAllIsInOrder,
+	"WatchAllEndsWithStop":           watchAllEndsWithStop,
+	"AStoreFeedFollowsAllAccounts":   storeFeedFollowsAllAccounts,
 	"RecentIsTakenOnce": func(b *bench) {
 		m := b.box("x")
 		r, ok := storage.As[storage.Recenter](m.Mailbox)

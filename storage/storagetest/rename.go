@@ -10,6 +10,7 @@ import (
 )
 
 var renameTests = map[string]func(*bench){
+	"ANewUIDValidityRaisesTheModSeq": newUIDValidityRaisesTheModSeq,
 	"KeepsMessagesIDsAndHandles": func(b *bench) {
 		a := b.account(alice)
 		require.NoError(b, a.Create(b.ctx(), "old", storage.NewMailbox{Attrs: []imap.MailboxAttr{imap.MailboxAttrArchive}}))

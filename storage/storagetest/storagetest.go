@@ -1,9 +1,10 @@
 // Package storagetest checks that a store keeps the promises of package
 // storage.
 //
-// Run drives a store through every promise that can be seen from outside.
-// What a crash does to a store is beyond it and belongs to the store's own
-// tests.
+// Run drives a store through every promise that can be seen from outside while
+// it lives; RunDurable cuts its power, too. A test beside storage/memory breaks
+// that store in many ways, one at a time, and shows that Run and RunDurable
+// notice each.
 package storagetest
 
 import (
@@ -43,6 +44,7 @@ func Run(t *testing.T, open Open) {
 		{"Expunge", expungeTests},
 		{"Copy", copyTests},
 		{"Watch", watchTests},
+		{"Feed", feedTests},
 		{"Powers", powerTests},
 		{"Concurrent", concurrentTests},
 	} {

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,8 @@ import (
 )
 
 var watchTests = map[string]func(*bench){
+	"TellsInTurn":        watchInTurn,
+	"TellsInOrderOfMany": watchInOrder,
 	"TellsOfEveryChange": func(b *bench) {
 		m := b.box("x")
 		w := b.watch(alice)
@@ -62,7 +65,12 @@ var watchTests = map[string]func(*bench){
 		defer b.account(alice).Watch(func(c storage.Change) { told <- c })()
 		for i := range 20 {
 			go m.Append(b.ctx(), storage.NewMessage{Body: body("x")})
-			c := <-told
+			var c storage.Change
+			select {
+			case c = <-told:
+			case <-time.After(b.patience()):
+				require.Fail(b, "not told")
+			}
 			require.GreaterOrEqual(b, m.status().HighestModSeq, c.ModSeq)
 			require.GreaterOrEqual(b, len(m.uids()), i+1)
 		}
@@ -90,6 +98,7 @@ var watchTests = map[string]func(*bench){
 			stop()
 		}
 		g.Wait()
+		m.add(1)
 	},
 	"ManyWatchers": func(b *bench) {
 		m := b.box("x")
