@@ -81,6 +81,14 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.simple(http.MethodPost, "/queue/retry?"+url.Values{"id": rest}.Encode()), nil
 	case words == "queue remove" && len(rest) > 0:
 		return c.queueRemove(rest), nil
+	case words == "quota show" && len(rest) == 0:
+		return c.simple(http.MethodGet, "/quota"), nil
+	case words == "quota show" && len(rest) == 1:
+		return c.simple(http.MethodGet, "/quota/"+url.PathEscape(rest[0])), nil
+	case words == "quota set" && len(rest) > 1:
+		return c.withSettings(http.MethodPut, "/quota/"+url.PathEscape(rest[0]), rest[1:]), nil
+	case words == "quota reset" && len(rest) > 0:
+		return c.withSettings(http.MethodDelete, "/quota/"+url.PathEscape(rest[0]), rest[1:]), nil
 	case len(args) > 0 && args[0] == "check":
 		return c.checkNode(args[1:])
 	case len(args) > 0 && args[0] == "stats":

@@ -19,6 +19,7 @@ import (
 // still has to be sent. Mail and queue share one log.
 type opened struct {
 	data      *dataDir
+	hostname  string
 	directory *embedded.Directory
 	store     *storagelocal.Store
 	queue     *queuelocal.Queue
@@ -33,8 +34,8 @@ func openData(c *Config, data *dataDir) (*opened, error) {
 // openDataWith is openData with options of the store that are not in the
 // configuration.
 func openDataWith(c *Config, data *dataDir, of storagelocal.Options) (*opened, error) {
-	of.Settings = c.settings()
-	o := &opened{data: data}
+	o := &opened{data: data, hostname: c.Hostname}
+	of.Settings, of.Notice = c.settings(), o.notice
 	var err error
 	if o.directory, err = embedded.Open(data.file("directory.jsonl")); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)

@@ -15,6 +15,7 @@ import (
 func (c *checker) account(ctx context.Context, user string, rec accountRecord) error {
 	t := treeCheck{c: c, rec: rec, of: subject{user: user}, where: fmt.Sprintf("account %q", user), kinds: make(map[string]storage.Kind)}
 	t.list("the account", rec.acl)
+	t.notice()
 	for _, of := range [...]struct {
 		kind byte
 		look func(name string, v []byte) error

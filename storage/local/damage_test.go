@@ -232,6 +232,7 @@ var plans = []plan{
 		p.corrupt(func(tx *engine.Tx) { tx.Set([]byte{keyCounters}, c.append(nil)) })
 	}},
 	{name: "deleted mailbox", kind: DamageUnreadableDoomed, damage: set(func(*planted) []byte { return doomedKey(4711) }, "\x07")},
+	{name: "notice", kind: DamageBadNotice, damage: ofAccount("alice", func(a *accountRecord) { a.silent = 90 })},
 	{name: "access control list", kind: DamageBadList, damage: ofBox("Folder/Sub", func(_ *planted, b *box) { b.acl = storage.ACL{{Identifier: "b"}, {Identifier: "a"}} })},
 	{name: "kind of INBOX", kind: DamageWrongKind, damage: ofBox("INBOX", func(_ *planted, b *box) { b.kind = storage.Journal })},
 	{name: "no body", kind: DamageMissingBody, damage: ofMine(func(m *record) { m.blob += 3 }), hit: "shared 1"},

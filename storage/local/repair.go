@@ -56,6 +56,7 @@ func (s *Store) Repair(ctx context.Context, plan []Damage, o Repairs) error {
 			break
 		}
 	}
+	s.held.forget()
 	s.purger.wake()
 	return s.tidyHints(ctx)
 }
@@ -96,6 +97,8 @@ func remedyOf(k DamageKind) remedy {
 		return remedy{does: rebuilt}
 	case DamageCounters:
 		return remedy{"sets them beyond all that is in use", orderCounters, (*repairer).fixCounters}
+	case DamageHeld:
+		return remedy{"adds it up again", orderCounters, (*repairer).fixHeld}
 	case DamageUnreadableAccount:
 		return remedy{"gives the account its mailboxes back, without bounds and access lists of its own", orderAccounts, (*repairer).fixAccount}
 	case DamageSharedAccount:
@@ -150,6 +153,8 @@ func treeRemedy(k DamageKind) remedy {
 		does = "makes it one of the same kind"
 	case DamageBadList:
 		does = "puts it in order, or drops it when that can't be done"
+	case DamageBadNotice:
+		does = "forgets it, so that the account is told again"
 	case DamageBadSubscription:
 		does = "drops it"
 	case DamageBadValidity:

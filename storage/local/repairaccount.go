@@ -31,7 +31,7 @@ func (r *repairer) fixAccount(ctx context.Context, group []Damage) error {
 				return err
 			}
 			if id != 0 {
-				g := &grown{t, tree{user, id}, accountRecord{id: id}}
+				g := &grown{tx: t, tree: tree{user, id}, accountRecord: accountRecord{id: id}}
 				return g.mend()
 			}
 		}

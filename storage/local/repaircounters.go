@@ -90,3 +90,20 @@ func lostCounters(r reading) (counters, error) {
 	c.validity = max(c.validity, firstValidity())
 	return c, err
 }
+
+// fixHeld lets it be added up anew what accounts hold.
+func (r *repairer) fixHeld(context.Context, []Damage) error {
+	r.s.held.forget()
+	return nil
+}
+
+// forget forgets all accounts that no change waits for.
+func (h *held) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.entries {
+		if e.pins == 0 {
+			h.drop(e)
+		}
+	}
+}

@@ -23,7 +23,7 @@ func orNothing(err error) error {
 // recoveredAccount makes an account of a number that has mailboxes and no
 // account any more.
 func (t tx) recoveredAccount(id accountID) (*grown, error) {
-	g := &grown{t, tree{fmt.Sprintf("%s-%d", recoveredUser, id), id}, accountRecord{id: id}}
+	g := &grown{tx: t, tree: tree{fmt.Sprintf("%s-%d", recoveredUser, id), id}, accountRecord: accountRecord{id: id}}
 	return g, g.mend()
 }
 

@@ -35,6 +35,9 @@ func (g *grown) mend() error {
 			return err
 		}
 	}
+	if !g.noticesRight() {
+		g.noticed, g.threshold, g.silent = 0, 0, 0
+	}
 	g.save()
 	return nil
 }
