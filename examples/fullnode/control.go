@@ -48,6 +48,7 @@ func newControl(o *opened) *control {
 	c.handle("DELETE /quota/{name}", c.resetQuota)
 	c.handle("POST /check", c.check)
 	c.handle("GET /stats", c.stats)
+	c.handle("POST /snapshot", c.snapshotData)
 	c.handle("GET /retained/{name}", c.listRetained)
 	c.handle("POST /retained/{name}/restore", c.restore)
 	c.handle("DELETE /retained/{name}", c.discard)

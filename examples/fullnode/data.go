@@ -28,19 +28,21 @@ type opened struct {
 }
 
 func openData(c *Config, data *dataDir) (*opened, error) {
-	return openDataWith(c, data, storagelocal.Options{})
+	return openDataWith(c, data, func(*storagelocal.Options) {})
 }
 
 // openDataWith is openData with options of the store that are not in the
 // configuration.
-func openDataWith(c *Config, data *dataDir, of storagelocal.Options) (*opened, error) {
+func openDataWith(c *Config, data *dataDir, adjust func(*storagelocal.Options)) (*opened, error) {
 	o := &opened{data: data, hostname: c.Hostname}
-	of.Settings, of.Notice = c.settings(), o.notice
 	var err error
 	if o.directory, err = embedded.Open(data.file("directory.jsonl")); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
-	if o.store, err = storagelocal.Open(data.file("mail"), of); err != nil {
+	options := c.storeOptions()
+	options.Notice = o.notice
+	adjust(&options)
+	if o.store, err = storagelocal.Open(data.file("mail"), options); err != nil {
 		o.Close()
 		return nil, fmt.Errorf("mail store: %w", err)
 	}

@@ -50,6 +50,8 @@ commands:
                              (not while a node runs); -drop-damaged removes messages whose
                              content is damaged, which stay otherwise
   stats [-json] [-top N]     print what is stored where, with the N largest accounts
+  snapshot DIR               copy the data directory as of one moment into the new directory DIR,
+                             with links where that is possible; a node can serve the copy
   export [-format maildir|mbox] USER DIR
                              write an account's mail to DIR as Maildir++ or mbox files; again: what is new
   import [-format maildir|mbox] USER DIR

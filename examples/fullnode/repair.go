@@ -18,7 +18,7 @@ type directoryCheck struct {
 	checkOptions
 	config *Config
 	lock   *dataDir
-	of     storagelocal.Options
+	of     storagelocal.Options // Rebuild and Salvage of the next open
 	print  *checkPrinter
 	data   *opened
 
@@ -45,7 +45,7 @@ func (c *command) checkDirectory(ctx context.Context, lock *dataDir, args []stri
 // mended by opening it in another way, if that is asked for.
 func (d *directoryCheck) open() (err error) {
 	for {
-		if d.data, err = openDataWith(d.config, d.lock, d.of); err == nil {
+		if d.data, err = openDataWith(d.config, d.lock, d.adjust); err == nil {
 			d.of.Rebuild, d.of.Salvage = false, nil
 			return nil
 		}
@@ -64,6 +64,10 @@ func (d *directoryCheck) open() (err error) {
 		}
 		d.mend(rebuild)
 	}
+}
+
+func (d *directoryCheck) adjust(o *storagelocal.Options) {
+	o.Rebuild, o.Salvage = d.of.Rebuild, d.of.Salvage
 }
 
 // mend makes the next open rebuild the index, or go on without what is damaged.
