@@ -58,7 +58,7 @@ func (e *Engine) backup(ctx context.Context, dir string, snap *pebble.Snapshot, 
 			return err
 		}
 	}
-	c, err := makeCheckpoint(ctx, e.fs, logDir, 1, snap, e.skipped)
+	c, err := writeCheckpoint(ctx, e.fs, logDir, 1, snap, e.skipped)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ func (s *Snapshot) Bodies(ctx context.Context, f func(id BlobID, size int64, ref
 	if s.s == nil || s.closed.Load() {
 		return ErrClosed
 	}
-	return eachBlob(s.s, func(id BlobID, b blob) error {
+	return eachBlob(s.s, 0, func(id BlobID, b blob) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

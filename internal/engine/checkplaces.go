@@ -25,7 +25,7 @@ type placed struct {
 func (e *Engine) checkPlaces(ctx context.Context, i *Inspection) error {
 	snap := e.db.NewSnapshot()
 	window := make([]placed, 0, 1024)
-	err := eachBlob(snap, func(id BlobID, b blob) error {
+	err := eachBlob(snap, 0, func(id BlobID, b blob) error {
 		window = append(window, placed{id, b})
 		if len(window) < placesWindow {
 			return nil

@@ -85,9 +85,9 @@ func checkpointDamage(number uint32, off int64) *Damage {
 	return &Damage{What: fmt.Sprintf("checkpoint %d at offset %d", number, off)}
 }
 
-// makeCheckpoint writes a checkpoint of snap into dir, durable when it
+// writeCheckpoint writes a checkpoint of snap into dir, durable when it
 // returns. skip says which keys are left out.
-func makeCheckpoint(ctx context.Context, fs vfs.FS, dir string, number uint32, snap pebble.Reader, skip func([]byte) bool) (c checkpoint, err error) {
+func writeCheckpoint(ctx context.Context, fs vfs.FS, dir string, number uint32, snap pebble.Reader, skip func([]byte) bool) (c checkpoint, err error) {
 	v, ok, err := get(snap, []byte(keyPosition))
 	if err != nil {
 		return c, err

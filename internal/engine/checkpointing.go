@@ -44,10 +44,10 @@ func (e *Engine) checkpointDue(flushed position) bool {
 	return held > 0 && held >= last.size || since >= checkpointEvery*(e.options.SegmentSize+last.size)
 }
 
-// checkpointed makes a new checkpoint in place of the last one.
-func (e *Engine) checkpointed(ctx context.Context) error {
+// makeCheckpoint makes a new checkpoint in place of the last one.
+func (e *Engine) makeCheckpoint(ctx context.Context) error {
 	snap := e.db.NewSnapshot()
-	c, err := makeCheckpoint(ctx, e.fs, e.logDir, e.checkpoint.number+1, snap, e.skipped)
+	c, err := writeCheckpoint(ctx, e.fs, e.logDir, e.checkpoint.number+1, snap, e.skipped)
 	if err = errors.Join(err, snap.Close()); err != nil {
 		return err
 	}
@@ -70,6 +70,8 @@ func (e *Engine) removeCheckpoints(number uint32) error {
 // Only on a full disk they go all the same, since their space may be what the
 // checkpoint needs; until it can be made, the index can't be made again.
 func (e *Engine) keepLog(ctx context.Context) (bound uint32) {
+	e.checkpointing.Lock()
+	defer e.checkpointing.Unlock()
 	flushed, err := flushedPosition(e.db)
 	if err != nil {
 		e.log.Error("mail index can't be read", "error", err)
@@ -78,7 +80,7 @@ func (e *Engine) keepLog(ctx context.Context) (bound uint32) {
 	if !e.checkpointDue(flushed) {
 		return min(flushed.segment, e.checkpoint.at.segment)
 	}
-	err = e.checkpointed(ctx)
+	err = e.makeCheckpoint(ctx)
 	if err == nil || ctx.Err() != nil {
 		return min(flushed.segment, e.checkpoint.at.segment)
 	}

@@ -25,6 +25,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -63,9 +64,9 @@ type Engine struct {
 	stuck      map[uint32]bool // segments that could not be emptied; whoever compacts has it
 	full       atomic.Bool     // a body was refused for want of space, and none taken since
 
-	// checkpoint is the newest one. The janitor alone uses it once the engine
-	// is open.
-	checkpoint checkpoint
+	checkpointing sync.Mutex  // guards checkpoint once the engine is open
+	checkpoint    checkpoint  // the newest one
+	ending        atomic.Bool // the segment that is written is to be ended
 
 	// The committer's alone.
 	w       *writer
@@ -174,20 +175,7 @@ func (e *Engine) flush() error {
 	if flushed == e.w.position() {
 		return nil
 	}
-	select {
-	case <-e.janitor.failed: // an old failure
-	default:
-	}
-	done, err := e.db.AsyncFlush()
-	if err != nil {
-		return err
-	}
-	select {
-	case <-done:
-		return nil
-	case <-e.janitor.failed:
-		return errors.New("engine: the index could not be flushed")
-	}
+	return e.flushIndex(context.Background())
 }
 
 // shut gives back what open took, as far as it came.

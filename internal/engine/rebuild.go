@@ -217,7 +217,7 @@ func (e *Engine) recount() (err error) {
 // stay zero.
 func countBodies(r pebble.Reader) (map[uint32]account, error) {
 	counted := make(map[uint32]account)
-	err := eachBlob(r, func(_ BlobID, b blob) error {
+	err := eachBlob(r, 0, func(_ BlobID, b blob) error {
 		a := counted[b.segment]
 		a.live += b.size
 		a.bodies++
@@ -227,9 +227,10 @@ func countBodies(r pebble.Reader) (map[uint32]account, error) {
 	return counted, err
 }
 
-// eachBlob calls f for every body that has references, by ascending ID.
-func eachBlob(r pebble.Reader, f func(id BlobID, b blob) error) (err error) {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte(keyBlob), UpperBound: afterBlobs})
+// eachBlob calls f for every body that has references, by ascending ID, from
+// one on.
+func eachBlob(r pebble.Reader, from BlobID, f func(id BlobID, b blob) error) (err error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: blobKey(from), UpperBound: afterBlobs})
 	if err != nil {
 		return indexFailure(err)
 	}

@@ -15,7 +15,7 @@ import (
 // reads much more than one segment.
 func (e *Engine) roll(octets int64) error {
 	at, _ := e.files.places.get(e.w.info.number)
-	full := e.w.off >= e.options.SegmentSize && e.w.off > segmentHead
+	full := (e.w.off >= e.options.SegmentSize || e.ending.Swap(false)) && e.w.off > segmentHead
 	if !full && e.space.hasRoom(at.location, octets) && !e.space.avoided(at.location) {
 		return nil
 	}

@@ -147,7 +147,7 @@ func (c *checker) log(ctx context.Context) error {
 	return c.s.e.Check(ctx, engine.Inspection{Progress: c.done, Damage: func(d *engine.Damage) {
 		k := DamageKind(d.Name())
 		c.damaged, c.lost = true, c.lost || k == DamageIndex
-		c.found(k, subject{}, "log", "%v", d)
+		c.found(k, subject{segment: d.Segment}, "log", "%v", d)
 	}})
 }
 

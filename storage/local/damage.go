@@ -95,8 +95,9 @@ type subject struct {
 	uid     uint32
 	key     string // of the index
 	blob    engine.BlobID
-	size    int64 // of the body
-	n       int   // references: too many, or all when nobody refers to the body
+	size    int64  // of the body
+	n       int    // references: too many, or all when nobody refers to the body
+	segment uint32 // of the log
 }
 
 // String names a message of a mailbox.

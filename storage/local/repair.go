@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/posthouse-mail/posthouse/internal/engine"
 )
 
 // Repairs says how to repair.
@@ -33,6 +35,7 @@ func (s *Store) Repair(ctx context.Context, plan []Damage, o Repairs) error {
 		return err
 	}
 	r := &repairer{s: s, Repairs: o}
+	log := slices.DeleteFunc(slices.Clone(plan), func(d Damage) bool { return remedyOf(d.Kind).does != renewed })
 	for round := 0; round < repairRounds; round++ {
 		if round > 0 || plan == nil {
 			plan = nil
@@ -58,7 +61,31 @@ func (s *Store) Repair(ctx context.Context, plan []Damage, o Repairs) error {
 	}
 	s.held.forget()
 	s.purger.wake()
-	return s.tidyHints(ctx)
+	return errors.Join(s.tidyHints(ctx), r.renew(ctx, log))
+}
+
+// renew gives up what is damaged of the log, now that nobody needs it any more.
+func (r *repairer) renew(ctx context.Context, damages []Damage) error {
+	if len(damages) == 0 {
+		return nil
+	}
+	var segments []uint32
+	for _, d := range damages {
+		if d.of.segment != 0 {
+			segments = append(segments, d.of.segment)
+		}
+	}
+	slices.Sort(segments)
+	err := r.s.e.Renew(ctx, slices.Compact(segments)...)
+	for _, d := range damages {
+		if r.Done != nil {
+			r.Done(d, err)
+		}
+	}
+	if errors.Is(err, engine.ErrDamaged) { // what stays is said by the next check
+		return nil
+	}
+	return err
 }
 
 // maxPlan is how many damages are repaired in one round; about 300 octets each.
@@ -88,13 +115,18 @@ const (
 	orderBodies
 )
 
-const rebuilt = "builds the index again from the log"
+const (
+	rebuilt = "builds the index again from the log"
+	renewed = "moves what is good out of it, and removes it when nothing is left"
+)
 
 // remedyOf returns what to do about damage.
 func remedyOf(k DamageKind) remedy {
 	switch k {
 	case DamageIndex:
 		return remedy{does: rebuilt}
+	case DamageLogHeader, DamageLogRecord, DamageLogBody, DamageLogShort, DamageLogMissing, DamageCheckpoint:
+		return remedy{does: renewed}
 	case DamageCounters:
 		return remedy{"sets them beyond all that is in use", orderCounters, (*repairer).fixCounters}
 	case DamageHeld:
