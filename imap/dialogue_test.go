@@ -28,7 +28,8 @@ var openStores = map[string]func(t testing.TB) storage.Store{
 
 // TestDialogues plays every dialogue against a server of its own whose user
 // alice has three messages, and mailboxes that are not for mail, over each
-// store.
+// store. Where the name of the dialogue begins with "quota" she may have five,
+// and one mailbox more.
 func TestDialogues(t *testing.T) {
 	for name, open := range openStores {
 		t.Run(name, func(t *testing.T) { playDialogues(t, open) })
@@ -66,9 +67,24 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 			deliver(t, s.Store, plainMessage)
 			deliver(t, s.Store, mixedMessage)
 			deliver(t, s.Store, "Subject: third\r\n\r\nlast one\r\n")
+			if strings.HasPrefix(filepath.Base(path), "quota") {
+				bound(t, s.Store)
+			}
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)
 			dialogue.Run(t, conn, path)
 		})
 	}
+}
+
+// bound gives alice's account bounds: of five messages, and of one mailbox more
+// than she has.
+func bound(t *testing.T, s storage.Store) {
+	a, err := s.Account(t.Context(), "alice")
+	require.NoError(t, err)
+	quotas, ok := storage.As[storage.Quotas](a)
+	require.True(t, ok)
+	_, used, err := quotas.Quota(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, quotas.SetQuota(t.Context(), &storage.Quota{Messages: 5, Mailboxes: used.Mailboxes + 1}))
 }

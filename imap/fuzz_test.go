@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/message"
@@ -210,25 +209,6 @@ func fuzzView(t testing.TB) *view {
 		t.Fatal(err)
 	}
 	return v
-}
-
-// FuzzUTF7 proves that names survive encoding, and that a name has only one
-// encoding.
-func FuzzUTF7(f *testing.F) {
-	for _, seed := range []string{"", "INBOX", "&", "&-", "Gr\u00fc\u00dfe", "&APwA3w-", "\U0001F4E7 mail", "&2D3c5w-", "&AGE-", "a\ufffdb", "&2D0-", "\u00fc&\u00fc"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		encoded := encodeUTF7(s)
-		decoded, err := decodeUTF7(encoded)
-		if err != nil || utf8.ValidString(s) && decoded != s {
-			t.Fatalf("%q became %q and %q: %v", s, encoded, decoded, err)
-		}
-		ascii := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
-		if name, err := decodeUTF7(s); err == nil && ascii && encodeUTF7(name) != s {
-			t.Fatalf("%q is another form of %q", s, encodeUTF7(name))
-		}
-	})
 }
 
 // FuzzListMatch compares the matcher with a slow one.

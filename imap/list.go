@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/posthouse-mail/posthouse/internal/utf7"
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -117,7 +118,7 @@ func (r *listRequest) pattern(p *parser, reference string) {
 	}
 	text = reference + text
 	if !p.utf8 {
-		decoded, err := decodeUTF7(text)
+		decoded, err := utf7.Decode(text)
 		if err != nil {
 			return // no name is like that
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/posthouse-mail/posthouse/internal/utf7"
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -21,7 +22,7 @@ func (p *parser) mailbox() string { return p.decodeName(p.astring()) }
 func (p *parser) decodeName(name string) string {
 	if !p.utf8 {
 		var err error
-		if name, err = decodeUTF7(name); err != nil {
+		if name, err = utf7.Decode(name); err != nil {
 			return ""
 		}
 	}

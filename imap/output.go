@@ -9,6 +9,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/posthouse-mail/posthouse/internal/utf7"
 	"github.com/posthouse-mail/posthouse/internal/wire"
 )
 
@@ -167,7 +168,7 @@ func (o *output) astring(s string) {
 // mailbox writes a mailbox name (RFC 9051 §5.1).
 func (o *output) mailbox(name string) {
 	if !o.utf8 {
-		name = encodeUTF7(name)
+		name = utf7.Encode(name)
 	}
 	o.astring(name)
 }

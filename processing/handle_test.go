@@ -147,7 +147,7 @@ func TestS29FailuresOfStoreAndQueueAcceptNothing(t *testing.T) {
 	}{
 		"store broken":       {func(w *world) { w.store.fail = errors.New("secret cause") }, []string{"bob@here.test"}, 451},
 		"disk full":          {func(w *world) { w.store.fail = fmt.Errorf("deliver: %w", syscall.ENOSPC) }, []string{"bob@here.test"}, 452},
-		"quota full":         {func(w *world) { w.store.set("bob@here.test", storage.ErrOverQuota) }, []string{"bob@here.test"}, 552},
+		"quota full":         {func(w *world) { w.store.set("bob@here.test", storage.ErrOverQuota) }, []string{"bob@here.test"}, 452},
 		"queue broken":       {func(w *world) { w.queue.put = errors.New("secret cause") }, []string{"x@far.test"}, 451},
 		"queue disk full":    {func(w *world) { w.queue.put = syscall.ENOSPC }, []string{"x@far.test"}, 452},
 		"queue full":         {func(w *world) { w.queue.put = queue.ErrFull }, []string{"x@far.test"}, 452},
@@ -156,7 +156,7 @@ func TestS29FailuresOfStoreAndQueueAcceptNothing(t *testing.T) {
 		"quota and trouble, both": {func(w *world) {
 			w.store.set("bob@here.test", storage.ErrOverQuota)
 			w.store.set("alice@here.test", errors.New("secret cause"))
-		}, []string{"bob@here.test", "alice@here.test"}, 451},
+		}, []string{"bob@here.test", "alice@here.test"}, 452},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil)
@@ -203,7 +203,9 @@ func TestPartialFailureOverSMTPIsOursToMend(t *testing.T) {
 		m := mailTo(t, "z@client.test", "sales@here.test", "full@here.test", "gone@here.test")
 		require.Equal(t, 250, w.handle(t, m).Code)
 		require.Len(t, w.inbox(t, "bob@here.test"), 1)
-		require.Equal(t, []string{"sales@here.test account:alice@here.test", "z@client.test client.test"}, w.queued(t))
+		require.Equal(t, []string{
+			"sales@here.test account:alice@here.test", "full@here.test account:full@here.test", "z@client.test client.test",
+		}, w.queued(t))
 		w.store.set("alice@here.test", nil)
 		w.run(func() { time.Sleep(10 * time.Minute) })
 		require.Len(t, w.inbox(t, "alice@here.test"), 1)
@@ -211,10 +213,13 @@ func TestPartialFailureOverSMTPIsOursToMend(t *testing.T) {
 		sent := w.post.parcels()
 		require.Len(t, sent, 1)
 		require.Empty(t, sent[0].from)
-		require.Contains(t, sent[0].text, "full@here.test")
+		require.NotContains(t, sent[0].text, "full@here.test")
 		require.Contains(t, sent[0].text, "gone@here.test")
-		require.Contains(t, sent[0].text, "5.2.2")
 		require.Contains(t, sent[0].text, "5.1.1")
+		require.Equal(t, []string{"full@here.test account:full@here.test"}, w.queued(t), "who is full may make room")
+		w.run(func() { time.Sleep(30 * 24 * time.Hour) })
+		require.Empty(t, w.queued(t))
+		require.Contains(t, w.post.parcels()[1].text, "452 4.2.2 The mailbox is full", "and is given up in the end")
 	})
 }
 
@@ -226,12 +231,13 @@ func TestLMTPAnswersForEachRecipient(t *testing.T) {
 	var errs smtp.RecipientErrors
 	require.ErrorAs(t, w.Handle(context.Background(), m), &errs)
 	require.Len(t, errs, 4)
-	require.Equal(t, 552, mail.AsReply(errs[0]).Code)
+	require.Equal(t, 452, mail.AsReply(errs[0]).Code)
+	require.Equal(t, gosmtp.EnhancedCode{4, 2, 2}, mail.AsReply(errs[0]).EnhancedCode())
 	require.NoError(t, errs[1])
 	require.Equal(t, 550, mail.AsReply(errs[2]).Code)
 	require.NoError(t, errs[3], "somebody of sales has it")
 	require.Len(t, w.inbox(t, "bob@here.test"), 1)
-	require.Equal(t, []string{"z@client.test client.test"}, w.queued(t), "sales lacks alice, whom the client knows nothing of")
+	require.Equal(t, []string{"sales@here.test account:alice@here.test"}, w.queued(t), "sales lacks alice, whom the client knows nothing of")
 
 	m.Envelope.Recipients = m.Envelope.Recipients[:1]
 	require.ErrorAs(t, w.Handle(context.Background(), m), &errs)

@@ -2,16 +2,22 @@ package processing
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 
+	"github.com/posthouse-mail/posthouse/directory"
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/smtp"
+	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // Hooks returns the relay policy as hooks for a server:
 //
-//   - A recipient of a local domain must be known to the directory.
+//   - A recipient of a local domain must be known to the directory, and is
+//     refused for the time being when none of the accounts that it leads to
+//     has room for the message, as far as the store can tell and the client has
+//     told its size (RFC 1870 §6.2).
 //   - A foreign recipient needs a client that has authenticated or comes from
 //     a trusted network. Which network counts is decided by the session's
 //     Remote alone, so a proxy must be one that tells the real client.
@@ -56,7 +62,7 @@ func (p *Processor) checkSender(ctx context.Context, s *smtp.Session, e *mail.En
 	return notYours
 }
 
-func (p *Processor) checkRecipient(ctx context.Context, s *smtp.Session, _ *mail.Envelope, r *mail.Recipient) error {
+func (p *Processor) checkRecipient(ctx context.Context, s *smtp.Session, e *mail.Envelope, r *mail.Recipient) error {
 	local, err := p.local(ctx, r.To)
 	switch {
 	case err != nil:
@@ -66,8 +72,32 @@ func (p *Processor) checkRecipient(ctx context.Context, s *smtp.Session, _ *mail
 	case !local:
 		return nil
 	}
-	if _, err := p.o.Directory.Resolve(ctx, r.To); err != nil {
+	to, err := p.o.Directory.Resolve(ctx, r.To)
+	if err != nil {
 		return recipientReply(err)
 	}
-	return nil
+	return p.checkRoom(ctx, to, e.Options.Size)
+}
+
+// checkRoom refuses a recipient when nobody that it leads to has room for a
+// message of so many octets; 0 when nobody knows. Other trouble is left to the
+// delivery.
+func (p *Processor) checkRoom(ctx context.Context, to []directory.Recipient, size int64) error {
+	store, ok := storage.As[storage.RoomChecker](p.o.Store)
+	if !ok {
+		return nil
+	}
+	var full error
+	for _, d := range to {
+		if !d.Forward.IsNull() {
+			return nil
+		}
+		if full = store.CheckRoom(ctx, d.Account, size); !errors.Is(full, storage.ErrOverQuota) {
+			return nil
+		}
+	}
+	if full == nil {
+		return nil
+	}
+	return storageReply(full)
 }

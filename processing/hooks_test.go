@@ -5,11 +5,14 @@ import (
 	"net/netip"
 	"testing"
 
+	gosmtp "github.com/emersion/go-smtp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/directory"
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/smtp"
+	"github.com/posthouse-mail/posthouse/storage"
+	memorystore "github.com/posthouse-mail/posthouse/storage/memory"
 )
 
 // rcpt asks the policy about one recipient. An address that is none is
@@ -135,4 +138,29 @@ func TestSenderMustBelongToTheAccount(t *testing.T) {
 
 	stranger := from("192.0.2.1:1", "")
 	require.Equal(t, 250, ask(w, stranger, "alice@here.test"), "on port 25 that is for SPF to judge")
+}
+
+// TestRecipientsWithoutRoomAreRefusedBeforeTheMessage asks for recipients over
+// a store whose accounts have bounds, and whose size the client tells or not.
+func TestRecipientsWithoutRoomAreRefusedBeforeTheMessage(t *testing.T) {
+	w := newWorld(t, nil)
+	w.store.Store = memorystore.NewWith(memorystore.Options{Settings: func(string) storage.Settings {
+		return storage.Settings{Quota: storage.Quota{Bytes: 700}}
+	}})
+	ask := func(size int64, to string) *mail.Reply {
+		e := &mail.Envelope{Options: gosmtp.MailOptions{Size: size}}
+		return mail.AsReply(w.Hooks().Rcpt(context.Background(), from("192.0.2.1:1", "alice@here.test"), e, &mail.Recipient{To: mail.MustParseAddress(to)}))
+	}
+	require.Nil(t, ask(int64(len(text)), "bob@here.test"))
+	require.Contains(t, ask(1<<20, "bob@here.test").Error(), "452 4.2.2 The mailbox is full")
+	for range 2 {
+		require.Equal(t, 250, w.handle(t, mailTo(t, "a@client.test", "bob@here.test")).Code)
+	}
+	require.Equal(t, 452, w.handle(t, mailTo(t, "a@client.test", "bob@here.test")).Code, "with its trace it has no room")
+	require.Len(t, w.inbox(t, "bob@here.test"), 2)
+	require.Equal(t, 452, ask(700, "bob@here.test").Code)
+	require.Nil(t, ask(0, "bob@here.test"), "nobody knows yet how large it is")
+	require.Nil(t, ask(700, "sales@here.test"), "alice has room")
+	require.Nil(t, ask(1<<20, "both@here.test"), "it goes elsewhere too")
+	require.Nil(t, ask(1<<20, "x@far.test"))
 }

@@ -64,6 +64,7 @@ type Target struct {
 	User    string
 	Mailbox string // a name; empty means INBOX
 	Create  bool   // make the mailbox when it is missing
+	Over    bool   // store it over all quotas, as the notice that they are nearly used up
 	Flags   Flags
 	Prefix  []byte // whole header fields that stand before Body in this mailbox only (Return-Path, Received, …), with CRLF
 }
@@ -101,7 +102,7 @@ type Account interface {
 	// children, empty (RFC 9051 §6.3.6). Subscriptions are of names and stay.
 	// ErrNoMailbox, ErrMailboxExists when to exists, ErrBadName, also for a
 	// mailbox that would become its own child, ErrBadKind when it would come
-	// below one of another kind, ErrLimit.
+	// below one of another kind, ErrOverQuota, ErrLimit.
 	Rename(ctx context.Context, from, to string) error
 	// Delete removes a mailbox and its messages. ErrHasChildren when it has
 	// children, ErrNoMailbox, ErrBadName for INBOX.
@@ -172,7 +173,7 @@ type Mailbox interface {
 	Index(ctx context.Context, uid imap.UID) (*message.Part, error)
 	// Append stores messages, all or none, in order (RFC 9051 §6.3.12,
 	// RFC 3502). It returns their UIDs. ErrLimit when the store can't make so
-	// much one change, or when flags are more than it keeps.
+	// much one change, or when flags are more than it keeps. ErrOverQuota.
 	Append(ctx context.Context, msgs ...NewMessage) ([]imap.UID, error)
 	// StoreFlags changes the flags of the messages of u.UIDs that exist, as
 	// one durable change, and returns those it changed, with their new state.
@@ -188,9 +189,10 @@ type Mailbox interface {
 	// with their flags and dates, in the order of their UIDs. dest may be this
 	// mailbox. Missing UIDs are skipped; when none is left nothing changes and
 	// only UIDValidity is returned. ErrNoMailbox is about dest, or about this
-	// mailbox when it is gone.
+	// mailbox when it is gone. ErrOverQuota.
 	Copy(ctx context.Context, uids imap.UIDSet, dest string) (Copied, error)
-	// Move is Copy and Expunge as one change (RFC 6851).
+	// Move is Copy and Expunge as one change (RFC 6851). It needs room in the
+	// quota of dest alone.
 	Move(ctx context.Context, uids imap.UIDSet, dest string) (Copied, error)
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -79,12 +78,22 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.simple(http.MethodPost, "/queue/retry?"+url.Values{"id": rest}.Encode()), nil
 	case words == "queue remove" && len(rest) > 0:
 		return c.queueRemove(rest), nil
+	case words == "quota show" && len(rest) == 0:
+		return c.simple(http.MethodGet, "/quota"), nil
+	case words == "quota show" && len(rest) == 1:
+		return c.simple(http.MethodGet, "/quota/"+url.PathEscape(rest[0])), nil
+	case words == "quota set" && len(rest) > 1:
+		return c.withSettings(http.MethodPut, "/quota/"+url.PathEscape(rest[0]), rest[1:]), nil
+	case words == "quota reset" && len(rest) > 0:
+		return c.withSettings(http.MethodDelete, "/quota/"+url.PathEscape(rest[0]), rest[1:]), nil
 	case words == "check":
-		return c.check, nil
+		return c.report("/check"), nil
 	case len(args) > 0 && args[0] == "undelete":
 		return c.undelete(args[1:])
 	case words == "purge":
 		return c.simple(http.MethodPost, "/purge"), nil
+	case args[0] == "export" || args[0] == "import":
+		return c.transfer(args)
 	}
 	return nil, fmt.Errorf("unknown command %q; -help shows the commands", strings.Join(args, " "))
 }
@@ -177,28 +186,6 @@ func (c *command) queueRemove(ids []string) func(ctx context.Context) error {
 	}
 }
 
-// check prints the node's report; its last line says how it ended.
-func (c *command) check(ctx context.Context) error {
-	answer, err := c.call(ctx, http.MethodPost, "/check", nil)
-	if err != nil {
-		return err
-	}
-	defer answer.Close()
-	last := ""
-	lines := bufio.NewScanner(answer)
-	for lines.Scan() {
-		last = lines.Text()
-		fmt.Fprintln(c.out, last)
-	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	if last != "ok" {
-		return errReported
-	}
-	return nil
-}
-
 // dialControl reaches the node that serves a data directory.
 func dialControl(data string) http.RoundTripper {
 	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -210,26 +197,3 @@ func dialControl(data string) http.RoundTripper {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}}
 }
-
-// direct answers requests by calling a handler in this process.
-type direct struct{ handler http.Handler }
-
-func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := &answer{header: make(http.Header), status: http.StatusOK}
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	d.handler.ServeHTTP(w, r)
-	return &http.Response{StatusCode: w.status, Header: w.header, Body: io.NopCloser(&w.body), Request: r}, nil
-}
-
-// answer collects what a handler writes.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }

@@ -17,6 +17,8 @@ import (
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/queue"
+	"github.com/posthouse-mail/posthouse/storage"
+	"github.com/posthouse-mail/posthouse/storage/transfer"
 )
 
 // controlSocket is where a serving node takes commands, in its data directory.
@@ -40,11 +42,17 @@ func newControl(o *opened) *control {
 	c.handle("GET /queue/{id}", c.showMessage)
 	c.handle("POST /queue/retry", c.retry)
 	c.handle("DELETE /queue/{id}", c.removeMessage)
+	c.handle("GET /quota", c.listQuotas)
+	c.handle("GET /quota/{name}", c.showQuota)
+	c.handle("PUT /quota/{name}", c.setQuota)
+	c.handle("DELETE /quota/{name}", c.resetQuota)
 	c.handle("POST /check", c.check)
 	c.handle("GET /retained/{name}", c.listRetained)
 	c.handle("POST /retained/{name}/restore", c.restore)
 	c.handle("DELETE /retained/{name}", c.discard)
 	c.handle("POST /purge", c.purge)
+	c.handle("POST /users/{name}/export", c.transferMail(transfer.Export, "exported"))
+	c.handle("POST /users/{name}/import", c.transferMail(transfer.Import, "imported"))
 	return c
 }
 
@@ -62,7 +70,7 @@ func (c *control) handle(pattern string, f func(w http.ResponseWriter, r *http.R
 
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, directory.ErrUnknown), errors.Is(err, queue.ErrNotQueued):
+	case errors.Is(err, directory.ErrUnknown), errors.Is(err, queue.ErrNotQueued), errors.Is(err, storage.ErrNoMailbox):
 		return http.StatusNotFound
 	case errors.Is(err, directory.ErrExists):
 		return http.StatusConflict

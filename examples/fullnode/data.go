@@ -19,6 +19,7 @@ import (
 // still has to be sent. Mail and queue share one log.
 type opened struct {
 	data      *dataDir
+	hostname  string
 	directory *embedded.Directory
 	store     *storagelocal.Store
 	queue     *queuelocal.Queue
@@ -27,12 +28,12 @@ type opened struct {
 }
 
 func openData(c *Config, data *dataDir) (*opened, error) {
-	o := &opened{data: data}
+	o := &opened{data: data, hostname: c.Hostname}
 	var err error
 	if o.directory, err = embedded.Open(data.file("directory.jsonl")); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
-	if o.store, err = storagelocal.Open(data.file("mail"), storagelocal.Options{Settings: c.settings()}); err != nil {
+	if o.store, err = storagelocal.Open(data.file("mail"), storagelocal.Options{Settings: c.settings(), Notice: o.notice}); err != nil {
 		o.Close()
 		return nil, fmt.Errorf("mail store: %w", err)
 	}

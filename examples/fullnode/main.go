@@ -31,6 +31,13 @@ commands:
   queue show ID              show a queued message
   queue retry [ID ...]       try again now: these messages, or all
   queue remove ID [ID ...]   drop queued messages without a report
+  quota show [USER]          show what accounts hold and may hold, or all mailboxes of one
+  quota set USER [KEY=VALUE ...]
+                             bound an account: bytes=10G, messages=N, mailboxes=N, 0 for no
+                             bound; with mailbox=NAME one of its mailboxes. What is not
+                             named stays as it is
+  quota reset USER [mailbox=NAME]
+                             let the domain's quota hold again
   undelete list USER         list expunged messages that can be restored (see retention)
   undelete restore USER [-into MAILBOX] [ID ...]
                              restore these messages, or all, where they were or into one mailbox
@@ -38,6 +45,10 @@ commands:
                              remove them for good
   purge                      expunge now what is too old for Trash and Junk, as is done daily
   check                      verify the data directory; exit status 1 and a line per damage
+  export [-format maildir|mbox] USER DIR
+                             write an account's mail to DIR as Maildir++ or mbox files; again: what is new
+  import [-format maildir|mbox] USER DIR
+                             store the mail of DIR in an account; again: what is not stored yet
   config                     print the effective configuration
 
 flags:

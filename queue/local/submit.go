@@ -62,7 +62,7 @@ func (q *Queue) Submit(ctx context.Context, d *storage.Delivery, m *queue.Messag
 	}
 	c := staged.Change(func(tx *engine.Tx) error { in.build(tx); return nil })
 	c.Done = func() { staged.Done(); q.publish(in) }
-	if err := q.commit(ctx, c); err != nil {
+	if err := staged.Try(ctx, func() error { return q.commit(ctx, c) }); err != nil {
 		return nil, 0, fmt.Errorf("submit: %w", err)
 	}
 	return staged.Receipts(), queue.ID(in.id), nil

@@ -388,3 +388,39 @@ func TestWakePassesAClaimedGroup(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
 }
+
+// TestSubmitToAccountsWithBounds submits to accounts of which nobody knows yet
+// what they hold, then to one that is full.
+func TestSubmitToAccountsWithBounds(t *testing.T) {
+	fs := vfs.NewMem()
+	o := storagelocal.Options{FS: fs, Logger: quietLog, Settings: func(string) storage.Settings {
+		return storage.Settings{Quota: storage.Quota{Messages: 2}}
+	}}
+	for range 2 {
+		s, err := storagelocal.Open("data", o)
+		require.NoError(t, err)
+		q, err := New(s, Options{})
+		require.NoError(t, err)
+		receipts, _, err := q.Submit(testContext, incomingTo("alice", "bob"), outgoing("x@one.test"))
+		require.NoError(t, err)
+		require.NoError(t, receipts[0].Err)
+		require.NoError(t, receipts[1].Err)
+		require.NoError(t, q.Close())
+		require.NoError(t, s.Close())
+	}
+	s, err := storagelocal.Open("data", o)
+	require.NoError(t, err)
+	defer s.Close()
+	q, err := New(s, Options{})
+	require.NoError(t, err)
+	defer q.Close()
+	receipts, _, err := q.Submit(testContext, incomingTo("alice", "carol"), outgoing("x@one.test"))
+	require.NoError(t, err)
+	require.ErrorIs(t, receipts[0].Err, storage.ErrOverQuota)
+	require.NoError(t, receipts[1].Err)
+	require.Len(t, inbox(t, s, "alice"), 2)
+	entries := 0
+	require.NoError(t, q.List(testContext, func(queue.Entry) bool { entries++; return true }))
+	require.Equal(t, 3, entries, "each is queued once")
+	require.NoError(t, s.Check(testContext, func(d storagelocal.Damage) { t.Error(d) }, q.References))
+}

@@ -31,7 +31,7 @@ func (t tx) add(id storage.MailboxID, st state, msgs []record) (*boxChange, erro
 		t.s.value = m.append(t.s.value[:0])
 		t.Set(t.s.key, t.s.value)
 	}
-	c.after = st
+	c.after, c.gain = st, gain(&before, &st)
 	if err := t.seal(&before, c); err != nil {
 		return nil, err
 	}

@@ -26,6 +26,9 @@ func (m *mailbox) Append(ctx context.Context, msgs ...storage.NewMessage) ([]ima
 		if err != nil {
 			return err
 		}
+		if err := t.room(m.tree, &st, total(records)); err != nil {
+			return err
+		}
 		for i := range records {
 			records[i].blob = t.Blob()
 		}

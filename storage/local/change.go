@@ -35,7 +35,8 @@ func (s *Store) commit(ctx context.Context, body message.Body, build func(tx) er
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	return failure(s.e.Commit(ctx, s.change(body, build)))
+	c := s.change(body, build)
+	return failure(s.counting(ctx, func() error { return s.e.Commit(ctx, c) }))
 }
 
 // commit makes one change of the account's mailboxes.
@@ -55,6 +56,9 @@ func (s *Store) change(body message.Body, build func(tx) error) *engine.Change {
 			s.begin(o)
 			t := tx{Tx: etx, s: s, o: o}
 			err := build(t)
+			if o.uncounted != nil {
+				err = o.takeUncounted()
+			}
 			if err != nil {
 				s.pending.undo(o)
 				return err

@@ -48,7 +48,7 @@ func (s *Store) Check(ctx context.Context, report func(Damage), others ...Refere
 		return failure(err)
 	}
 	c.others, c.moving = before, differing(before, after)
-	return failure(errors.Join(c.accounts(ctx), c.retained(ctx), c.bodies(ctx)))
+	return failure(errors.Join(c.accounts(ctx), c.retained(ctx), c.bodies(ctx), c.held(ctx)))
 }
 
 // checker is one Check.
@@ -99,6 +99,7 @@ func (c *checker) accounts(ctx context.Context) error {
 
 func (c *checker) account(ctx context.Context, user string, rec accountRecord) error {
 	where := fmt.Sprintf("account %q", user)
+	c.notice(where, &rec)
 	id := uint64(rec.id)
 	var names, subs, freed uint32
 	inbox := false

@@ -71,9 +71,9 @@ func FuzzPage(f *testing.F) {
 func FuzzRecords(f *testing.F) {
 	m := record{listed: listed{row{flags: 3, modSeq: 9, date: newStamp(time.Unix(1, 0)), size: 100}, []imap.Flag{"x"}}, place: place{77, 5}, saved: 1e9, prefix: []byte("A: b\r\n")}
 	f.Add(m.append(nil))
-	s := state{account: 1, validity: 2, next: 3, modSeq: 4, expunged: 5, floor: 6, tombs: 7, messages: 8, unseen: 9, deleted: 10, size: 11}
+	s := state{account: 1, validity: 2, next: 3, modSeq: 4, expunged: 5, floor: 6, tombs: 7, messages: 8, unseen: 9, deleted: 10, size: 11, quota: &storage.Quota{Messages: 12}}
 	f.Add(s.append(nil))
-	a := accountRecord{id: 1, mailboxes: 2, subs: 3, freed: 4, validity: 5, quota: &storage.Quota{Bytes: 6, Messages: 7}, noticed: 8, threshold: 90}
+	a := accountRecord{id: 1, mailboxes: 2, subs: 3, freed: 4, validity: 5, quota: &storage.Quota{Bytes: 6, Messages: 7}, noticed: 8, threshold: 90, silent: 80}
 	f.Add(a.append(nil))
 	b := box{id: 7, kind: storage.Tasks, attrs: []imap.MailboxAttr{imap.MailboxAttrSent}, acl: storage.ACL{{Identifier: "bob", Allow: storage.RightRead, Deny: storage.RightAdmin}}}
 	f.Add(b.append(nil))

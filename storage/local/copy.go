@@ -9,33 +9,50 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
+// transfer is what makes a copy a copy and a move a move.
+type transfer struct {
+	room      func(t tx, to storage.MailboxID, st *state, more storage.Quota) error // whether there is room for the copies
+	originals func(t tx, records []record) error                                    // what becomes of the originals afterwards
+}
+
 // Copy copies messages. The copies share the bodies.
 func (m *mailbox) Copy(ctx context.Context, set imap.UIDSet, dest string) (storage.Copied, error) {
-	return m.copy(ctx, set, dest, func(t tx, gone []record) error {
-		for i := range gone {
-			if gone[i].blob != 0 {
-				t.Ref(gone[i].blob, 1)
+	return m.copy(ctx, set, dest, transfer{
+		room: func(t tx, _ storage.MailboxID, st *state, more storage.Quota) error { return t.room(m.tree, st, more) },
+		originals: func(t tx, records []record) error {
+			for i := range records {
+				if records[i].blob != 0 {
+					t.Ref(records[i].blob, 1)
+				}
 			}
-		}
-		return nil
+			return nil
+		},
 	})
 }
 
 // Move moves messages, with their references to bodies.
 func (m *mailbox) Move(ctx context.Context, set imap.UIDSet, dest string) (storage.Copied, error) {
-	return m.copy(ctx, set, dest, func(t tx, gone []record) error {
-		st, now, err := m.current(t)
-		if err != nil {
+	return m.copy(ctx, set, dest, transfer{
+		room: func(t tx, to storage.MailboxID, st *state, more storage.Quota) error {
+			if to == m.id {
+				return nil
+			}
+			return t.roomInBox(m.user, st, more)
+		},
+		originals: func(t tx, gone []record) error {
+			st, now, err := m.current(t)
+			if err != nil {
+				return err
+			}
+			_, err = t.expunge(m.id, st, now, gone)
 			return err
-		}
-		_, err = t.expunge(m.id, st, now, gone)
-		return err
+		},
 	})
 }
 
 // copy adds messages to another mailbox, or this one, as one change with what
 // becomes of the originals.
-func (m *mailbox) copy(ctx context.Context, set imap.UIDSet, dest string, originals func(tx, []record) error) (storage.Copied, error) {
+func (m *mailbox) copy(ctx context.Context, set imap.UIDSet, dest string, x transfer) (storage.Copied, error) {
 	name, err := storage.CleanName(dest)
 	if err != nil {
 		if _, err := m.ready(ctx); err != nil {
@@ -70,10 +87,13 @@ func (m *mailbox) copy(ctx context.Context, set imap.UIDSet, dest string, origin
 		if len(records) == 0 {
 			return errNothing
 		}
+		if err := x.room(t, to, &st, total(records)); err != nil {
+			return err
+		}
 		if err := t.copyTo(to, st, records, &done); err != nil {
 			return err
 		}
-		return originals(t, records)
+		return x.originals(t, records)
 	})
 	if err != nil {
 		return storage.Copied{}, err

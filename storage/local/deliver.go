@@ -32,10 +32,16 @@ func (s *Store) Deliver(ctx context.Context, d *storage.Delivery) ([]storage.Rec
 		}
 		return nil
 	})
-	if err := failure(s.e.Commit(ctx, c)); err != nil {
+	if err := failure(st.Try(ctx, func() error { return s.e.Commit(ctx, c) })); err != nil {
 		return nil, err
 	}
 	return st.receipts, nil
+}
+
+// Try calls commit, which commits the delivery's Change, and calls it once
+// more when it had to be found out first what the accounts hold.
+func (st *Staged) Try(ctx context.Context, commit func() error) error {
+	return st.s.counting(ctx, commit)
 }
 
 // Staged is a delivery with all that can be done before it is its turn: names
@@ -48,7 +54,7 @@ type Staged struct {
 	shared   []byte       // the end of all prefixes, see share
 	index    []byte       // of what is written, encoded; nil: made when somebody asks
 	date     stamp
-	names    []string
+	names    []string // empty: the target can't be stored
 	receipts []storage.Receipt
 	order    []int // of the targets, in which they are stored
 	left     int   // targets that can be stored
@@ -79,6 +85,8 @@ func (s *Store) stage(ctx context.Context, d *storage.Delivery) (*Staged, error)
 		st.order[i] = i
 		if st.names[i], st.receipts[i].Err = checkTarget(&d.Targets[i]); st.receipts[i].Err == nil {
 			st.left++
+		} else {
+			st.names[i] = ""
 		}
 	}
 	return st, nil
@@ -183,11 +191,14 @@ func (st *Staged) Change(build func(*engine.Tx) error) *engine.Change {
 func (st *Staged) Build(etx *engine.Tx) error {
 	st.s.begin(&st.o)
 	t := tx{Tx: etx, s: st.s, o: &st.o}
+	st.forget()
 	err := st.each(func(i int) error { return st.find(t, i) })
 	if err == nil {
 		st.sort()
-		st.stored = 0
 		err = st.each(func(i int) error { return st.deliver(t, i) })
+	}
+	if err == nil && st.o.uncounted != nil {
+		err = st.o.takeUncounted()
 	}
 	if err != nil {
 		st.Undo()
@@ -201,6 +212,16 @@ func (st *Staged) Build(etx *engine.Tx) error {
 		}
 	}
 	return nil
+}
+
+// forget forgets what came of an earlier Build.
+func (st *Staged) forget() {
+	st.stored = 0
+	for i := range st.receipts {
+		if st.names[i] != "" {
+			st.receipts[i] = storage.Receipt{}
+		}
+	}
 }
 
 // each calls f for every target that can be stored, as far as is known.
@@ -229,16 +250,20 @@ func (st *Staged) sort() {
 
 // refusesOne reports errors that concern one target alone.
 func refusesOne(err error) bool {
-	return errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrBadName) || errors.Is(err, storage.ErrLimit)
+	return errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrBadName) || errors.Is(err, storage.ErrLimit) ||
+		errors.Is(err, storage.ErrOverQuota) || err == errUncounted // which is for the whole, when all are known
 }
 
 // find finds or makes a target's mailbox.
 func (st *Staged) find(t tx, i int) (err error) {
 	target := &st.d.Targets[i]
 	t.owner = target.User
-	st.receipts[i].Mailbox, err = t.target(target.User, st.names[i], target.Create)
+	st.receipts[i].Mailbox, err = t.target(target, st.names[i], st.size(i))
 	return err
 }
+
+// size is how many octets a target's message has.
+func (st *Staged) size(i int) int64 { return int64(len(st.d.Targets[i].Prefix)) + size(st.d.Body) }
 
 // deliver adds the message to a target's mailbox.
 func (st *Staged) deliver(t tx, i int) error {
@@ -248,12 +273,17 @@ func (st *Staged) deliver(t tx, i int) error {
 	if err != nil {
 		return err
 	}
+	if !target.Over {
+		if err := t.room(tree{target.User, before.account}, &before, storage.Quota{Bytes: st.size(i), Messages: 1}); err != nil {
+			return err
+		}
+	}
 	m := record{
 		listed: listed{row{flags: target.Flags.System, date: st.date}, target.Flags.Keywords},
 		place:  place{blob: t.Blob()},
 		prefix: target.Prefix[:len(target.Prefix)-len(st.shared)],
 	}
-	m.size = int64(len(m.prefix)) + size(st.body)
+	m.size = st.size(i)
 	c, err := t.add(id, before, []record{m})
 	if err != nil {
 		return err
@@ -274,8 +304,10 @@ func (st *Staged) Done() { st.s.done(&st.o) }
 // is made.
 func (st *Staged) Receipts() []storage.Receipt { return st.receipts }
 
-// target finds or makes the mailbox of a delivery. It makes the account, too.
-func (t tx) target(user, name string, create bool) (storage.MailboxID, error) {
+// target finds or makes the mailbox of a delivery of so many octets. It makes
+// the account, too.
+func (t tx) target(to *storage.Target, name string, size int64) (storage.MailboxID, error) {
+	user := to.User
 	if t.s.pending.trees[user] == 0 {
 		if id, err := t.targetKnown(user, name); err != nil || id != 0 {
 			return id, err
@@ -294,8 +326,13 @@ func (t tx) target(user, name string, create bool) (storage.MailboxID, error) {
 		return 0, err
 	case ok:
 		return b.id, nil
-	case !create:
+	case !to.Create:
 		return 0, storage.ErrNoMailbox
+	}
+	if g.over = to.Over; !g.over { // nothing is made for what has no room in it
+		if err := t.room(g.tree, &state{account: g.tree.id}, storage.Quota{Bytes: size, Messages: 1}); err != nil {
+			return 0, err
+		}
 	}
 	id, err := g.create(name, storage.NewMailbox{}, subscribed)
 	if err == nil {
@@ -314,7 +351,7 @@ func (t tx) targetKnown(user, name string) (storage.MailboxID, error) {
 		if err != nil || !there {
 			return 0, err
 		}
-		k = &known{id: rec.id, boxes: make(map[string]storage.MailboxID, 1)}
+		k = &known{id: rec.id, quota: rec.quota, boxes: make(map[string]storage.MailboxID, 1)}
 		s.users.put(user, k)
 	}
 	if id := k.boxes[name]; id != 0 {

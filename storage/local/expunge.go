@@ -75,7 +75,7 @@ func (t tx) unlink(m *record) {
 func (t tx) expunge(id storage.MailboxID, st state, old *table, gone []record) (imap.UIDSet, error) {
 	var removed imap.UIDSet
 	c := &boxChange{id: id}
-	next := st.next
+	before, next := st, st.next
 	st.modSeq++
 	st.expunged = st.modSeq
 	now := &table{modSeq: st.modSeq, count: old.count - len(gone), chunks: make([]*chunk, 0, len(old.chunks)+1)}
@@ -110,7 +110,7 @@ func (t tx) expunge(id storage.MailboxID, st state, old *table, gone []record) (
 			return nil, err
 		}
 	}
-	c.after, c.table = st, now
+	c.after, c.table, c.gain = st, now, gain(&before, &st)
 	t.put(c)
 	return removed, nil
 }

@@ -14,10 +14,12 @@
 //   - No lock is held while somebody reads a list or a message.
 //   - What is in memory is bounded: the states of mailboxes in use, and the
 //     rows of those that are being read.
+//   - What an account holds is the sum of the states of its mailboxes and is
+//     written nowhere else. Of accounts with a bound it is kept in memory.
 //
-// Its Store has the powers storage.Remover, storage.Purger and storage.Watcher,
-// its Account storage.ACLs and storage.Retainer, its Mailbox storage.Recenter
-// and storage.SaveDater.
+// Its Store has the powers storage.Remover, storage.RoomChecker,
+// storage.Purger and storage.Watcher, its Account storage.ACLs, storage.Quotas
+// and storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
 package local
 
 import (
@@ -55,6 +57,12 @@ type Options struct {
 	// may change while the store is open. nil: the zero Settings for all.
 	Settings func(domain string) storage.Settings
 
+	// Notice is called when an account has reached a threshold of its quota,
+	// when that is durable, at most once for each time and by one goroutine at
+	// a time. It may use the store and should not take long: Close waits for it
+	// and must not be called by it. nil: nobody is told.
+	Notice func(storage.Notice)
+
 	Now func() time.Time // the clock of save dates, retention and purging; nil: time.Now
 
 	Rebuild bool                 // make the index again from the log, see engine.Options
@@ -80,6 +88,8 @@ type Store struct {
 	watch   watch
 	recent  [64]sync.Mutex // by mailbox: who takes \Recent
 	purger  *purger
+	held    *held
+	notices *notices // nil: nobody is told
 
 	// mu guards lives and the states in them. The committer alone puts them in,
 	// since whoever else reads one may be late with it. What has changes that
@@ -98,16 +108,17 @@ type Store struct {
 }
 
 var (
-	_ storage.Store    = (*Store)(nil)
-	_ storage.Remover  = (*Store)(nil)
-	_ storage.Watcher  = (*Store)(nil)
-	_ storage.Account  = (*account)(nil)
-	_ storage.Mailbox  = (*mailbox)(nil)
-	_ storage.Recenter = (*mailbox)(nil)
-	_ storage.Retainer = (*account)(nil)
-	_ storage.Purger   = (*Store)(nil)
-
-	_ storage.SaveDater = (*mailbox)(nil)
+	_ storage.Store       = (*Store)(nil)
+	_ storage.Remover     = (*Store)(nil)
+	_ storage.RoomChecker = (*Store)(nil)
+	_ storage.Purger      = (*Store)(nil)
+	_ storage.Watcher     = (*Store)(nil)
+	_ storage.Account     = (*account)(nil)
+	_ storage.Quotas      = (*account)(nil)
+	_ storage.Retainer    = (*account)(nil)
+	_ storage.Mailbox     = (*mailbox)(nil)
+	_ storage.Recenter    = (*mailbox)(nil)
+	_ storage.SaveDater   = (*mailbox)(nil)
 )
 
 // Open opens the store in dir, which is made when it does not exist (but not
@@ -144,12 +155,17 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{e: e, log: o.Logger, options: o, pending: newPending()}
+	s := &Store{e: e, log: o.Logger, options: o, held: newHeld(o.States)}
+	s.pending = newPending(s.held)
 	s.tables = newTables(o.Rows, s.loadTable)
 	s.lives = newCache[storage.MailboxID, *live](o.States)
 	s.users = newCache[string, *known](o.States)
 	if s.counters, err = loadCounters(e); err != nil {
 		return nil, errors.Join(err, e.Close())
+	}
+	if o.Notice != nil {
+		s.notices = startNotices(s)
+		s.held.reached = s.notices.look
 	}
 	s.purger = startPurger(s)
 	return s, nil
@@ -176,6 +192,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.purger.stop()
+	s.notices.stop()
 	return s.e.Close()
 }
 

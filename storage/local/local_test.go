@@ -365,3 +365,16 @@ func TestRefusedChangeLeavesNothingInMemory(t *testing.T) {
 	require.EqualValues(t, 2, r[0].UID)
 	require.EqualValues(t, 1, r[1].UID)
 }
+
+func TestStoreKeepsThePromisesAboutQuotas(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"":                 func(*Options) {},
+		"with tiny caches": func(o *Options) { o.Rows, o.States, o.SegmentSize = 1, 2, 64<<10 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			storagetest.RunQuota(t, func(t *testing.T, settings func(string) storage.Settings, now func() time.Time) storage.Store {
+				return inMemory(t, func(o *Options) { change(o); o.Settings, o.Now = settings, now })
+			})
+		})
+	}
+}

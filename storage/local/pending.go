@@ -11,7 +11,9 @@ type op struct {
 	boxes []*boxChange
 	trees []tree // whose names or subscriptions it changes
 	spare []boxChange
-	now   int64 // see tx.now
+
+	uncounted *uncounted // accounts of which it has to be found out first what they hold
+	now       int64      // see tx.now
 }
 
 // newChange returns space for a change of a mailbox. Many changes share a block
@@ -36,10 +38,11 @@ type boxChange struct {
 	id    storage.MailboxID
 	owner string // the user whose mailbox it is
 	after state
-	gone  bool     // deleted
-	added []listed // rows that it adds
-	table *table   // with the change made; nil if it only adds rows and nobody asked
-	tail  chunk    // the rows of the page that is not complete; none if nobody knows
+	gone  bool          // deleted
+	added []listed      // rows that it adds
+	table *table        // with the change made; nil if it only adds rows and nobody asked
+	tail  chunk         // the rows of the page that is not complete; none if nobody knows
+	gain  storage.Quota // what its account holds more then
 
 	one    [1]listed  // space for added
 	live   *live      // the mailbox
@@ -53,10 +56,11 @@ type boxChange struct {
 type pending struct {
 	ops   []*op
 	trees map[string]int // users whose trees are changed, by how many ops
+	held  *held          // is told of every change
 }
 
-func newPending() pending {
-	return pending{trees: make(map[string]int)}
+func newPending(h *held) pending {
+	return pending{trees: make(map[string]int), held: h}
 }
 
 func (p *pending) begin(o *op) { p.ops = append(p.ops, o) }
@@ -73,6 +77,7 @@ func (p *pending) change(o *op, l *live, c *boxChange) {
 	c.live, c.before = l, l.last
 	l.last = c
 	o.boxes = append(o.boxes, c)
+	p.held.built(c)
 }
 
 func (p *pending) changeTree(o *op, t tree) {
@@ -93,6 +98,7 @@ func (p *pending) undo(o *op) {
 		for _, c := range slices.Backward(x.boxes) {
 			c.live.last = c.earlier()
 		}
+		p.held.undone(x)
 		p.leaveTrees(x)
 		x.boxes, x.trees, x.spare = nil, nil, nil
 	}
@@ -108,6 +114,7 @@ func (p *pending) done(o *op) {
 			c.live.last = nil
 		}
 	}
+	p.held.made(o)
 	p.leaveTrees(o)
 	p.ops[0] = nil
 	p.ops = p.ops[1:]

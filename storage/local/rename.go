@@ -71,6 +71,9 @@ func (g *grown) renameAll(from, to string, b box) error {
 	if _, err := g.kindUnder(to, b.kind); err != nil {
 		return err
 	}
+	if err := g.roomFor(to, from, len(lines)); err != nil {
+		return err
+	}
 	if err := g.createParents(to, b.kind); err != nil {
 		return err
 	}
@@ -113,6 +116,9 @@ func (a *account) renameInbox(ctx context.Context, to string) error {
 		}
 		fresh, err := g.state(id)
 		if err != nil {
+			return err
+		}
+		if err := g.roomInBox(g.user, &fresh, total(all)); err != nil {
 			return err
 		}
 		if err := g.copyTo(id, fresh, all, new(storage.Copied)); err != nil {

@@ -185,6 +185,9 @@ func (g *grown) putBack(r *restored) error {
 	}
 	st, err := g.state(b.id)
 	if err == nil {
+		err = g.tx.room(g.tree, &st, total(r.msgs))
+	}
+	if err == nil {
 		_, err = g.add(b.id, st, r.msgs)
 	}
 	return err

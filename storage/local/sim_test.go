@@ -38,14 +38,15 @@ type lifeKept struct {
 	lifeMail
 }
 
-// retains is the domain of lives whose expunged messages can be restored.
+// retains is the domain of lives whose expunged messages can be restored, and
+// of which it is kept and checked what they hold.
 const retains = "@retains.test"
 
 func lifeSettings(domain string) storage.Settings {
 	if "@"+domain != retains {
 		return storage.Settings{}
 	}
-	return storage.Settings{Retention: 1000 * time.Hour}
+	return storage.Settings{Retention: 1000 * time.Hour, Quota: ample}
 }
 
 type lifeBox struct {

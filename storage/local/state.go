@@ -20,6 +20,8 @@ type state struct {
 
 	messages, unseen, deleted uint32
 	size                      int64
+
+	quota *storage.Quota // nil: that of the domain
 }
 
 func (s *state) append(b []byte) []byte {
@@ -30,7 +32,7 @@ func (s *state) append(b []byte) []byte {
 	} {
 		b = binary.AppendUvarint(b, v)
 	}
-	return b
+	return appendQuota(b, s.quota)
 }
 
 func parseState(b []byte) (s state, err error) {
@@ -46,6 +48,9 @@ func parseState(b []byte) (s state, err error) {
 	s.unseen = uint32(r.upTo(math.MaxUint32))
 	s.deleted = uint32(r.upTo(math.MaxUint32))
 	s.size = int64(r.upTo(math.MaxInt64))
+	if r.version > 1 {
+		s.quota = r.quota()
+	}
 	return s, r.end()
 }
 
@@ -100,6 +105,7 @@ type accountRecord struct {
 	acl       storage.ACL    // above all of its mailboxes
 	noticed   int64          // when the last notice of a threshold was given, in seconds since 1970
 	threshold uint32         // which one, in percent
+	silent    uint32         // up to which threshold no notice is given; it falls with what the account holds
 }
 
 func (a *accountRecord) append(b []byte) []byte {
@@ -109,7 +115,7 @@ func (a *accountRecord) append(b []byte) []byte {
 	}
 	b = appendACL(appendQuota(b, a.quota), a.acl)
 	b = binary.AppendVarint(b, a.noticed)
-	return binary.AppendUvarint(b, uint64(a.threshold))
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(a.threshold)), uint64(a.silent))
 }
 
 func parseAccount(b []byte) (a accountRecord, err error) {
@@ -123,6 +129,7 @@ func parseAccount(b []byte) (a accountRecord, err error) {
 		a.quota, a.acl = r.quota(), r.acl()
 		a.noticed = r.signed()
 		a.threshold = uint32(r.upTo(math.MaxUint32))
+		a.silent = uint32(r.upTo(math.MaxUint32))
 	}
 	return a, r.end()
 }

@@ -30,6 +30,7 @@ const (
 // It holds what is durable only.
 type known struct {
 	id    accountID
+	quota *storage.Quota               // nil: that of the domain
 	boxes map[string]storage.MailboxID // those that were asked for
 }
 
@@ -40,7 +41,6 @@ type box struct {
 	id    storage.MailboxID
 	kind  storage.Kind
 	attrs []imap.MailboxAttr
-	quota *storage.Quota // nil: that of the domain
 	acl   storage.ACL
 }
 
@@ -48,7 +48,7 @@ func (b *box) append(to []byte) []byte {
 	to = binary.AppendUvarint(append(to, version), uint64(b.id))
 	to = appendWords(to, b.attrs)
 	to = append(to, byte(b.kind))
-	return appendACL(appendQuota(to, b.quota), b.acl)
+	return appendACL(to, b.acl)
 }
 
 func parseBox(v []byte) (b box, err error) {
@@ -57,7 +57,7 @@ func parseBox(v []byte) (b box, err error) {
 	b.attrs = words[imap.MailboxAttr](r)
 	if b.kind = storage.Mail; r.version > 1 {
 		b.kind = storage.Kind(r.octet())
-		b.quota, b.acl = r.quota(), r.acl()
+		b.acl = r.acl()
 	}
 	if !b.kind.Valid() {
 		r.fail()
@@ -71,6 +71,7 @@ type grown struct {
 	tx
 	tree
 	accountRecord
+	over bool // its mailboxes are made whatever its quota is
 }
 
 // account begins a change of an account's tree. ErrNoMailbox when there is no
@@ -92,7 +93,7 @@ func (t tx) account(a tree) (*grown, error) {
 	}
 	a.id = rec.id
 	t.owner = a.user
-	return &grown{t, a, rec}, nil
+	return &grown{tx: t, tree: a, accountRecord: rec}, nil
 }
 
 // newAccount makes an account with its mailboxes. It must not exist.
@@ -100,7 +101,7 @@ func (t tx) newAccount(user string) (*grown, error) {
 	c := &t.s.counters
 	c.account++
 	t.owner = user
-	g := &grown{t, tree{user, c.account}, accountRecord{id: c.account}}
+	g := &grown{tx: t, tree: tree{user, c.account}, accountRecord: accountRecord{id: c.account}, over: true}
 	for _, d := range storage.First(user, t.s.options.Mailboxes) {
 		if _, err := g.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
 			return nil, err
@@ -153,6 +154,9 @@ func (g *grown) create(name string, n storage.NewMailbox, i interest) (storage.M
 		return 0, err
 	}
 	if n.Kind, err = g.kindUnder(name, n.Kind); err != nil {
+		return 0, err
+	}
+	if err := g.roomFor(name, "", 1); err != nil {
 		return 0, err
 	}
 	if err := g.createParents(name, n.Kind); err != nil {
@@ -217,7 +221,7 @@ func (g *grown) insert(name string, n storage.NewMailbox) (storage.MailboxID, er
 	if _, err := g.place(name, b); err != nil {
 		return 0, err
 	}
-	g.put(&boxChange{id: b.id, after: state{account: g.tree.id, validity: validity, next: 1, modSeq: 1}})
+	g.put(&boxChange{id: b.id, after: state{account: g.tree.id, validity: validity, next: 1, modSeq: 1}, gain: storage.Quota{Mailboxes: 1}})
 	return b.id, nil
 }
 
@@ -322,13 +326,12 @@ func (g *grown) remove(name string, b box) error {
 func (t tx) doom(id storage.MailboxID, st state) {
 	t.Delete(stateKey(id))
 	t.Set(doomedKey(id), nil)
-	t.put(&boxChange{id: id, after: st, gone: true})
+	t.put(&boxChange{id: id, after: st, gone: true, gain: loss(&st)})
 }
 
 // below calls f for every child of a mailbox, in the order of names.
 func (g *grown) below(name string, f func(name string, b box) error) error {
-	from := nameKey(keyName, g.tree.id, name+storage.Separator)
-	to := nameKey(keyName, g.tree.id, name+string(storage.Separator[0]+1))
+	from, to := belowKeys(g.tree.id, name)
 	return g.Scan(from, to, func(k, v []byte) error {
 		b, err := parseBox(v)
 		if err != nil {
@@ -336,6 +339,11 @@ func (g *grown) below(name string, f func(name string, b box) error) error {
 		}
 		return f(string(k[9:]), b)
 	})
+}
+
+// belowKeys are the bounds of the keys of all children of a mailbox.
+func belowKeys(id accountID, name string) (from, to []byte) {
+	return nameKey(keyName, id, name+storage.Separator), nameKey(keyName, id, name+string(storage.Separator[0]+1))
 }
 
 // subscribe adds a clean name to the subscriptions.

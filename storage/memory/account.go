@@ -15,6 +15,7 @@ type account struct {
 	store    *Store
 	user     string
 	gone     bool
+	quota    *storage.Quota // nil: that of the domain
 	boxes    map[string]*mailbox
 	subs     map[string]bool
 	validity map[string]uint32 // of names that no mailbox has now: the highest they had
@@ -51,7 +52,7 @@ func (s *Store) account(user string) (*account, error) {
 		watchers: make(map[*watcher]bool),
 	}
 	for _, d := range storage.First(user, s.defaults) {
-		if _, err := a.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
+		if _, err := a.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed, overQuota); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
 			return nil, err
 		}
 	}
@@ -126,11 +127,11 @@ func (a *account) Create(ctx context.Context, name string, n storage.NewMailbox)
 	if err := a.ready(ctx); err != nil {
 		return err
 	}
-	_, err := a.create(name, n, unsubscribed)
+	_, err := a.create(name, n, unsubscribed, bounded)
 	return err
 }
 
-func (a *account) create(name string, n storage.NewMailbox, i interest) (*mailbox, error) {
+func (a *account) create(name string, n storage.NewMailbox, i interest, s strictness) (*mailbox, error) {
 	name, err := storage.CleanName(name)
 	if err != nil {
 		return nil, err
@@ -141,6 +142,11 @@ func (a *account) create(name string, n storage.NewMailbox, i interest) (*mailbo
 	kind, err := a.kindUnder(name, n.Kind)
 	if err != nil {
 		return nil, err
+	}
+	if s == bounded {
+		if err := a.roomFor(name, "", 1); err != nil {
+			return nil, err
+		}
 	}
 	a.createParents(name, kind)
 	m := a.insert(name, kind)
@@ -265,6 +271,12 @@ func (a *account) Rename(ctx context.Context, from, to string) error {
 		if _, err := a.kindUnder(to, storage.Mail); err != nil {
 			return err
 		}
+		if err := a.roomFor(to, "", 1); err != nil {
+			return err
+		}
+		if err := (*mailbox)(nil).room(a.settings(), inbox.holds()); err != nil {
+			return err
+		}
 		a.createParents(to, storage.Mail)
 		a.insert(to, storage.Mail).takeAll(inbox)
 	} else if err := a.rename(from, to); err != nil {
@@ -286,6 +298,9 @@ func (a *account) rename(from, to string) error {
 	}
 	kind := a.boxes[from].kind
 	if _, err := a.kindUnder(to, kind); err != nil {
+		return err
+	}
+	if err := a.roomFor(to, from, len(names)); err != nil {
 		return err
 	}
 	a.createParents(to, kind)

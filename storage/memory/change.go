@@ -26,6 +26,13 @@ func (m *mailbox) Append(ctx context.Context, msgs ...storage.NewMessage) ([]ima
 	if err := m.ready(ctx); err != nil || len(msgs) == 0 {
 		return nil, err
 	}
+	more := storage.Quota{Messages: int64(len(msgs))}
+	for i := range contents {
+		more.Bytes += contents[i].body.Size()
+	}
+	if err := m.account.room(m, more); err != nil {
+		return nil, err
+	}
 	given := make([]imap.UID, len(msgs))
 	for i, msg := range msgs {
 		given[i] = m.add(contents[i], msg.Flags, msg.Date)
@@ -93,7 +100,13 @@ func (m *mailbox) Copy(ctx context.Context, set imap.UIDSet, dest string) (stora
 	if err != nil {
 		return storage.Copied{}, err
 	}
-	return m.copyTo(to, m.pick(set)), nil
+	places := m.pick(set)
+	if len(places) > 0 {
+		if err := m.account.room(to, m.sizeOf(places)); err != nil {
+			return storage.Copied{}, err
+		}
+	}
+	return m.copyTo(to, places), nil
 }
 
 // Move moves messages.
@@ -108,12 +121,12 @@ func (m *mailbox) Move(ctx context.Context, set imap.UIDSet, dest string) (stora
 		return storage.Copied{}, err
 	}
 	places := m.pick(set)
-	c := m.copyTo(to, places)
-	if len(places) > 0 {
+	c, err := m.moveTo(to, places)
+	if err == nil && len(places) > 0 {
 		m.remove(places)
 		m.changed()
 	}
-	return c, nil
+	return c, err
 }
 
 // copyTo copies the messages at places to another mailbox, or this one.

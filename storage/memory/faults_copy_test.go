@@ -114,7 +114,7 @@ var copyFaults = []fault{
 		b.copy = func(m *mailbox, ctx context.Context, set imap.UIDSet, dest string) (storage.Copied, error) {
 			c, err := m.Copy(ctx, set, dest)
 			if errors.Is(err, storage.ErrNoMailbox) {
-				m.account.store.inside(func() { _, err = m.account.create(dest, storage.NewMailbox{}, subscribed) })
+				m.account.store.inside(func() { _, err = m.account.create(dest, storage.NewMailbox{}, subscribed, bounded) })
 				if err == nil {
 					return m.Copy(ctx, set, dest)
 				}

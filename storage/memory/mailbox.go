@@ -22,6 +22,8 @@ type mailbox struct {
 	attrs    []imap.MailboxAttr
 	acl      storage.ACL
 	gone     bool
+	quota    *storage.Quota // nil: that of the domain
+	size     int64          // of all messages
 	next     imap.UID
 	modSeq   uint64
 	recent   imap.UID // first UID that no session was told of
@@ -59,6 +61,7 @@ func (m *mailbox) add(c content, f storage.Flags, date time.Time) imap.UID {
 	msg := storage.Message{UID: m.next, ModSeq: m.modSeq + 1, Flags: f, Date: storage.TrimDate(date), Size: c.body.Size()}
 	m.messages = append(m.messages, stored{msg, c, m.account.store.second()})
 	m.next++
+	m.size += msg.Size
 	return msg.UID
 }
 
@@ -94,6 +97,7 @@ func (m *mailbox) remove(places []int) (removed imap.UIDSet) {
 			continue
 		}
 		places = places[1:]
+		m.size -= msg.Size
 		removed = uids.Append(removed, msg.UID)
 		m.tombs = append(m.tombs, tomb{msg.UID, m.modSeq + 1})
 	}

@@ -4,8 +4,9 @@
 // It keeps every promise of package storage but durability and small memory:
 // all messages live in memory until they are expunged, or not retained any
 // more, and nothing survives the process, so storagetest.RunDurable is not for
-// it. Its Store has the powers Remover, Purger and Watcher, its Account ACLs and
-// Retainer, its Mailbox Recenter and SaveDater. It purges nothing by age on its own.
+// it. Its Store has the powers Remover, RoomChecker, Purger and Watcher, its
+// Account ACLs, Quotas and Retainer, its Mailbox Recenter and SaveDater. It
+// purges nothing by age on its own, and gives no notices of thresholds.
 package memory
 
 import (
@@ -34,16 +35,17 @@ type Store struct {
 }
 
 var (
-	_ storage.Store    = (*Store)(nil)
-	_ storage.Remover  = (*Store)(nil)
-	_ storage.Watcher  = (*Store)(nil)
-	_ storage.Account  = (*account)(nil)
-	_ storage.Mailbox  = (*mailbox)(nil)
-	_ storage.Recenter = (*mailbox)(nil)
-	_ storage.Retainer = (*account)(nil)
-	_ storage.Purger   = (*Store)(nil)
-
-	_ storage.SaveDater = (*mailbox)(nil)
+	_ storage.Store       = (*Store)(nil)
+	_ storage.Remover     = (*Store)(nil)
+	_ storage.RoomChecker = (*Store)(nil)
+	_ storage.Purger      = (*Store)(nil)
+	_ storage.Watcher     = (*Store)(nil)
+	_ storage.Account     = (*account)(nil)
+	_ storage.Quotas      = (*account)(nil)
+	_ storage.Retainer    = (*account)(nil)
+	_ storage.Mailbox     = (*mailbox)(nil)
+	_ storage.Recenter    = (*mailbox)(nil)
+	_ storage.SaveDater   = (*mailbox)(nil)
 )
 
 // Options of a store. The zero value is usable.
@@ -139,11 +141,12 @@ func (s *Store) deliver(c content, date time.Time, t *storage.Target) storage.Re
 	if err := t.Flags.Check(); err != nil {
 		return storage.Receipt{Err: err}
 	}
-	m, err := s.target(t)
+	c, err := c.with(t.Prefix)
 	if err != nil {
 		return storage.Receipt{Err: err}
 	}
-	if c, err = c.with(t.Prefix); err != nil {
+	m, err := s.target(t, c.body.Size())
+	if err != nil {
 		return storage.Receipt{Err: err}
 	}
 	uid := m.add(c, t.Flags, date)
@@ -151,8 +154,8 @@ func (s *Store) deliver(c content, date time.Time, t *storage.Target) storage.Re
 	return storage.Receipt{Mailbox: m.id, UIDValidity: m.validity, UID: uid}
 }
 
-// target finds or makes the mailbox of a delivery.
-func (s *Store) target(t *storage.Target) (*mailbox, error) {
+// target finds or makes the mailbox of a delivery of so many octets.
+func (s *Store) target(t *storage.Target, size int64) (*mailbox, error) {
 	a, err := s.account(t.User)
 	if err != nil {
 		return nil, err
@@ -162,10 +165,19 @@ func (s *Store) target(t *storage.Target) (*mailbox, error) {
 		name = storage.Inbox
 	}
 	m, err := a.find(name)
-	if err == nil || !t.Create {
-		return m, err
+	if err != nil && !t.Create {
+		return nil, err
 	}
-	return a.create(name, storage.NewMailbox{}, subscribed)
+	strict := bounded
+	if t.Over {
+		strict = overQuota
+	} else if err := a.room(m, storage.Quota{Bytes: size, Messages: 1}); err != nil {
+		return nil, err
+	}
+	if m != nil {
+		return m, nil
+	}
+	return a.create(name, storage.NewMailbox{}, subscribed, strict)
 }
 
 // ready is what every method asks first, with the lock held.

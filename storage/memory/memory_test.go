@@ -57,6 +57,14 @@ func TestClosedStoreRefusesEverything(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrClosed)
 }
 
+func TestStoreKeepsThePromisesAboutQuotas(t *testing.T) {
+	storagetest.RunQuota(t, func(t *testing.T, settings func(string) storage.Settings, now func() time.Time) storage.Store {
+		s := NewWith(Options{Settings: settings, Now: now})
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
 func TestDefaultsHaveKinds(t *testing.T) {
 	storagetest.RunDefaults(t, func(t *testing.T) storage.Store {
 		s := New()

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -133,11 +134,15 @@ func (a *account) Restore(ctx context.Context, dest string, ids ...storage.Retai
 		}
 		dest = name
 	}
-	before := a.kept
+	before := *a
+	before.boxes, before.subs, before.validity = maps.Clone(a.boxes), maps.Clone(a.subs), maps.Clone(a.validity)
 	taken := a.take(ids)
 	into, err := a.destinations(dest, taken)
+	if err == nil {
+		err = a.roomForKept(into, taken)
+	}
 	if err != nil {
-		a.kept = before
+		*a = before
 		return 0, err
 	}
 	changed := make(map[*mailbox]bool)
@@ -169,13 +174,32 @@ func (a *account) destinations(dest string, taken []kept) ([]*mailbox, error) {
 	for i, k := range taken {
 		name, kind := k.home(dest)
 		if a.boxes[name] == nil {
-			if _, err := a.create(name, storage.NewMailbox{Kind: kind}, subscribed); err != nil {
+			if _, err := a.create(name, storage.NewMailbox{Kind: kind}, subscribed, bounded); err != nil {
 				return nil, err
 			}
 		}
 		into[i] = a.boxes[name]
 	}
 	return into, nil
+}
+
+// roomForKept returns ErrOverQuota when there is no room for all messages.
+func (a *account) roomForKept(into []*mailbox, taken []kept) error {
+	var all storage.Quota
+	each := make(map[*mailbox]storage.Quota)
+	for i, k := range taken {
+		q := storage.Quota{Bytes: k.Size, Messages: 1}
+		all, each[into[i]] = all.Plus(q), each[into[i]].Plus(q)
+	}
+	for m, q := range each {
+		if err := m.room(a.settings(), q); err != nil {
+			return err
+		}
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	return a.roomInAll(all)
 }
 
 // home is the mailbox that a message is restored to, and its kind when it has

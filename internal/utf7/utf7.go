@@ -1,4 +1,6 @@
-package imap
+// Package utf7 writes and reads mailbox names in modified UTF-7 (RFC 3501
+// §5.1.3), as IMAP4rev1 and Maildir folders have them.
+package utf7
 
 import (
 	"encoding/base64"
@@ -8,19 +10,19 @@ import (
 	"unicode/utf8"
 )
 
-// errUTF7 says that a name is not in modified UTF-7.
-var errUTF7 = errors.New("not in modified UTF-7")
+// ErrInvalid says that a name is not in modified UTF-7.
+var ErrInvalid = errors.New("not in modified UTF-7")
 
-var utf7Base64 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(base64.NoPadding).Strict()
+var alphabet = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(base64.NoPadding).Strict()
 
-func utf7Direct(c byte) bool { return c >= 0x20 && c < 0x7f }
+func direct(c byte) bool { return c >= 0x20 && c < 0x7f }
 
-// encodeUTF7 writes a UTF-8 name in modified UTF-7 (RFC 3501 §5.1.3). Octets
+// Encode writes a UTF-8 name in modified UTF-7 (RFC 3501 §5.1.3). Octets
 // that are no UTF-8 become U+FFFD.
-func encodeUTF7(name string) string {
+func Encode(name string) string {
 	plain := true
 	for i := 0; i < len(name) && plain; i++ {
-		plain = utf7Direct(name[i]) && name[i] != '&'
+		plain = direct(name[i]) && name[i] != '&'
 	}
 	if plain {
 		return name
@@ -28,7 +30,7 @@ func encodeUTF7(name string) string {
 	var out strings.Builder
 	for len(name) > 0 {
 		n := 0
-		for n < len(name) && !utf7Direct(name[n]) {
+		for n < len(name) && !direct(name[n]) {
 			n++
 		}
 		switch {
@@ -52,18 +54,18 @@ func encodeShift(s string) string {
 	for _, u := range units {
 		b = append(b, byte(u>>8), byte(u))
 	}
-	return utf7Base64.EncodeToString(b)
+	return alphabet.EncodeToString(b)
 }
 
-// decodeUTF7 reads a name in modified UTF-7. It refuses what an encoder must
+// Decode reads a name in modified UTF-7. It refuses what an encoder must
 // not write, so that one name has one encoding in ASCII. Octets above 127 are
 // let through: there are clients that send UTF-8 as soon as a server offers
 // IMAP4rev2, without enabling it, and nothing else can be meant.
-func decodeUTF7(name string) (string, error) {
+func Decode(name string) (string, error) {
 	if strings.IndexByte(name, '&') < 0 {
 		for i := 0; i < len(name); i++ {
-			if !utf7Direct(name[i]) && name[i] < utf8.RuneSelf {
-				return "", errUTF7
+			if !direct(name[i]) && name[i] < utf8.RuneSelf {
+				return "", ErrInvalid
 			}
 		}
 		return name, nil
@@ -71,8 +73,8 @@ func decodeUTF7(name string) (string, error) {
 	var out strings.Builder
 	shifted := false // the last thing was a shifted run: another must not follow at once
 	for len(name) > 0 {
-		if !utf7Direct(name[0]) && name[0] < utf8.RuneSelf {
-			return "", errUTF7
+		if !direct(name[0]) && name[0] < utf8.RuneSelf {
+			return "", ErrInvalid
 		}
 		if name[0] != '&' {
 			out.WriteByte(name[0])
@@ -81,7 +83,7 @@ func decodeUTF7(name string) (string, error) {
 		}
 		end := strings.IndexByte(name, '-')
 		if end < 0 {
-			return "", errUTF7
+			return "", ErrInvalid
 		}
 		run := name[1:end]
 		name = name[end+1:]
@@ -92,7 +94,7 @@ func decodeUTF7(name string) (string, error) {
 		}
 		text, err := decodeShift(run)
 		if err != nil || shifted {
-			return "", errUTF7
+			return "", ErrInvalid
 		}
 		out.WriteString(text)
 		shifted = true
@@ -101,9 +103,9 @@ func decodeUTF7(name string) (string, error) {
 }
 
 func decodeShift(run string) (string, error) {
-	b, err := utf7Base64.DecodeString(run)
+	b, err := alphabet.DecodeString(run)
 	if err != nil || len(b)%2 != 0 {
-		return "", errUTF7
+		return "", ErrInvalid
 	}
 	units := make([]uint16, len(b)/2)
 	for i := range units {
@@ -111,9 +113,9 @@ func decodeShift(run string) (string, error) {
 	}
 	runes := utf16.Decode(units)
 	for i, r := range runes {
-		direct := r < utf8.RuneSelf && utf7Direct(byte(r))
-		if direct || r == utf8.RuneError && !wrote(units, i, runes) {
-			return "", errUTF7
+		plain := r < utf8.RuneSelf && direct(byte(r))
+		if plain || r == utf8.RuneError && !wrote(units, i, runes) {
+			return "", ErrInvalid
 		}
 	}
 	return string(runes), nil

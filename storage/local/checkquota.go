@@ -1,0 +1,44 @@
+package local
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/posthouse-mail/posthouse/internal/engine"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// held compares what is kept in memory of what accounts hold with what their
+// mailboxes hold, both as they stand between two changes.
+func (c *checker) held(ctx context.Context) error {
+	var kept map[tree]storage.Quota
+	var snap *engine.Snapshot
+	err := c.s.commit(ctx, nil, func(tx) error {
+		if kept = c.s.held.all(); len(kept) > 0 {
+			snap = c.s.e.Snapshot()
+		}
+		return errNothing
+	})
+	if err != nil || snap == nil {
+		return err
+	}
+	defer snap.Close()
+	for a, q := range kept {
+		sum, err := sumOf(ctx, snap, a.id)
+		if err != nil {
+			return err
+		}
+		if sum != q {
+			c.found(fmt.Sprintf("account %q", a.user), "holds %d octets in %d messages in %d mailboxes, and counts %d, %d, %d",
+				sum.Bytes, sum.Messages, sum.Mailboxes, q.Bytes, q.Messages, q.Mailboxes)
+		}
+	}
+	return nil
+}
+
+// notice checks what an account's record says of its thresholds.
+func (c *checker) notice(where string, rec *accountRecord) {
+	if rec.silent > rec.threshold || rec.noticed < 0 || (rec.noticed == 0) != (rec.threshold == 0) {
+		c.found(where, "is silent up to %d percent after a notice of %d percent at %d", rec.silent, rec.threshold, rec.noticed)
+	}
+}
