@@ -159,6 +159,10 @@ func (w *layoutWriter) fillMailboxes(round string) {
 	require.True(t, ok)
 	require.NoError(t, acls.SetACL(ctx, "", storage.ACL{{Identifier: "anyone", Allow: storage.RightLookup}}))
 	require.NoError(t, acls.SetACL(ctx, "Work", storage.ACL{{Identifier: "bob@example.test", Allow: storage.AllRights, Deny: storage.RightAdmin}}))
+	quotas, ok := storage.As[storage.Quotas](a)
+	require.True(t, ok)
+	require.NoError(t, quotas.SetQuota(ctx, &storage.Quota{Bytes: 1 << 40, Mailboxes: 100}))
+	require.NoError(t, quotas.SetMailboxQuota(ctx, "Work", &storage.Quota{Messages: 1000}))
 	require.NoError(t, a.Create(ctx, "Gone", storage.NewMailbox{}))
 	w.deliver("Subject: in a deleted mailbox\r\n\r\nx", storage.Target{User: "alice@example.test", Mailbox: "Gone"})
 	require.NoError(t, a.Delete(ctx, "Gone"))
@@ -279,6 +283,10 @@ func (w *layoutWriter) accounts() (list []layoutAccount) {
 		require.NoError(w.t, err)
 		acls, _ := storage.As[storage.ACLs](a)
 		found := layoutAccount{User: user, ACL: w.acl(acls, "")}
+		quotas, _ := storage.As[storage.Quotas](a)
+		limit, _, err := quotas.Quota(ctx)
+		require.NoError(w.t, err)
+		found.Quota = layoutQuota(limit)
 		slices.SortFunc(infos, func(x, y storage.MailboxInfo) int { return strings.Compare(x.Name, y.Name) })
 		for _, info := range infos {
 			if info.ID == 0 {
@@ -287,6 +295,9 @@ func (w *layoutWriter) accounts() (list []layoutAccount) {
 			}
 			m := w.said(w.mailbox(user, info.Name))
 			m.Name, m.Subscribed, m.ACL = info.Name, info.Subscribed, w.acl(acls, info.Name)
+			limit, _, err := quotas.MailboxQuota(ctx, info.Name)
+			require.NoError(w.t, err)
+			m.Quota = layoutQuota(limit)
 			for _, attr := range info.Attrs {
 				m.Attrs = append(m.Attrs, string(attr))
 			}
@@ -303,6 +314,10 @@ func (w *layoutWriter) accounts() (list []layoutAccount) {
 		list = append(list, found)
 	}
 	return list
+}
+
+func layoutQuota(q storage.Quota) [3]uint64 {
+	return [3]uint64{uint64(q.Bytes), uint64(q.Messages), uint64(q.Mailboxes)}
 }
 
 func (w *layoutWriter) acl(a storage.ACLs, name string) (list []layoutACE) {

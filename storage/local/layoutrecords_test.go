@@ -11,7 +11,8 @@ import (
 
 type layoutAccount struct {
 	User      string
-	Only      []string // subscriptions without a mailbox
+	Only      []string  // subscriptions without a mailbox
+	Quota     [3]uint64 // octets, messages, mailboxes
 	ACL       []layoutACE
 	Mailboxes []layoutMailbox
 	Retained  []layoutRetained
@@ -32,6 +33,7 @@ type layoutMailbox struct {
 	Validity, Next, ModSeq    uint64
 	Messages, Unseen, Deleted uint64
 	Size                      uint64
+	Quota                     [3]uint64
 	List                      []layoutMessage
 	Expunged                  []uint64 // ascending
 }
@@ -83,9 +85,9 @@ func (l *layout) accounts() (list []layoutAccount, err error) {
 		mailboxes, subs := r.uvarint(), r.uvarint()
 		freed, _ := r.uvarint(), r.uvarint()
 		if r.version > 1 {
-			r.quota()
-			a.ACL = r.acl()
+			a.Quota, a.ACL = r.quota(), r.acl()
 			r.varint()
+			r.uvarint()
 			r.uvarint()
 		}
 		err := r.end("account " + user)
@@ -106,12 +108,11 @@ func (l *layout) accounts() (list []layoutAccount, err error) {
 	return list, nil
 }
 
-func (r *fields) quota() {
+func (r *fields) quota() (q [3]uint64) {
 	if r.u8() == 1 {
-		r.uvarint()
-		r.uvarint()
-		r.uvarint()
+		return [3]uint64{r.uvarint(), r.uvarint(), r.uvarint()}
 	}
+	return q
 }
 
 func (r *fields) acl() (list []layoutACE) {
@@ -133,9 +134,7 @@ func (l *layout) mailboxes(account uint64, a *layoutAccount) error {
 		r := newFields(l.keys[numberKey("n", account)+name], 2)
 		m.ID, m.Attrs = r.uvarint(), r.words()
 		if r.version > 1 {
-			m.Kind = r.u8()
-			r.quota()
-			m.ACL = r.acl()
+			m.Kind, m.ACL = r.u8(), r.acl()
 		}
 		_, m.Subscribed = l.keys[numberKey("u", account)+name]
 		err := r.end("mailbox " + name)
@@ -166,6 +165,9 @@ func (l *layout) state(account uint64, m *layoutMailbox) error {
 	r.uvarint()
 	tombs := r.uvarint()
 	m.Messages, m.Unseen, m.Deleted, m.Size = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
+	if r.version > 1 {
+		m.Quota = r.quota()
+	}
 	if n := len(l.under(numberKey("x", m.ID))); n != int(tombs) {
 		return fmt.Errorf("%d tombstones, not %d", n, tombs)
 	}
