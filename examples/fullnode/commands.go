@@ -92,6 +92,8 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.undelete(args[1:])
 	case words == "purge":
 		return c.simple(http.MethodPost, "/purge"), nil
+	case args[0] == "snapshot" && len(args) == 2:
+		return c.snapshot(args[1])
 	case args[0] == "export" || args[0] == "import":
 		return c.transfer(args)
 	}

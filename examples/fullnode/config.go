@@ -39,8 +39,9 @@ type Config struct {
 		PrivateTargets  bool           `toml:"private_targets"`  // allow MX hosts on loopback and private addresses
 	} `toml:"relay"`
 
-	Storage StorageConfig           `toml:"storage"`
-	Domains map[string]DomainConfig `toml:"domains"` // what is different for single ones
+	Storage   StorageConfig           `toml:"storage"`
+	Locations []LocationConfig        `toml:"location"`
+	Domains   map[string]DomainConfig `toml:"domains"` // what is different for single ones
 
 	SMTP       ServiceConfig `toml:"smtp"`
 	Submission ServiceConfig `toml:"submission"`
@@ -147,6 +148,9 @@ func (c *Config) validate() error {
 				return fmt.Errorf("%s: the action of a rule is %q, not \"allow\" or \"deny\"", s.name, r.Action)
 			}
 		}
+	}
+	if err := c.validateLocations(); err != nil {
+		return err
 	}
 	return c.validateStorage()
 }

@@ -47,6 +47,7 @@ func newControl(o *opened) *control {
 	c.handle("PUT /quota/{name}", c.setQuota)
 	c.handle("DELETE /quota/{name}", c.resetQuota)
 	c.handle("POST /check", c.check)
+	c.handle("POST /snapshot", c.snapshotData)
 	c.handle("GET /retained/{name}", c.listRetained)
 	c.handle("POST /retained/{name}/restore", c.restore)
 	c.handle("DELETE /retained/{name}", c.discard)

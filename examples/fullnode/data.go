@@ -33,7 +33,9 @@ func openData(c *Config, data *dataDir) (*opened, error) {
 	if o.directory, err = embedded.Open(data.file("directory.jsonl")); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
-	if o.store, err = storagelocal.Open(data.file("mail"), storagelocal.Options{Settings: c.settings(), Notice: o.notice}); err != nil {
+	options := c.storeOptions()
+	options.Notice = o.notice
+	if o.store, err = storagelocal.Open(data.file("mail"), options); err != nil {
 		o.Close()
 		return nil, fmt.Errorf("mail store: %w", err)
 	}

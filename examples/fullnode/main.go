@@ -45,6 +45,8 @@ commands:
                              remove them for good
   purge                      expunge now what is too old for Trash and Junk, as is done daily
   check                      verify the data directory; exit status 1 and a line per damage
+  snapshot DIR               copy the data directory as of one moment into the new directory DIR,
+                             with links where that is possible; a node can serve the copy
   export [-format maildir|mbox] USER DIR
                              write an account's mail to DIR as Maildir++ or mbox files; again: what is new
   import [-format maildir|mbox] USER DIR
