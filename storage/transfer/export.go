@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/emersion/go-imap/v2"
-
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -146,8 +144,8 @@ func (b *boxExport) begin(ctx context.Context, info storage.MailboxInfo, validit
 	} else if anew {
 		*b.state = state{Name: b.name, UIDValidity: b.state.UIDValidity}
 	}
-	if anew || !slices.Equal(attrs, b.state.Attrs) {
-		b.state.Attrs = attrs
+	if anew || !slices.Equal(attrs, b.state.Attrs) || b.state.Kind != info.Kind {
+		b.state.Attrs, b.state.Kind = attrs, info.Kind
 		if err := b.files.writeState(b.statePath, b.state); err != nil {
 			return err
 		}
@@ -245,13 +243,4 @@ func (b *boxExport) settle() error {
 	b.unsettled = Progress{}
 	b.options.progress(b.progress)
 	return nil
-}
-
-// attrsOf turns attributes from a state back.
-func attrsOf(names []string) []imap.MailboxAttr {
-	attrs := make([]imap.MailboxAttr, len(names))
-	for i, n := range names {
-		attrs[i] = imap.MailboxAttr(n)
-	}
-	return attrs
 }

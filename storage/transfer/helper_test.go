@@ -95,7 +95,7 @@ func all(t testing.TB, a storage.Account) []string {
 	require.NoError(t, err)
 	var text []string
 	for _, info := range list {
-		text = append(text, fmt.Sprintf("%q %v %v", info.Name, info.Subscribed, info.Attrs))
+		text = append(text, fmt.Sprintf("%q %v %v %v", info.Name, info.Subscribed, info.Kind, info.Attrs))
 		if info.ID != 0 {
 			text = append(text, got(t, a, info.Name)...)
 		}

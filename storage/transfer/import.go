@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/emersion/go-imap/v2"
-
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -75,8 +73,8 @@ func (i *importer) find(ctx context.Context, name string) (*found, error) {
 }
 
 // create makes a mailbox unless it is there.
-func (i *importer) create(ctx context.Context, name string, attrs []imap.MailboxAttr) error {
-	err := i.account.Create(ctx, name, storage.NewMailbox{Attrs: attrs})
+func (i *importer) create(ctx context.Context, name string, n storage.NewMailbox) error {
+	err := i.account.Create(ctx, name, n)
 	if errors.Is(err, storage.ErrMailboxExists) {
 		return nil
 	}
@@ -126,7 +124,7 @@ func (i *importer) folder(ctx context.Context, f folder, subscribe bool) (err er
 	if b.name != f.name {
 		i.options.note(b.name, "is what %q became", f.name)
 	}
-	if err := i.create(ctx, b.name, attrsOf(f.attrs)); err != nil {
+	if err := i.create(ctx, b.name, f.made); err != nil {
 		return err
 	}
 	if subscribe && i.journal.entries[f.path] == nil {

@@ -88,7 +88,7 @@ func (t *maildirTree) complete(list []folder) error {
 			f.name = s.Name
 		}
 		if s != nil {
-			f.attrs = s.Attrs
+			f.made = s.made()
 		}
 		dir := filepath.Join(t.dir, f.path)
 		f.open = func(position string) (source, error) { return openMaildir(dir, position, t.spoolDir) }

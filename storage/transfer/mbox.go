@@ -90,7 +90,7 @@ func (t *mboxTree) folder(path string) (f folder, ok bool, err error) {
 		f.name = s.Name
 	}
 	if s != nil {
-		f.attrs = s.Attrs
+		f.made = s.made()
 	}
 	f.open = func(position string) (source, error) { return openMbox(file, position, t.spoolDir) }
 	return f, true, nil

@@ -97,7 +97,7 @@ func TestDatesComeBackWithTheirZones(t *testing.T) {
 	})
 }
 
-func TestFolderNamesSpecialUseAndSubscriptionsComeBack(t *testing.T) {
+func TestFolderNamesKindsSpecialUseAndSubscriptionsComeBack(t *testing.T) {
 	ctx := context.Background()
 	eachFormat(t, func(t *testing.T, format Format) {
 		a := newAccount(t)
@@ -109,6 +109,7 @@ func TestFolderNamesSpecialUseAndSubscriptionsComeBack(t *testing.T) {
 		}
 		require.NoError(t, a.Create(ctx, "Archiv/Größe", storage.NewMailbox{Attrs: []imap.MailboxAttr{imap.MailboxAttrArchive}}))
 		require.NoError(t, a.Create(ctx, "Viel", storage.NewMailbox{Attrs: []imap.MailboxAttr{imap.MailboxAttrAll, imap.MailboxAttrFlagged}}))
+		require.NoError(t, a.Create(ctx, "Kalender/privat", storage.NewMailbox{Kind: storage.Calendar}))
 		require.NoError(t, a.Subscribe(ctx, "nowhere/é.x"))
 		requireRoundTrip(t, a, format)
 	})

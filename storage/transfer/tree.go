@@ -38,10 +38,10 @@ type writer interface {
 
 // folder is a mailbox in a directory that is imported.
 type folder struct {
-	path  string // below the directory; it names the folder in the journal
-	name  string // of the mailbox; a store may not allow it
-	attrs []string
-	open  func(position string) (source, error)
+	path string // below the directory; it names the folder in the journal
+	name string // of the mailbox; a store may not allow it
+	made storage.NewMailbox
+	open func(position string) (source, error)
 }
 
 // source reads one folder in an order that stays.
