@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,7 +42,11 @@ func TestReaderWrittenFromTheDocumentFindsAllMail(t *testing.T) {
 	numbers, err := numbered(second, ".seg")
 	require.NoError(t, err)
 	require.NotEmpty(t, numbers, "the second location holds segments")
-	said.foundIn(t, first)
+	l := said.foundIn(t, first)
+	require.NotZero(t, l.moved(), "compaction has moved bodies")
+	large, err := l.bodyRecords()
+	require.NoError(t, err)
+	require.NotZero(t, large, "a large body is a record of its own")
 	copied := said.foundIn(t, backup)
 	require.NotEmpty(t, copied.from, "a backup begins with a checkpoint")
 	require.Zero(t, copied.records)
@@ -72,22 +77,29 @@ type layoutWriter struct {
 	t   *testing.T
 	s   *local.Store
 	q   *queuelocal.Queue
-	now time.Time
+	now atomic.Int64 // the clock, in seconds since 1970
 }
 
 func openLayout(t *testing.T, dir string, locations ...local.Location) *layoutWriter {
-	w := &layoutWriter{t: t, now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
-	clock := func() time.Time { return w.now }
+	w := &layoutWriter{t: t}
+	w.now.Store(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC).Unix())
 	var err error
 	w.s, err = local.Open(dir, local.Options{
-		SegmentSize: 256 << 10, Locations: locations, Reserve: -1, Logger: slog.New(slog.DiscardHandler), Now: clock,
-		Settings: func(string) storage.Settings { return storage.Settings{Retention: 48 * time.Hour} },
+		SegmentSize: 256 << 10, Locations: locations, Reserve: -1, Logger: slog.New(slog.DiscardHandler), Now: w.clock,
+		Settings: func(domain string) storage.Settings {
+			if domain == "" {
+				return storage.Settings{}
+			}
+			return storage.Settings{Retention: 48 * time.Hour}
+		},
 	})
 	require.NoError(t, err)
-	w.q, err = queuelocal.New(w.s, queuelocal.Options{Now: clock})
+	w.q, err = queuelocal.New(w.s, queuelocal.Options{Now: w.clock})
 	require.NoError(t, err)
 	return w
 }
+
+func (w *layoutWriter) clock() time.Time { return time.Unix(w.now.Load(), 0).UTC() }
 
 // close returns what the store said before.
 func (w *layoutWriter) close() layoutSaid {
@@ -119,7 +131,7 @@ func (w *layoutWriter) mailbox(user, name string) storage.Mailbox {
 }
 
 func (w *layoutWriter) deliver(text string, targets ...storage.Target) {
-	receipts, err := w.s.Deliver(w.t.Context(), &storage.Delivery{Body: message.FromBytes([]byte(text)), Date: w.now.In(time.FixedZone("", -9000)), Targets: targets})
+	receipts, err := w.s.Deliver(w.t.Context(), &storage.Delivery{Body: message.FromBytes([]byte(text)), Date: w.clock().In(time.FixedZone("", -9000)), Targets: targets})
 	require.NoError(w.t, err)
 	for _, r := range receipts {
 		require.NoError(w.t, r.Err)
@@ -130,6 +142,7 @@ func (w *layoutWriter) deliver(text string, targets ...storage.Target) {
 func (w *layoutWriter) fill(round string) {
 	w.fillMailboxes(round)
 	w.fillMessages(round)
+	w.fillDead()
 	w.fillQueue(round)
 	for freed := int64(1); freed > 0; {
 		var err error
@@ -177,9 +190,9 @@ func (w *layoutWriter) fillMessages(round string) {
 	inbox := w.mailbox(alice, "INBOX")
 	var many []storage.NewMessage
 	for i, n := range []int{10, 0, 80 << 10, 300} {
-		many = append(many, storage.NewMessage{Body: message.FromBytes([]byte(octets(n, uint64(i)))), Date: w.now, Flags: storage.NewFlags(imap.FlagDraft)})
+		many = append(many, storage.NewMessage{Body: message.FromBytes([]byte(octets(n, uint64(i)))), Date: w.clock(), Flags: storage.NewFlags(imap.FlagDraft)})
 	}
-	many = append(many, storage.NewMessage{Date: w.now})
+	many = append(many, storage.NewMessage{Date: w.clock()})
 	_, err := inbox.Append(ctx, many...)
 	require.NoError(t, err)
 	set := func(first, last imap.UID) imap.UIDSet { return imap.UIDSet{{Start: first, Stop: last}} }
@@ -187,7 +200,7 @@ func (w *layoutWriter) fillMessages(round string) {
 		_, _, err := inbox.StoreFlags(ctx, storage.FlagUpdate{UIDs: u, Op: op, Flags: storage.NewFlags(names...)})
 		require.NoError(t, err)
 	}
-	w.now = w.now.Add(time.Hour)
+	w.now.Add(3600)
 	flags(set(10, 30), imap.StoreFlagsAdd, imap.FlagSeen, "$Forwarded", "zebra")
 	flags(set(20, 20), imap.StoreFlagsSet, imap.FlagDeleted, imap.FlagAnswered)
 	status, err := inbox.Status(ctx)
@@ -200,6 +213,24 @@ func (w *layoutWriter) fillMessages(round string) {
 	_, err = inbox.Move(ctx, append(set(3, 5), set(18, 25)...), "Work/New "+round)
 	require.NoError(t, err)
 	w.deliver("after all that "+round, storage.Target{User: alice})
+}
+
+// fillDead leaves segments that are worth compacting.
+func (w *layoutWriter) fillDead() {
+	for i := range 60 {
+		w.deliver(octets(20<<10, uint64(i)), storage.Target{User: "carol"})
+	}
+	m := w.mailbox("carol", "INBOX")
+	status, err := m.Status(w.t.Context())
+	require.NoError(w.t, err)
+	var gone imap.UIDSet
+	for i := range imap.UID(60) {
+		if i%4 > 0 {
+			gone.AddNum(status.UIDNext - 1 - i)
+		}
+	}
+	_, err = m.Expunge(w.t.Context(), gone)
+	require.NoError(w.t, err)
 }
 
 func (w *layoutWriter) fillQueue(round string) {
@@ -222,7 +253,7 @@ func (w *layoutWriter) fillQueue(round string) {
 		outcomes := make([]queue.Outcome, len(c.Envelope.Recipients))
 		for i := range outcomes {
 			reply := mail.Errorf(451, smtp.EnhancedCode{4, 2, 1}, "later")
-			outcomes[i] = queue.Outcome{Done: i == 0 && c.Destination == "one.test", Retry: w.now.Add(time.Minute), Reply: reply.Because(io.ErrUnexpectedEOF), Delayed: true}
+			outcomes[i] = queue.Outcome{Done: i == 0 && c.Destination == "one.test", Retry: w.clock().Add(time.Minute), Reply: reply.Because(io.ErrUnexpectedEOF), Delayed: true}
 		}
 		require.NoError(t, w.q.Settle(ctx, c, outcomes))
 	}

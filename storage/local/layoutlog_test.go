@@ -222,6 +222,7 @@ func (l *layout) replay(s segment, end int64) error {
 
 // logRecord is one record of a segment.
 type logRecord struct {
+	kind          byte
 	group, end    int64
 	changes, sums []byte
 	body          []byte
@@ -242,7 +243,7 @@ func (s segment) record(off int64) (r logRecord, ok bool) {
 		return r, false
 	}
 	return logRecord{
-		group: int64(big.Uint32(b[20:])), end: off + bodyAt + int64(body),
+		kind: b[12], group: int64(big.Uint32(b[20:])), end: off + bodyAt + int64(body),
 		changes: b[40:at], sums: b[at:bodyAt], body: b[bodyAt:][:body],
 	}, true
 }
@@ -305,6 +306,32 @@ func (l *layout) body(id uint64) ([]byte, error) {
 		return nil, fmt.Errorf("body %x is damaged", id)
 	}
 	return body, nil
+}
+
+// bodyRecords counts the records of all segments that are a body only.
+func (l *layout) bodyRecords() (n int, err error) {
+	for _, number := range l.order {
+		s, err := l.segment(number)
+		if err != nil {
+			return 0, err
+		}
+		for r, ok := s.record(64); ok; r, ok = s.record(r.end) {
+			if r.kind == 2 {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
+// moved counts the bodies that are not where they were written first.
+func (l *layout) moved() (n int) {
+	for k, v := range l.keys {
+		if strings.HasPrefix(k, "!b") && big.Uint32([]byte(k[2:])) != big.Uint32(v) {
+			n++
+		}
+	}
+	return n
 }
 
 // fields reads the fields of a record one after the other.

@@ -151,7 +151,7 @@ func (w *layoutWriter) saidOf(m storage.Message, content message.OpenBody) layou
 
 func (w *layoutWriter) queued() (list []layoutQueued) {
 	ctx, t := w.t.Context(), w.t
-	w.now = w.now.Add(time.Hour)
+	w.now.Add(3600)
 	claims, err := w.q.Claim(ctx, 100, time.Minute)
 	require.NoError(t, err)
 	for _, c := range claims {
