@@ -35,7 +35,7 @@ func TestReaderWrittenFromTheDocumentFindsAllMail(t *testing.T) {
 	require.NoError(t, os.Mkdir(second, 0o700))
 	first, backup := filepath.Join(base, "mail"), filepath.Join(base, "backup")
 
-	w := openLayout(t, first, local.Location{Path: filepath.Join(first, "log"), Limit: 512 << 10}, local.Location{Path: second})
+	w := openLayout(t, first, smallSegments, local.Location{Path: filepath.Join(first, "log"), Limit: 512 << 10}, local.Location{Path: second})
 	w.fill("one")
 	require.NoError(t, w.s.Backup(t.Context(), backup, func(_, _ int64) {}))
 	said := w.close()
@@ -51,11 +51,11 @@ func TestReaderWrittenFromTheDocumentFindsAllMail(t *testing.T) {
 	require.NotEmpty(t, copied.from, "a backup begins with a checkpoint")
 	require.Zero(t, copied.records)
 
-	w = openLayout(t, backup)
+	w = openLayout(t, backup, oneSegment)
 	w.fill("two")
 	said = w.close()
 	after := said.foundIn(t, backup)
-	require.NotEmpty(t, after.from)
+	require.Equal(t, copied.from, after.from, "no further checkpoint was made")
 	require.NotZero(t, after.records, "the log goes on after the checkpoint")
 
 	last := after.order[len(after.order)-1]
@@ -68,7 +68,7 @@ func TestReaderWrittenFromTheDocumentFindsAllMail(t *testing.T) {
 	require.NoError(t, f.Close())
 	torn := said.foundIn(t, backup)
 	require.Equal(t, after.keys, torn.keys, "what a crash leaves at the end is no part of the log")
-	w = openLayout(t, backup)
+	w = openLayout(t, backup, oneSegment)
 	require.Equal(t, said.accounts, w.close().accounts, "and the store thinks so too")
 }
 
@@ -80,12 +80,18 @@ type layoutWriter struct {
 	now atomic.Int64 // the clock, in seconds since 1970
 }
 
-func openLayout(t *testing.T, dir string, locations ...local.Location) *layoutWriter {
+// Octets of a segment.
+const (
+	smallSegments = 256 << 10 // many segments, and checkpoints at any time
+	oneSegment    = 64 << 20  // no further checkpoint
+)
+
+func openLayout(t *testing.T, dir string, segment int64, locations ...local.Location) *layoutWriter {
 	w := &layoutWriter{t: t}
 	w.now.Store(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC).Unix())
 	var err error
 	w.s, err = local.Open(dir, local.Options{
-		SegmentSize: 256 << 10, Locations: locations, Reserve: -1, Logger: slog.New(slog.DiscardHandler), Now: w.clock,
+		SegmentSize: segment, Locations: locations, Reserve: -1, Logger: slog.New(slog.DiscardHandler), Now: w.clock,
 		Settings: func(domain string) storage.Settings {
 			if domain == "" {
 				return storage.Settings{}
