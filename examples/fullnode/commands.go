@@ -48,6 +48,9 @@ func runCommand(ctx context.Context, c *command, args []string) error {
 		return err
 	}
 	defer lock.Close()
+	if args[0] == "check" {
+		return c.checkDirectory(ctx, lock, args[1:])
+	}
 	o, err := openData(c.config, lock)
 	if err != nil {
 		return err
@@ -86,8 +89,10 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.withSettings(http.MethodPut, "/quota/"+url.PathEscape(rest[0]), rest[1:]), nil
 	case words == "quota reset" && len(rest) > 0:
 		return c.withSettings(http.MethodDelete, "/quota/"+url.PathEscape(rest[0]), rest[1:]), nil
-	case words == "check":
-		return c.report("/check"), nil
+	case len(args) > 0 && args[0] == "check":
+		return c.checkNode(args[1:])
+	case len(args) > 0 && args[0] == "stats":
+		return c.printStats(args[1:])
 	case len(args) > 0 && args[0] == "undelete":
 		return c.undelete(args[1:])
 	case words == "purge":

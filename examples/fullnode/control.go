@@ -47,6 +47,7 @@ func newControl(o *opened) *control {
 	c.handle("PUT /quota/{name}", c.setQuota)
 	c.handle("DELETE /quota/{name}", c.resetQuota)
 	c.handle("POST /check", c.check)
+	c.handle("GET /stats", c.stats)
 	c.handle("POST /snapshot", c.snapshotData)
 	c.handle("GET /retained/{name}", c.listRetained)
 	c.handle("POST /retained/{name}/restore", c.restore)
@@ -205,24 +206,6 @@ func messageID(s string) (queue.ID, error) {
 		return 0, fmt.Errorf("%w: %q is not the number of a message", errBadRequest, s)
 	}
 	return queue.ID(id), nil
-}
-
-// check answers a line per damage and, last, a summary that begins with "ok" or "damaged".
-func (c *control) check(w http.ResponseWriter, r *http.Request) error {
-	damages := 0
-	err := c.open.check(r.Context(), func(line string) {
-		damages++
-		fmt.Fprintln(w, line)
-	})
-	switch {
-	case err != nil:
-		fmt.Fprintf(w, "damaged: the check could not finish: %v\n", err)
-	case damages > 0:
-		fmt.Fprintf(w, "damaged: %d\n", damages)
-	default:
-		fmt.Fprintln(w, "ok")
-	}
-	return nil
 }
 
 // serveControl is the service that answers commands while the node runs.

@@ -28,6 +28,12 @@ type opened struct {
 }
 
 func openData(c *Config, data *dataDir) (*opened, error) {
+	return openDataWith(c, data, func(*storagelocal.Options) {})
+}
+
+// openDataWith is openData with options of the store that are not in the
+// configuration.
+func openDataWith(c *Config, data *dataDir, adjust func(*storagelocal.Options)) (*opened, error) {
 	o := &opened{data: data, hostname: c.Hostname}
 	var err error
 	if o.directory, err = embedded.Open(data.file("directory.jsonl")); err != nil {
@@ -35,6 +41,7 @@ func openData(c *Config, data *dataDir) (*opened, error) {
 	}
 	options := c.storeOptions()
 	options.Notice = o.notice
+	adjust(&options)
 	if o.store, err = storagelocal.Open(data.file("mail"), options); err != nil {
 		o.Close()
 		return nil, fmt.Errorf("mail store: %w", err)
@@ -87,10 +94,4 @@ func (o *opened) addAccount(ctx context.Context, name, hash string) error {
 		return err
 	}
 	return o.directory.AddAccount(ctx, directory.Account{Name: a.Key(), Password: hash})
-}
-
-// check verifies everything in the data directory and reports a line per damage.
-func (o *opened) check(ctx context.Context, report func(line string)) error {
-	err := o.store.Check(ctx, func(d storagelocal.Damage) { report(d.String()) }, o.queue.References)
-	return errors.Join(err, o.queue.Check(ctx, report))
 }

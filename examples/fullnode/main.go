@@ -45,6 +45,11 @@ commands:
                              remove them for good
   purge                      expunge now what is too old for Trash and Junk, as is done daily
   check                      verify the data directory; exit status 1 and a line per damage
+  check -repair [-drop-damaged]
+                             and say what will be done about each, do it, and verify again
+                             (not while a node runs); -drop-damaged removes messages whose
+                             content is damaged, which stay otherwise
+  stats [-json] [-top N]     print what is stored where, with the N largest accounts
   snapshot DIR               copy the data directory as of one moment into the new directory DIR,
                              with links where that is possible; a node can serve the copy
   export [-format maildir|mbox] USER DIR

@@ -51,7 +51,7 @@ func TestQuotaCommandsWorkWhileTheNodeRunsAndWhileNot(t *testing.T) {
 			out, err := n.run("", append([]string{"quota"}, words...)...)
 			require.Error(t, err, "%v: %s", words, out)
 		}
-		require.Equal(t, "ok\n", n.mustRun("", "check"))
+		n.requireSound()
 	}
 }
 
@@ -90,7 +90,7 @@ func TestFullAccountIsToldAndRefusesMail(t *testing.T) {
 	require.Regexp(t, "^a OK ", c.line())
 	c.send("b APPEND INBOX {3+}\r\nabc\r\n")
 	require.Equal(t, "b NO [OVERQUOTA] Quota exceeded", c.line())
-	require.Equal(t, "ok\n", n.mustRun("", "check"))
+	n.requireSound()
 }
 
 // TestBoundOfAMailboxIsFoundWhenTheMessageIsThere proves what SMTP and LMTP

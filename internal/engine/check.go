@@ -144,11 +144,12 @@ func (e *Engine) checkSegment(ctx context.Context, number uint32, i *Inspection)
 	if err != nil {
 		return i.found(err)
 	}
+	short := w.size < acc.size
 	w.size = min(w.size, acc.size)
 	w.win.size = w.size
 	end, err := checkRecords(ctx, w, i)
-	if err == nil && end < acc.size {
-		i.Damage(&Damage{Segment: number, Offset: end, What: "segment is too short"})
+	if err == nil && (short || end < acc.size) {
+		i.Damage(&Damage{Segment: number, Offset: min(end, w.size), What: "segment is too short"})
 	}
 	return err
 }

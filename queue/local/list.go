@@ -127,12 +127,12 @@ func (q *Queue) Content(ctx context.Context, id queue.ID) (message.OpenBody, err
 	return message.JoinOpen(v.prefix, b), nil
 }
 
-// References calls f for the content of every queued message, with how many
-// references the queue holds to it, until f returns an error. It is for the
-// check of the store.
-func (q *Queue) References(f func(b engine.BlobID, n int) error) error {
+// References calls f for the content of every message that is queued at the
+// moment of a snapshot, with how many references the queue holds to it, until f
+// returns an error. It is for the check of the store.
+func (q *Queue) References(at *engine.Snapshot, f func(b engine.BlobID, n int) error) error {
 	from, to := []byte{messagePrefix}, []byte{messagePrefix + 1}
-	return q.engine.Scan(context.Background(), from, to, func(k, _ []byte) error {
+	return at.Scan(context.Background(), from, to, func(k, _ []byte) error {
 		if n, whole, _ := parseMessageKey(k); whole {
 			return f(n.id, 1)
 		}

@@ -70,7 +70,7 @@ func open(e *engine.Engine, o Options) (*Queue, error) {
 	if q.log == nil {
 		q.log = slog.New(slog.DiscardHandler)
 	}
-	if err := q.load(); err != nil {
+	if err := q.load(q.schedule); err != nil {
 		return nil, fmt.Errorf("open the queue: %w", err)
 	}
 	return q, nil
@@ -80,21 +80,23 @@ func open(e *engine.Engine, o Options) (*Queue, error) {
 var errStop = errors.New("enough")
 
 // load learns of every destination where its first recipient stands: one seek
-// for each.
-func (q *Queue) load() error {
+// for each. Keys that mean nothing are for Check to report.
+func (q *Queue) load(s *schedule) error {
 	now := stamp(q.clock())
 	from, to := []byte{destinationPrefix}, []byte{destinationPrefix + 1}
 	for {
-		var name string
+		var next []byte
 		err := q.engine.Scan(context.Background(), from, to, func(k, _ []byte) error {
 			n, e, ok := parseEntryKey(k)
 			if !ok {
-				return fmt.Errorf("%w: key %x", ErrDamaged, k)
+				q.log.Error("key of the queue means nothing", "key", k)
+				next = append(append(next, k...), 0)
+				return errStop
 			}
-			name = string(n)
-			d := q.schedule.destination(name)
+			d := s.destination(string(n))
 			d.horizon = e.mark()
-			q.schedule.settlePlace(d, now)
+			s.settlePlace(d, now)
+			next = destinationEnd(d.name)
 			return errStop
 		})
 		if err == nil {
@@ -103,7 +105,7 @@ func (q *Queue) load() error {
 		if !errors.Is(err, errStop) {
 			return err
 		}
-		from = destinationEnd(name)
+		from = next
 	}
 }
 

@@ -60,17 +60,17 @@ func TestCheckFindsDamageOfTheTree(t *testing.T) {
 		damage func(*testing.T, *account, *engine.Tx)
 		want   string
 	}{
-		"kind of the child":  {change("p/c", func(b *box) { b.kind = storage.Tasks }), `mailbox "p/c" (2): is for tasks below one for notes`},
-		"kind of the parent": {change("p", func(b *box) { b.kind = storage.Mail }), "is for notes below one for mail"},
+		"kind of the child":  {change("p/c", func(b *box) { b.kind = storage.Tasks }), `wrong-kind: account "@example.test": mailbox "p/c" is for tasks`},
+		"kind of the parent": {change("p", func(b *box) { b.kind = storage.Mail }), `mailbox "p/c" is for notes and the one above it for mail`},
 		"no such kind":       {change("p/c", func(b *box) { b.kind = 7 }), `mailbox "p/c": damaged record`},
 		"kind of INBOX":      {change("INBOX", func(b *box) { b.kind = storage.Journal }), "is for journal"},
 		"no parent": {func(_ *testing.T, a *account, tx *engine.Tx) {
 			tx.Delete(nameKey(keyName, a.id, "p"))
-		}, "has no mailbox above it"},
+		}, "no-parent: "},
 		"unreadable parent": {func(_ *testing.T, a *account, tx *engine.Tx) {
 			tx.Set(nameKey(keyName, a.id, "p"), []byte("x"))
-		}, `mailbox "p/c" (2): mailbox "p" of account`},
-		"unsorted":    {listed(entry("b"), entry("a")), "access control list is not sorted"},
+		}, `unreadable-name: account "@example.test": mailbox "p"`},
+		"unsorted":    {listed(entry("b"), entry("a")), "bad-list: "},
 		"twice":       {listed(entry("a"), entry("a")), "an entry twice"},
 		"empty entry": {listed(storage.ACE{Identifier: "a"}), "an empty one"},
 		"nobody":      {listed(entry("-a")), "access control list not allowed"},
@@ -81,7 +81,7 @@ func TestCheckFindsDamageOfTheTree(t *testing.T) {
 			require.NoError(t, err)
 			rec.acl = storage.ACL{entry("b"), entry("a")}
 			tx.Set(accountKey(a.user), rec.append(nil))
-		}, `account "@example.test": access control list is not sorted`},
+		}, `account "@example.test": access control list of the account is not sorted`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, "store", quiet(vfs.NewMem()))
@@ -92,6 +92,8 @@ func TestCheckFindsDamageOfTheTree(t *testing.T) {
 			require.Empty(t, damages(t, s))
 			require.NoError(t, s.e.Commit(t.Context(), &engine.Change{Build: func(tx *engine.Tx) error { c.damage(t, a, tx); return nil }}))
 			require.Contains(t, strings.Join(damages(t, s), "\n"), c.want)
+			require.NoError(t, s.Repair(t.Context(), nil, Repairs{Done: func(d Damage, err error) { require.NoError(t, err, d) }}))
+			require.Empty(t, damages(t, s))
 		})
 	}
 }

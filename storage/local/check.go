@@ -4,239 +4,193 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/posthouse-mail/posthouse/internal/engine"
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// Damage is something that is not as it should be.
-type Damage struct {
-	Where string // a part of the store: an account, a mailbox, a message, a body, a place in the log
-	What  string // one line
+// References calls f for every body that somebody besides the store refers to
+// at the moment of a snapshot, with how many references these are; a body may
+// come several times.
+type References func(at *engine.Snapshot, f func(b engine.BlobID, n int) error) error
+
+// Check is Inspect for those who want to know of damages only.
+func (s *Store) Check(ctx context.Context, report func(Damage), others ...References) error {
+	_, err := s.Inspect(ctx, Inspection{Report: report, Others: others})
+	return err
 }
 
-// String returns the damage as one line.
-func (d Damage) String() string { return d.Where + ": " + d.What }
+// Inspection says what to do while a store is looked at.
+type Inspection struct {
+	Report   func(Damage)   // called for each damage
+	Progress func(Progress) // nil: nobody wants to know; called ten times a second at most
+	Others   []References   // of those who share the engine, as the queue does
 
-// References calls f for every body that somebody besides the store refers to,
-// with how many references these are; a body may come several times.
-type References func(f func(b engine.BlobID, n int) error) error
+	brief bool // bodies are not read: they were before
+}
 
-// Check looks at everything in the store, as it stands when it begins, and
-// calls report for each damage: bodies that are not what was written, records
-// that can't be read or don't agree with each other, counters and reference
-// counts that are wrong. others are those who share the engine, as the queue
-// does. Its error says only that it could not go on. Mail goes on meanwhile.
+// Progress tells how far an inspection has come.
+type Progress struct {
+	Stage       string `json:"stage"` // what is being read: "log", "mailboxes", "bodies", "index"
+	Done, Total int64  // of the log: octets; else how many; Total 0: not known
+}
+
+// Summary is what an inspection has seen.
+type Summary struct {
+	Accounts, Mailboxes, Messages, Bodies int64
+	Octets                                int64 // of all messages
+	Log                                   int64 // octets of the log
+	Segments                              int   // of the log
+	Damages                               int
+}
+
+// Inspect looks at everything in the store, as it stands at one moment, and
+// reports each damage: bodies that are not what was written, records that
+// can't be read or don't agree with each other, counters and reference counts
+// that are wrong, and what nobody claims. Its error says only that it could
+// not go on. Mail goes on meanwhile. After damage of the index it looks at
+// nothing else of it.
 //
-// Memory grows with what others refer to, and not with the mail.
-func (s *Store) Check(ctx context.Context, report func(Damage), others ...References) error {
+// Memory grows with what others refer to, with mailboxes and with the rows of
+// the largest one, and not with the mail.
+func (s *Store) Inspect(ctx context.Context, in Inspection) (Summary, error) {
 	if err := s.ready(ctx); err != nil {
-		return err
+		return Summary{}, err
 	}
-	c := &checker{s: s, report: report}
-	if err := c.log(ctx); err != nil {
-		return failure(err)
-	}
-	before, err := collect(others)
-	if err != nil {
-		return failure(err)
+	c := &checker{s: s, Inspection: in}
+	if err := c.log(ctx); err != nil || c.lost {
+		return c.sum, failure(err)
 	}
 	c.snap = s.e.Snapshot()
 	defer c.snap.Close()
-	after, err := collect(others)
-	if err != nil {
-		return failure(err)
+	var err error
+	if c.others, err = collect(c.snap, in.Others); err != nil {
+		return c.sum, failure(err)
 	}
-	c.others, c.moving = before, differing(before, after)
-	return failure(errors.Join(c.accounts(ctx), c.retained(ctx), c.bodies(ctx), c.held(ctx)))
+	for _, stage := range [...]func(context.Context) error{c.accounts, c.trees, c.states, c.retained, c.bodies, c.counters, c.unknown, c.held} {
+		err := stage(ctx)
+		if errors.Is(err, engine.ErrDamaged) {
+			c.found(DamageIndex, subject{}, "index", "%v", err)
+			return c.sum, nil
+		}
+		if err != nil {
+			return c.sum, failure(err)
+		}
+	}
+	return c.sum, nil
 }
 
-// checker is one Check.
+// checker is one Inspect. Everything is read from its snapshot.
 type checker struct {
+	Inspection
 	s       *Store
 	snap    *engine.Snapshot
-	report  func(Damage)
+	sum     Summary
 	damaged bool // the log is, so that bodies have to be read one by one
+	lost    bool // the index is
 	others  []reference
-	moving  map[engine.BlobID]bool // bodies whose references from others changed when the check began
-	named   int                    // mailboxes that have a name
-	kept    int                    // retained messages of accounts
+
+	known  []accountID // of accounts, sorted by trees
+	named  []owned     // mailboxes by their names, sorted by states
+	there  []storage.MailboxID
+	doomed []storage.MailboxID
+	given  counters // the highest numbers that are in use
+
+	told time.Time
+	now  Progress
 }
 
-func (c *checker) found(where string, format string, args ...any) {
-	c.report(Damage{where, fmt.Sprintf(format, args...)})
+func (c *checker) found(k DamageKind, of subject, where string, format string, args ...any) {
+	c.sum.Damages++
+	c.Report(Damage{Kind: k, Where: where, What: fmt.Sprintf(format, args...), Repair: remedyOf(k).does, of: of})
+}
+
+// stage tells what is read from now on.
+func (c *checker) stage(name string, total int64) {
+	c.now, c.told = Progress{Stage: name, Total: total}, time.Time{}
+	c.done(0)
+}
+
+// done tells how far the check has come, now and then.
+func (c *checker) done(n int64) {
+	c.now.Done += n
+	if c.Progress == nil || time.Since(c.told) < progressEvery {
+		return
+	}
+	c.told = time.Now()
+	c.Progress(c.now)
+}
+
+const progressEvery = 100 * time.Millisecond
+
+// moment is a snapshot as the surveys read it.
+type moment struct {
+	*engine.Snapshot
+	ctx context.Context
+}
+
+func (m moment) Scan(from, to []byte, f func(k, v []byte) error) error {
+	return m.Snapshot.Scan(m.ctx, from, to, f)
 }
 
 // log checks every octet of the log.
 func (c *checker) log(ctx context.Context) error {
-	return c.s.e.Check(ctx, engine.Inspection{Damage: func(d *engine.Damage) {
-		c.damaged = true
-		c.found("log", "%v", d)
+	c.sum.Segments, c.sum.Log = 0, 0
+	for _, segment := range c.s.e.Stats().Segments {
+		c.sum.Segments, c.sum.Log = c.sum.Segments+1, c.sum.Log+segment.Size
+	}
+	if c.brief {
+		return nil
+	}
+	c.stage("log", c.sum.Log)
+	return c.s.e.Check(ctx, engine.Inspection{Progress: c.done, Damage: func(d *engine.Damage) {
+		k := DamageKind(d.Name())
+		c.damaged, c.lost = true, c.lost || k == DamageIndex
+		c.found(k, subject{}, "log", "%v", d)
 	}})
 }
 
 // accounts checks all accounts with their trees and mailboxes.
 func (c *checker) accounts(ctx context.Context) error {
-	err := c.snap.Scan(ctx, []byte{keyAccount}, []byte{keyAccount + 1}, func(k, v []byte) error {
+	c.stage("mailboxes", 0)
+	owners := make(map[accountID]string)
+	return c.snap.Scan(ctx, []byte{keyAccount}, []byte{keyAccount + 1}, func(k, v []byte) error {
 		user := string(k[1:])
+		where := fmt.Sprintf("account %q", user)
+		c.sum.Accounts++
 		rec, err := parseAccount(v)
-		if err != nil {
-			c.found(fmt.Sprintf("account %q", user), "%v", err)
+		if err != nil || checkUser(user) != nil {
+			c.found(DamageUnreadableAccount, subject{user: user}, where, "%v", errors.Join(err, checkUser(user)))
 			return nil
 		}
+		c.given.account, c.given.validity = max(c.given.account, rec.id), max(c.given.validity, rec.validity)
+		if first, ok := owners[rec.id]; ok {
+			c.found(DamageSharedAccount, subject{user: user}, where, "has number %d, as account %q has", rec.id, first)
+			return nil
+		}
+		owners[rec.id] = user
+		c.known = append(c.known, rec.id)
 		return c.account(ctx, user, rec)
 	})
-	if err != nil {
+}
+
+// mailbox checks all of one mailbox.
+func (c *checker) mailbox(ctx context.Context, where string, b box, account accountID) error {
+	of := subject{mailbox: b.id, account: account}
+	c.named = append(c.named, owned{b.id, account})
+	c.sum.Mailboxes++
+	c.done(1)
+	v := &survey{r: moment{c.snap, ctx}, id: b.id, bad: func(k DamageKind, uid uint32, what string) {
+		c.found(k, of, where, "%s", what)
+	}}
+	if err := v.read(); err != nil {
 		return err
 	}
-	states := 0
-	err = c.snap.Scan(ctx, []byte{keyState}, []byte{keyState + 1}, func(_, _ []byte) error { states++; return nil })
-	if err == nil && states != c.named {
-		c.found("mailboxes", "%d have a state and %d have a name", states, c.named)
+	if v.known && v.had.account != account {
+		c.found(DamageWrongOwner, of, where, "belongs to account number %d and not %d", v.had.account, account)
 	}
-	return err
-}
-
-func (c *checker) account(ctx context.Context, user string, rec accountRecord) error {
-	where := fmt.Sprintf("account %q", user)
-	c.notice(where, &rec)
-	id := uint64(rec.id)
-	var names, subs, freed uint32
-	inbox := false
-	c.list(where, rec.acl)
-	err := c.snap.Scan(ctx, numberKey(keyName, id), behind(keyName, id), func(k, v []byte) error {
-		names++
-		name := string(k[9:])
-		inbox = inbox || name == storage.Inbox
-		b, err := parseBox(v)
-		if err != nil {
-			c.found(where, "mailbox %q: %v", name, err)
-			return nil
-		}
-		if clean, err := storage.CleanName(name); err != nil || clean != name {
-			c.found(where, "mailbox %q has a name that none can have", name)
-		}
-		box := fmt.Sprintf("%s mailbox %q (%d)", where, name, b.id)
-		return errors.Join(c.line(box, rec.id, name, b), c.mailbox(ctx, box, b.id, rec.id))
-	})
-	if err != nil {
-		return err
-	}
-	for kind, n := range map[byte]*uint32{keySubscription: &subs, keyValidity: &freed} {
-		if err := c.snap.Scan(ctx, numberKey(kind, id), behind(kind, id), func(_, _ []byte) error { *n++; return nil }); err != nil {
-			return err
-		}
-	}
-	if names != rec.mailboxes || subs != rec.subs || freed != rec.freed {
-		c.found(where, "has %d mailboxes, %d subscriptions and %d free names, and counts %d, %d and %d", names, subs, freed, rec.mailboxes, rec.subs, rec.freed)
-	}
-	if !inbox && !storage.IsPublic(user) {
-		c.found(where, "has no INBOX")
-	}
-	return c.countKept(ctx, rec.id)
-}
-
-// mailbox checks a mailbox's counters against its rows, its rows against the
-// records of messages, and its tombstones.
-func (c *checker) mailbox(ctx context.Context, where string, id storage.MailboxID, account accountID) error {
-	st, err := getState(c.snap, id)
-	if err != nil {
-		return c.broken(where, err)
-	}
-	c.named++
-	if st.account != account {
-		c.found(where, "belongs to account number %d and not %d", st.account, account)
-	}
-	t, err := readTable(ctx, c.snap, id)
-	if err != nil {
-		return c.broken(where, err)
-	}
-	counted := st
-	counted.messages, counted.unseen, counted.deleted, counted.size = 0, 0, 0, 0
-	for _, chunk := range t.chunks {
-		for i := range chunk.rows {
-			r := &chunk.rows[i]
-			counted.count(r.flags, r.size, 1)
-			if r.uid >= st.next || r.modSeq > st.modSeq || r.uid == 0 {
-				c.found(where, "message %d with ModSeq %d is beyond UIDNEXT %d and HIGHESTMODSEQ %d", r.uid, r.modSeq, st.next, st.modSeq)
-			}
-		}
-	}
-	if counted != st {
-		c.found(where, "has %d messages, %d unseen, %d deleted, %d octets, and counts %d, %d, %d, %d",
-			counted.messages, counted.unseen, counted.deleted, counted.size, st.messages, st.unseen, st.deleted, st.size)
-	}
-	if err := c.records(ctx, where, id, t); err != nil {
-		return err
-	}
-	return c.tombstones(ctx, where, id, &st)
-}
-
-// records compares the rows of a mailbox with its records.
-func (c *checker) records(ctx context.Context, where string, id storage.MailboxID, t *table) error {
-	var rows []row
-	for _, chunk := range t.chunks {
-		rows = append(rows, chunk.rows...)
-	}
-	err := c.snap.Scan(ctx, messageKey(id, 0), behind(keyMessage, uint64(id)), func(k, v []byte) error {
-		m, err := parseMessage(k, v)
-		if err != nil {
-			c.found(where, "%v", err)
-			uid, ok := tail32(k)
-			if !ok {
-				return nil
-			}
-			m.uid = uid
-		}
-		for len(rows) > 0 && rows[0].uid < m.uid {
-			c.found(where, "message %d is listed and has no record", rows[0].uid)
-			rows = rows[1:]
-		}
-		switch {
-		case len(rows) == 0 || rows[0].uid != m.uid:
-			c.found(where, "message %d has a record and is not listed", m.uid)
-			return nil
-		case err == nil && (rows[0].size != m.size || rows[0].date != m.date):
-			c.found(where, "message %d is listed with another size or date than its record has", m.uid)
-		}
-		rows = rows[1:]
-		return nil
-	})
-	for _, r := range rows {
-		c.found(where, "message %d is listed and has no record", r.uid)
-	}
-	return err
-}
-
-func (c *checker) tombstones(ctx context.Context, where string, id storage.MailboxID, st *state) error {
-	n, last := uint32(0), uint64(0)
-	err := c.snap.Scan(ctx, expungedKey(id, 0), behind(keyExpunged, uint64(id)), func(k, v []byte) error {
-		n++
-		modSeq, ok := number(k, 8)
-		if _, err := parseTombstone(v); err != nil || !ok {
-			c.found(where, "what ModSeq %d expunged can't be read", modSeq)
-		}
-		if modSeq <= st.floor {
-			c.found(where, "ModSeq %d should be forgotten, %d is", modSeq, st.floor)
-		}
-		last = modSeq
-		return nil
-	})
-	if err == nil && (n != st.tombs || n > 0 && last != st.expunged) {
-		c.found(where, "has %d tombstones up to ModSeq %d, and counts %d up to %d", n, last, st.tombs, st.expunged)
-	}
-	return err
-}
-
-// broken reports what can't be read as damage, and returns other errors.
-func (c *checker) broken(where string, err error) error {
-	switch {
-	case errors.Is(err, storage.ErrNoMailbox):
-		c.found(where, "has no state")
-	case errors.Is(err, ErrDamaged) || errors.Is(err, engine.ErrDamaged):
-		c.found(where, "%v", err)
-	default:
-		return err
-	}
+	c.sum.Messages += int64(v.st.messages)
+	c.sum.Octets += v.st.size
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// checkWindow is of how many bodies the references are counted at a time, 24
+// checkWindow is of how many bodies the references are counted at a time, 32
 // octets each. For each window all records are read once.
 const checkWindow = 1 << 20
 
@@ -25,9 +25,9 @@ type reference struct {
 }
 
 // collect returns the references of others, sorted.
-func collect(others []References) (list []reference, err error) {
+func collect(at *engine.Snapshot, others []References) (list []reference, err error) {
 	for _, o := range others {
-		err := o(func(b engine.BlobID, n int) error {
+		err := o(at, func(b engine.BlobID, n int) error {
 			list = append(list, reference{b, n})
 			return nil
 		})
@@ -48,36 +48,17 @@ func collect(others []References) (list []reference, err error) {
 	return list[:n], nil
 }
 
-// differing returns the bodies that are not the same in both lists.
-func differing(a, b []reference) map[engine.BlobID]bool {
-	d := make(map[engine.BlobID]bool)
-	for len(a) > 0 || len(b) > 0 {
-		switch {
-		case len(b) == 0 || len(a) > 0 && a[0].id < b[0].id:
-			d[a[0].id] = true
-			a = a[1:]
-		case len(a) == 0 || b[0].id < a[0].id:
-			d[b[0].id] = true
-			b = b[1:]
-		default:
-			if a[0] != b[0] {
-				d[a[0].id] = true
-			}
-			a, b = a[1:], b[1:]
-		}
-	}
-	return d
-}
-
 // counted is a body and what is known of its references.
 type counted struct {
 	id   engine.BlobID
 	size int64
+	refs int // as it counts them
 	left int // references that were not found yet
 }
 
 // bodies compares reference counts with references.
 func (c *checker) bodies(ctx context.Context) error {
+	c.stage("bodies", 0)
 	from := engine.BlobID(1)
 	window := make([]counted, 0, 1024)
 	flush := func(to engine.BlobID) error {
@@ -86,7 +67,9 @@ func (c *checker) bodies(ctx context.Context) error {
 		return err
 	}
 	err := c.snap.Bodies(ctx, func(id engine.BlobID, size int64, refs int) error {
-		window = append(window, counted{id, size, refs})
+		c.sum.Bodies++
+		c.done(1)
+		window = append(window, counted{id, size, refs, refs})
 		if len(window) < checkWindow {
 			return nil
 		}
@@ -100,7 +83,6 @@ func (c *checker) bodies(ctx context.Context) error {
 
 // window counts the references to the bodies from one ID to another.
 func (c *checker) window(ctx context.Context, from, to engine.BlobID, list []counted) error {
-	first := from == 1
 	find := func(id engine.BlobID) *counted {
 		at, ok := slices.BinarySearchFunc(list, id, func(x counted, id engine.BlobID) int { return cmp.Compare(x.id, id) })
 		if !ok {
@@ -110,18 +92,28 @@ func (c *checker) window(ctx context.Context, from, to engine.BlobID, list []cou
 	}
 	owner := storage.MailboxID(0)
 	err := c.snap.Scan(ctx, []byte{keyMessage}, []byte{keyMessage + 1}, func(k, v []byte) error {
-		n, _ := number(k, 0)
+		c.done(0)
+		n, ok := number(k, 0)
+		first := from == 1
+		if !ok || len(k) != 13 {
+			if first {
+				return c.unknownKey(k)
+			}
+			return nil
+		}
 		if id := storage.MailboxID(n); first && id != owner {
 			owner = id
-			if err := c.owner(id); err != nil {
-				return err
-			}
+			c.owner(id)
 		}
 		m, err := parseMessage(k, v)
-		if err != nil || m.blob < from || m.blob > to || m.blob == 0 {
-			return nil // records that can't be read were reported with their mailbox
+		if err != nil && first {
+			c.unreadable(storage.MailboxID(n), k)
 		}
-		return c.reference(fmt.Sprintf("mailbox %d message %d", owner, m.uid), &m, find(m.blob))
+		if err != nil || m.blob < from || m.blob > to || m.blob == 0 {
+			return nil
+		}
+		of := subject{mailbox: storage.MailboxID(n), uid: m.uid}
+		return c.reference(ctx, of, of, &m, find(m.blob))
 	})
 	if err == nil {
 		err = c.keptReferences(ctx, from, to, find)
@@ -129,6 +121,22 @@ func (c *checker) window(ctx context.Context, from, to engine.BlobID, list []cou
 	if err != nil {
 		return err
 	}
+	c.outside(from, to, find)
+	for _, b := range list {
+		of := subject{blob: b.id, size: b.size, n: b.left}
+		where := fmt.Sprintf("body %x", uint64(b.id))
+		switch {
+		case b.left == b.refs:
+			c.found(DamageUnclaimedBody, of, where, "has %d octets, counts %d references more than there are, and nobody refers to it", b.size, b.left)
+		case b.left != 0:
+			c.found(DamageRefcount, of, where, "counts %d references more than there are", b.left)
+		}
+	}
+	return nil
+}
+
+// outside counts the references of others from one ID to another.
+func (c *checker) outside(from, to engine.BlobID, find func(engine.BlobID) *counted) {
 	at, _ := slices.BinarySearchFunc(c.others, from, func(r reference, id engine.BlobID) int { return cmp.Compare(r.id, id) })
 	for _, r := range c.others[at:] {
 		if r.id > to {
@@ -136,37 +144,38 @@ func (c *checker) window(ctx context.Context, from, to engine.BlobID, list []cou
 		}
 		if b := find(r.id); b != nil {
 			b.left -= r.n
-		} else if !c.moving[r.id] {
-			c.found(fmt.Sprintf("body %x", uint64(r.id)), "is referred to from outside of the store and is not there")
+		} else { // who refers to it reports it, too, and repairs it
+			c.found(DamageMissingBody, subject{}, fmt.Sprintf("body %x", uint64(r.id)), "is referred to from outside of the store and is not there")
 		}
 	}
-	for _, b := range list {
-		if b.left != 0 && !c.moving[b.id] {
-			c.found(fmt.Sprintf("body %x", uint64(b.id)), "counts %d references more than there are", b.left)
-		}
-	}
-	return nil
 }
 
 // owner checks that the mailbox of a record is there, or is being cleared away.
-func (c *checker) owner(id storage.MailboxID) error {
-	for _, key := range [][]byte{stateKey(id), doomedKey(id)} {
-		if _, ok, err := c.snap.Get(key); err != nil || ok {
-			return err
-		}
+func (c *checker) owner(id storage.MailboxID) {
+	c.given.mailbox = max(c.given.mailbox, id)
+	if !c.isThere(id) {
+		c.found(DamageOrphans, subject{mailbox: id}, fmt.Sprintf("mailbox %d", id), "has messages and is not there")
 	}
-	c.found(fmt.Sprintf("mailbox %d", id), "has messages and is not there")
-	return nil
+}
+
+// unreadable reports a record of a mailbox that no survey looks at, because it
+// is being cleared away.
+func (c *checker) unreadable(id storage.MailboxID, key []byte) {
+	if _, ok := slices.BinarySearch(c.doomed, id); ok {
+		uid, _ := tail32(key)
+		c.found(DamageUnreadableRecord, subject{mailbox: id, uid: uid}, fmt.Sprintf("mailbox %d, which is being cleared away", id), "message %d: %v", uid, ErrDamaged)
+	}
 }
 
 // reference checks a record's reference to a body.
-func (c *checker) reference(where string, m *record, b *counted) error {
+func (c *checker) reference(ctx context.Context, of subject, at fmt.Stringer, m *record, b *counted) error {
 	switch {
 	case b == nil:
-		c.found(where, "its body %x is not there", uint64(m.blob))
+		c.found(DamageMissingBody, of, at.String(), "its body %x is not there", uint64(m.blob))
 		return nil
 	case m.offset+m.bodySize() > b.size:
-		c.found(where, "its body %x has %d octets, and should have %d at %d", uint64(m.blob), b.size, m.bodySize(), m.offset)
+		of.size = b.size
+		c.found(DamageShortBody, of, at.String(), "its body %x has %d octets, and should have %d at %d", uint64(m.blob), b.size, m.bodySize(), m.offset)
 	}
 	b.left--
 	if !c.damaged {
@@ -177,12 +186,12 @@ func (c *checker) reference(where string, m *record, b *counted) error {
 		return nil
 	}
 	if err == nil {
-		_, err = io.Copy(io.Discard, message.NewReader(body))
+		_, err = io.Copy(io.Discard, io.NewSectionReader(message.NewReader(body), m.offset, m.bodySize()))
 		body.Close()
 	}
 	if errors.Is(err, engine.ErrDamaged) {
-		c.found(where, "%v", err)
-		return nil
+		c.found(DamageDamagedBody, of, at.String(), "%v", err)
+		return ctx.Err()
 	}
-	return err
+	return cmp.Or(err, ctx.Err())
 }

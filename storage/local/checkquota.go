@@ -29,16 +29,21 @@ func (c *checker) held(ctx context.Context) error {
 			return err
 		}
 		if sum != q {
-			c.found(fmt.Sprintf("account %q", a.user), "holds %d octets in %d messages in %d mailboxes, and counts %d, %d, %d",
+			c.found(DamageHeld, subject{}, fmt.Sprintf("account %q", a.user), "holds %d octets in %d messages in %d mailboxes, and counts %d, %d, %d",
 				sum.Bytes, sum.Messages, sum.Mailboxes, q.Bytes, q.Messages, q.Mailboxes)
 		}
 	}
 	return nil
 }
 
-// notice checks what an account's record says of its thresholds.
-func (c *checker) notice(where string, rec *accountRecord) {
-	if rec.silent > rec.threshold || rec.noticed < 0 || (rec.noticed == 0) != (rec.threshold == 0) {
-		c.found(where, "is silent up to %d percent after a notice of %d percent at %d", rec.silent, rec.threshold, rec.noticed)
+// notice checks what the account's record says of its thresholds.
+func (t *treeCheck) notice() {
+	if rec := &t.rec; !rec.noticesRight() {
+		t.found(DamageBadNotice, "is silent up to %d percent after a notice of %d percent at %d", rec.silent, rec.threshold, rec.noticed)
 	}
+}
+
+// noticesRight reports whether what a record says of thresholds can be.
+func (a *accountRecord) noticesRight() bool {
+	return a.silent <= a.threshold && a.noticed >= 0 && (a.noticed == 0) == (a.threshold == 0)
 }

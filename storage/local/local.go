@@ -171,18 +171,31 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// loadCounters reads what was given out last. UIDVALIDITY begins with the
-// time, so that a store that was made anew does not repeat those of an old one.
+// loadCounters reads what was given out last.
 func loadCounters(e *engine.Engine) (counters, error) {
 	b, ok, err := e.Get([]byte{keyCounters})
 	if err != nil {
 		return counters{}, err
 	}
-	if !ok {
-		return counters{validity: uint32(min(time.Now().Unix(), math.MaxUint32/2))}, nil
+	if c, err := parseCounters(b); ok && err == nil {
+		return c, nil
 	}
-	return parseCounters(b)
+	c := counters{}
+	if c.validity = firstValidity(); !ok {
+		err = e.Scan(context.Background(), []byte{keyAccount}, []byte{keyAccount + 1}, func(_, _ []byte) error { return errEnough })
+		if err != errEnough {
+			return c, err
+		}
+	}
+	// It is damaged, which a check reports. The store goes on safely without.
+	snap := e.Snapshot()
+	defer snap.Close()
+	return lostCounters(moment{snap, context.Background()})
 }
+
+// firstValidity begins with the time, so that a store that was made anew does
+// not repeat the UIDVALIDITY of an old one.
+func firstValidity() uint32 { return uint32(min(time.Now().Unix(), math.MaxUint32/2)) }
 
 // Close waits for changes under way, refuses all further work with
 // storage.ErrClosed and brings everything to disk. Contents that are open stay

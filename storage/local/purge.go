@@ -98,7 +98,12 @@ func (p *purger) clear(ctx context.Context) error {
 		return err
 	}
 	for _, id := range mailboxes {
-		err = errors.Join(err, p.mailbox(ctx, storage.MailboxID(id)))
+		// One that has a state is damage, see Repair, and no reason to lose mail.
+		_, there, failed := p.s.e.Get(stateKey(storage.MailboxID(id)))
+		if failed == nil && !there {
+			failed = p.mailbox(ctx, storage.MailboxID(id))
+		}
+		err = errors.Join(err, failed)
 	}
 	for _, id := range accounts {
 		if err == nil {

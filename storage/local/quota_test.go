@@ -220,6 +220,8 @@ func TestCheckFindsDamageOfQuotas(t *testing.T) {
 		require.Len(t, found, 1)
 		require.Contains(t, found[0], `account "alice": `)
 		require.Contains(t, found[0], want)
+		require.NoError(t, s.Repair(t.Context(), nil, Repairs{}))
+		require.Empty(t, damages(t, s))
 	}
 }
 

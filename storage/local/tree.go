@@ -107,6 +107,7 @@ func (t tx) newAccount(user string) (*grown, error) {
 			return nil, err
 		}
 	}
+	g.saveCounters() // of an account that begins without mailboxes, too
 	g.save()
 	return g, nil
 }
