@@ -18,7 +18,8 @@ var (
 	// ErrFailed: an earlier write or sync failed, and nobody knows what is on
 	// disk; changes are refused until the engine is opened again. Reads go on.
 	ErrFailed = errors.New("engine: refuses changes after a failure")
-	// ErrTooLarge: a change has more keys and values than a record may hold.
+	// ErrTooLarge: a change has more keys and values than a record may hold, or a
+	// body of more than 2 GiB.
 	ErrTooLarge = errors.New("engine: change is too large")
 	// ErrNoSpace: the disk is full, or so nearly that only changes without a
 	// body are taken. The error is a syscall.ENOSPC as well; what frees space

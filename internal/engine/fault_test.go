@@ -357,3 +357,18 @@ func TestRefusedRecordsDoNotComeBack(t *testing.T) {
 		}
 	}
 }
+
+// enormous is a body that nobody should begin to read.
+type enormous struct{ t *testing.T }
+
+func (enormous) Size() int64 { return maxBody + 1 }
+func (e enormous) ReadAt([]byte, int64) (int, error) {
+	e.t.Error("it is read")
+	return 0, nil
+}
+
+func TestEnormousBodyIsRefusedUnread(t *testing.T) {
+	e := openAt(t, vfs.NewMem(), "e")
+	err := e.Commit(t.Context(), &Change{Body: enormous{t}, Build: func(*Tx) error { return nil }})
+	require.ErrorIs(t, err, ErrTooLarge)
+}

@@ -16,6 +16,10 @@ const (
 	largeBody   = 1 << 20  // bodies from here on are not held in memory
 	bodyMemory  = 64 << 20 // octets of bodies in memory at one time
 	streamChunk = 4 * chunkSize
+
+	// maxBody bounds a body, so that whatever follows it in its segment still
+	// begins at an offset of four octets.
+	maxBody = 2 << 30
 )
 
 // prepared is a body with its checksums. Those of a small body's octets are in
@@ -60,8 +64,11 @@ func newPreparer() *preparer {
 // when it returns no error.
 func (p *preparer) prepare(ctx context.Context, b message.Body, into *prepared) error {
 	*into = prepared{there: true, body: b, size: b.Size()}
-	if into.size < 0 {
+	switch {
+	case into.size < 0:
 		return fmt.Errorf("engine: body of %d octets", into.size)
+	case into.size > maxBody:
+		return fmt.Errorf("%w: a body of %d octets", ErrTooLarge, into.size)
 	}
 	into.sums = into.one[:0]
 	if into.large() {
