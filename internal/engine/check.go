@@ -141,6 +141,9 @@ func (e *Engine) checkSegment(ctx context.Context, number uint32, i *Inspection)
 	}
 	defer e.files.release(f)
 	w, err := e.openWalker(f, number)
+	if w != nil && w.size < segmentHead && acc.bodies == 0 && e.files.readOnly(number) {
+		return nil // it was not finished being made, and is not removed where it stands
+	}
 	if err != nil {
 		return i.found(err)
 	}
