@@ -33,6 +33,11 @@ const (
 	indexMemTable = 8 << 20  // octets that gather before they are flushed
 	indexCache    = 16 << 20 // octets of blocks kept in memory
 	indexPause    = 100 * time.Millisecond
+
+	// indexUnmerged is how many tables that overlap may wait to be merged before
+	// changes wait as well. So many there are only when one of them is damaged
+	// and can't be merged any more, which must not stop everybody.
+	indexUnmerged = 1000
 )
 
 // indexOptions are for an index without a log of its own: what was not
@@ -46,6 +51,7 @@ func (e *Engine) indexOptions(cache *pebble.Cache) *pebble.Options {
 		FormatMajorVersion:          pebble.FormatValueSeparation,
 		MemTableSize:                e.options.memTable,
 		MemTableStopWritesThreshold: 4,
+		L0StopWritesThreshold:       indexUnmerged,
 		MaxOpenFiles:                1000,
 		Logger:                      indexLog{e},
 		EventListener: &pebble.EventListener{
