@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -82,7 +84,19 @@ func (e *Engine) openIndex(dir string) (err error) {
 		}
 	}()
 	e.db, err = pebble.Open(dir, e.indexOptions(cache))
-	return indexFailure(err)
+	return openFailure(err)
+}
+
+// openFailure is indexFailure for opening: what the library can't make sense
+// of, and a file that it looks for in vain, are damage as well. What the system
+// says of files that are there is not.
+func openFailure(err error) error {
+	err = indexFailure(err)
+	var system syscall.Errno
+	if err == nil || errors.Is(err, ErrDamaged) || errors.As(err, &system) && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return errors.Join(&Damage{What: err.Error()}, err)
 }
 
 // indexError hears of every failed flush or compaction, which the index will

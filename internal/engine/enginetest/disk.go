@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -300,7 +301,7 @@ func (d *Disk) Lock(name string) (io.Closer, error) {
 		return nil, err
 	}
 	if d.locks[name] {
-		return nil, errors.New("locked")
+		return nil, &fs.PathError{Op: "lock", Path: name, Err: syscall.EAGAIN}
 	}
 	if d.locks == nil {
 		d.locks = make(map[string]bool)
