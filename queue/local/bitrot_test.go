@@ -43,7 +43,9 @@ func TestFlippedBitIsFoundAndTouchesNothingElse(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	m := newMuseum(t)
 	files := m.files(t)
-	for range times(t, "POSTHOUSE_ROT", 150) {
+	bits := times(t, "POSTHOUSE_ROT", 150)
+	t.Logf("%d bits", bits)
+	for range bits {
 		kind := kinds[rng.IntN(len(kinds))]
 		var names []string
 		for _, name := range files {
