@@ -212,7 +212,7 @@ type backedUpUsers struct {
 
 // newDeath is an end to come at so many steps of a disk from now on.
 func newDeath(disk *enginetest.Disk, rng *rand.Rand, users []*user, way int, steps int64) *death {
-	d := &death{disk: disk, rng: rng, done: make(chan struct{}), users: users, way: way}
+	d := &death{disk: disk, rng: rngOf(rng.Uint64()), done: make(chan struct{}), users: users, way: way}
 	disk.Ahead(steps, d.end)
 	return d
 }
