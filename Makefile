@@ -13,7 +13,7 @@ bench: ## the whole node beside Postfix and Dovecot, one run, ratios
 	go run ./bench
 
 stress: ## the long versions of the durability tests, and 10,000 connections
-	POSTHOUSE_CUTS=10000 POSTHOUSE_KILLS=50 POSTHOUSE_CONNECTIONS=10000 go test -timeout 60m ./internal/engine/... ./storage/... ./queue/... ./examples/fullnode/...
+	POSTHOUSE_CUTS=10000 POSTHOUSE_ROT=10000 POSTHOUSE_KILLS=50 POSTHOUSE_CONNECTIONS=10000 go test -timeout 60m ./internal/engine/... ./storage/... ./queue/... ./examples/fullnode/...
 
 FUZZTIME ?= 5m
 fuzz: ## every fuzz target, FUZZTIME each

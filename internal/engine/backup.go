@@ -39,10 +39,15 @@ func (e *Engine) Backup(ctx context.Context, dir string, progress func(done, tot
 	if err = errors.Join(err, snap.Close()); err == nil {
 		err = e.fs.Rename(unfinished, dir)
 	}
+	if err == nil {
+		if err = syncDir(e.fs, e.fs.PathDir(dir)); err != nil {
+			unfinished = dir
+		}
+	}
 	if err != nil {
 		return errors.Join(err, e.fs.RemoveAll(unfinished))
 	}
-	return syncDir(e.fs, e.fs.PathDir(dir))
+	return nil
 }
 
 // backedUp is one segment of a backup.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/internal/engine/enginetest"
 )
 
 // TestBackupIsOneMomentOfARunningEngine backs an engine up again and again
@@ -95,4 +97,24 @@ func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	require.Error(t, e.Backup(t.Context(), "copy", func(int64, int64) {}), "it exists")
 	c := openAt(t, disk, "copy")
 	requireBody(t, c, id, octets(5000, 1))
+}
+
+// TestNothingIsLeftOfABackupWhoseNameIsNotDurable lets the very last step fail.
+func TestNothingIsLeftOfABackupWhoseNameIsNotDurable(t *testing.T) {
+	disk := enginetest.NewDisk()
+	renamed, failed := false, false
+	disk.Before = func(s enginetest.Step) error {
+		if s.Kind == "syncdir" && renamed && !failed {
+			failed = true
+			return syscall.EIO
+		}
+		renamed = renamed || s.Kind == "rename" && s.Name == "copy"
+		return nil
+	}
+	e := openAt(t, disk, "e")
+	store(t, e, octets(1000, 1))
+	require.ErrorIs(t, e.Backup(t.Context(), "copy", func(int64, int64) {}), syscall.EIO)
+	_, err := disk.Stat("copy")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, e.Backup(t.Context(), "copy", func(int64, int64) {}))
 }

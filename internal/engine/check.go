@@ -30,17 +30,21 @@ func (i *Inspection) found(err error) error {
 	return err
 }
 
-// Check reads the whole index, the checkpoint, and every segment as far as it
-// is part of the log, whether anybody refers to what is there or not, and
-// compares them: each body is where the index has it, and what the accounts of
-// segments say is what there is. It returns an error only when it could not go
-// on. Changes may go on meanwhile; those made after its start are not looked at.
+// Check reads the whole index and its files, the checkpoint, the markers of
+// locations, and every segment as far as it is part of the log, whether anybody
+// refers to what is there or not, and compares them: each body is where the
+// index has it, and what the accounts of segments say is what there is. It
+// returns an error only when it could not go on. Changes may go on meanwhile;
+// those made after its start are not looked at.
 func (e *Engine) Check(ctx context.Context, i Inspection) error {
 	if !e.gate.enter() {
 		return ErrClosed
 	}
 	defer e.gate.leave()
 	if err := i.found(e.checkIndex(ctx)); err != nil {
+		return err
+	}
+	if err := errors.Join(e.checkTables(ctx, &i), e.checkLocations(&i)); err != nil {
 		return err
 	}
 	if err := i.found(e.checkCheckpoint(&i)); err != nil {
@@ -141,6 +145,9 @@ func (e *Engine) checkSegment(ctx context.Context, number uint32, i *Inspection)
 	}
 	defer e.files.release(f)
 	w, err := e.openWalker(f, number)
+	if w != nil && w.size < segmentHead && acc.bodies == 0 && e.files.readOnly(number) {
+		return nil // it was not finished being made, and is not removed where it stands
+	}
 	if err != nil {
 		return i.found(err)
 	}

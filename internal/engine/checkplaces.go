@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 )
 
@@ -133,5 +134,27 @@ func (e *Engine) reportPlace(p placed, i *Inspection) error {
 		return nil
 	}
 	i.Damage(&Damage{Segment: p.segment, Offset: p.off, What: fmt.Sprintf("body %x is not what stands there", uint64(p.id))})
+	return nil
+}
+
+// checkLocations reads what says which locations belong to the store.
+func (e *Engine) checkLocations(i *Inspection) error {
+	names := []string{e.fs.PathJoin(e.fs.PathDir(e.logDir), registryName)}
+	for _, l := range e.files.locations {
+		if !l.own {
+			names = append(names, e.fs.PathJoin(l.dir, markerName))
+		}
+	}
+	if len(names) == 1 { // there need be no list
+		return nil
+	}
+	for _, name := range names {
+		_, err := loadRegistry(e.fs, name)
+		if errors.Is(err, errRegistry) || errors.Is(err, fs.ErrNotExist) {
+			i.Damage(&Damage{What: fmt.Sprintf("file %s: %v", name, err)})
+		} else if err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -1,14 +1,9 @@
 package engine
 
 import (
-	"io"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/stretchr/testify/require"
 )
 
 // op is one step that changes a file system.
@@ -27,18 +22,11 @@ type hookFS struct {
 	before    func(op) error
 	partly    func(op, int) int // nil: none
 	truncates bool              // files can be truncated, although the one below can't
-	mu        sync.RWMutex      // held for writing while the disk stands still
-	synced    sync.Map          // names of files that were synced
 }
 
 func (h *hookFS) do(kind, name string, f func() error) error {
 	if err := h.before(op{kind, name}); err != nil {
 		return err
-	}
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if kind == "sync" {
-		h.synced.Store(name, true)
 	}
 	return f()
 }
@@ -148,72 +136,3 @@ type hookDir struct {
 }
 
 func (d *hookDir) Sync() error { return d.fs.do("syncdir", d.name, d.File.Sync) }
-
-// killed returns the disk as it is when a process is killed but the machine
-// goes on: everything written is there, and what was not synced is still not.
-// No step may be under way.
-func killed(t testing.TB, h *hookFS, fs *vfs.MemFS) *vfs.MemFS {
-	durable := fs.CrashClone(vfs.CrashCloneCfg{})
-	all := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rngOf(0)})
-	copyUnsynced(t, h, durable, all, "/")
-	return durable
-}
-
-// copyUnsynced makes dir of to like that of from, without syncing anything.
-func copyUnsynced(t testing.TB, h *hookFS, to, from *vfs.MemFS, dir string) {
-	names, err := from.List(dir)
-	require.NoError(t, err)
-	there := make(map[string]bool)
-	for _, name := range names {
-		there[name] = true
-		path := from.PathJoin(dir, name)
-		info, err := from.Stat(path)
-		require.NoError(t, err)
-		if info.IsDir() {
-			require.NoError(t, to.MkdirAll(path, 0o700))
-			copyUnsynced(t, h, to, from, path)
-			continue
-		}
-		copyFile(t, h, to, from, path)
-	}
-	names, err = to.List(dir)
-	require.NoError(t, err)
-	for _, name := range names {
-		if !there[name] {
-			require.NoError(t, to.RemoveAll(to.PathJoin(dir, name)))
-		}
-	}
-}
-
-func copyFile(t testing.TB, h *hookFS, to, from *vfs.MemFS, path string) {
-	r, err := from.Open(path)
-	require.NoError(t, err)
-	defer r.Close()
-	octets, err := io.ReadAll(r)
-	require.NoError(t, err)
-	w, err := to.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
-	require.NoError(t, err)
-	defer w.Close()
-	stat, err := w.Stat()
-	require.NoError(t, err)
-	if len(octets) > 0 {
-		_, err = w.WriteAt(octets, 0)
-		require.NoError(t, err)
-	}
-	// A new file whose name is not durable may have been synced itself.
-	if _, synced := h.synced.Load(strings.TrimPrefix(path, "/")); synced && stat.Size() == 0 {
-		require.NoError(t, w.Sync())
-	}
-}
-
-// after calls f once, ahead of the n-th step from now on.
-type after struct {
-	left atomic.Int64
-	f    func()
-}
-
-func (a *after) step() {
-	if a.left.Add(-1) == 0 {
-		a.f()
-	}
-}

@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -33,6 +35,11 @@ const (
 	indexMemTable = 8 << 20  // octets that gather before they are flushed
 	indexCache    = 16 << 20 // octets of blocks kept in memory
 	indexPause    = 100 * time.Millisecond
+
+	// indexUnmerged is how many tables that overlap may wait to be merged before
+	// changes wait as well. So many there are only when one of them is damaged
+	// and can't be merged any more, which must not stop everybody.
+	indexUnmerged = 1000
 )
 
 // indexOptions are for an index without a log of its own: what was not
@@ -46,6 +53,7 @@ func (e *Engine) indexOptions(cache *pebble.Cache) *pebble.Options {
 		FormatMajorVersion:          pebble.FormatValueSeparation,
 		MemTableSize:                e.options.memTable,
 		MemTableStopWritesThreshold: 4,
+		L0StopWritesThreshold:       indexUnmerged,
 		MaxOpenFiles:                1000,
 		Logger:                      indexLog{e},
 		EventListener: &pebble.EventListener{
@@ -76,7 +84,19 @@ func (e *Engine) openIndex(dir string) (err error) {
 		}
 	}()
 	e.db, err = pebble.Open(dir, e.indexOptions(cache))
-	return indexFailure(err)
+	return openFailure(err)
+}
+
+// openFailure is indexFailure for opening: what the library can't make sense
+// of, and a file that it looks for in vain, are damage as well. What the system
+// says of files that are there is not.
+func openFailure(err error) error {
+	err = indexFailure(err)
+	var system syscall.Errno
+	if err == nil || errors.Is(err, ErrDamaged) || errors.As(err, &system) && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return errors.Join(&Damage{What: err.Error()}, err)
 }
 
 // indexError hears of every failed flush or compaction, which the index will

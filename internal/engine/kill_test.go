@@ -8,9 +8,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -34,7 +36,10 @@ func TestKillNineKeepsWhatWasAcknowledged(t *testing.T) {
 			kills = n
 		}
 	}
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "e")
+	for _, l := range childOptions(dir).Locations {
+		require.NoError(t, os.Mkdir(l.Path, 0o700))
+	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	users := make([]*user, killUsers)
@@ -43,7 +48,9 @@ func TestKillNineKeepsWhatWasAcknowledged(t *testing.T) {
 	}
 	for range kills {
 		acked := killChild(t, dir, seed, 200+rand.IntN(1500))
-		e, err := Open(dir, childOptions())
+		o := childOptions(dir)
+		o.Rebuild = rand.IntN(3) == 0
+		e, err := Open(dir, o)
 		require.NoError(t, err)
 		for i, u := range users {
 			users[i] = u.check(t, e, seed, max(u.acked.Load(), acked[i]), 1<<40)
@@ -58,9 +65,12 @@ func TestKillNineKeepsWhatWasAcknowledged(t *testing.T) {
 	}
 }
 
-func childOptions() Options {
+// childOptions make segments roll, go to two locations, and be compacted at
+// once.
+func childOptions(dir string) Options {
 	o := quiet(vfs.Default)
-	o.SegmentSize, o.memTable = 1<<20, 256<<10
+	o.SegmentSize, o.memTable, o.settle = 100<<10, 100<<10, time.Millisecond
+	o.Locations = []Location{{Path: dir + ".a", Limit: 300 << 10}, {Path: dir + ".b"}}
 	return o
 }
 
@@ -105,7 +115,7 @@ func runChild() bool {
 }
 
 func childLoad(dir string, seed uint64) error {
-	e, err := Open(dir, childOptions())
+	e, err := Open(dir, childOptions(dir))
 	if err != nil {
 		return err
 	}

@@ -445,3 +445,24 @@ func TestMissingSegmentIsDamageOfItsMessagesOnly(t *testing.T) {
 	requireBody(t, e, ids[0], octets(1000, 0))
 	checkAccounts(t, e)
 }
+
+// TestUnfinishedSegmentWhereNothingMayBeRemovedIsNoDamage: a crash has left the
+// name of a segment in the engine's own "log", which is only read now.
+func TestUnfinishedSegmentWhereNothingMayBeRemovedIsNoDamage(t *testing.T) {
+	fs := vfs.NewMem()
+	require.NoError(t, fs.MkdirAll("e/log", 0o700))
+	_, err := fs.Create("e/log/00000001.seg", vfs.WriteCategoryUnspecified)
+	require.NoError(t, err)
+	o := withLocations(t, fs, Location{Path: "a"})
+	for range 3 {
+		e := openWith(t, o)
+		for i := range 30 {
+			drop(t, e, store(t, e, octets(1000, uint32(i))))
+		}
+		require.NoError(t, e.Close())
+		e = openWith(t, o)
+		require.Eventually(t, func() bool { return at(t, e, "a").Segments < 3 }, 5*time.Second, time.Millisecond)
+		require.NoError(t, e.Check(context.Background(), Inspection{Damage: func(d *Damage) { t.Error(d) }}))
+		require.NoError(t, e.Close())
+	}
+}

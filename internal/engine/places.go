@@ -92,7 +92,7 @@ func (p *places) numbers() []uint32 {
 // when it returns.
 func (s *files) scan() error {
 	for i, l := range s.locations {
-		if !l.readOnly {
+		if !l.readOnly || l.own { // what was made there last may be so new that its name is not durable
 			if err := syncDir(s.fs, l.dir); err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ type registry struct {
 	damaged bool         // it could not be read, and is told by the markers
 	now     registryFile // as it will be
 	fresh   []int        // locations that have no marker yet
+	broken  []int        // locations that have a damaged one
 }
 
 // readRegistry reads the list in the engine's directory, which only an engine
@@ -47,7 +48,10 @@ func (r *registry) recognize(i int, l location) error {
 	known := slices.IndexFunc(r.list.locations, func(k registered) bool { return k.path == l.dir })
 	switch {
 	case errors.Is(err, errRegistry) && known >= 0:
-		r.log.Error("marker of a mail location is damaged", "location", l.dir)
+		r.log.Error("marker of a mail location is damaged; made again from the list", "location", l.dir)
+		if !l.readOnly {
+			r.broken = append(r.broken, i)
+		}
 		marker = registryFile{r.list.store, r.list.locations[known : known+1]}
 	case errors.Is(err, fs.ErrNotExist) && known >= 0:
 		return locationError(l, "has lost its marker; is its disk there?", nil)
@@ -79,8 +83,8 @@ func (r *registry) add(k registered, l location) error {
 	return nil
 }
 
-// register gives new locations their markers, and adds them to the list. The
-// store's ID is durable before a marker has it.
+// register gives locations that have none, or a damaged one, their markers, and
+// adds new ones to the list. The store's ID is durable before a marker has it.
 func (r *registry) register(s *files) error {
 	if len(r.fresh) > 0 && len(r.list.locations) == 0 {
 		if err := replaceFile(r.fs, r.name, registryFile{store: r.now.store}.encode()); err != nil {
@@ -89,6 +93,11 @@ func (r *registry) register(s *files) error {
 	}
 	for _, i := range r.fresh {
 		if err := r.mark(s, i); err != nil {
+			return err
+		}
+	}
+	for _, i := range r.broken {
+		if err := r.writeMarker(s.locations[i]); err != nil {
 			return err
 		}
 	}
@@ -126,8 +135,12 @@ func (r *registry) mark(s *files, i int) error {
 	if _, err := r.fs.Stat(name); err == nil {
 		return locationError(l, "is given twice", nil)
 	}
+	return r.writeMarker(l)
+}
+
+func (r *registry) writeMarker(l location) error {
 	at := slices.IndexFunc(r.now.locations, func(k registered) bool { return k.path == l.dir })
-	err := replaceFile(r.fs, name, registryFile{r.now.store, r.now.locations[at : at+1]}.encode())
+	err := replaceFile(r.fs, r.fs.PathJoin(l.dir, markerName), registryFile{r.now.store, r.now.locations[at : at+1]}.encode())
 	if err != nil {
 		return locationError(l, "can't be written", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -31,9 +32,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// killOptions make segments roll, and go to two locations.
+func killOptions(dir string) engine.Options {
+	return engine.Options{
+		SegmentSize: 200 << 10, Reserve: -1, Logger: quietLog,
+		Locations: []engine.Location{{Path: dir + ".a", Limit: 1 << 20}, {Path: dir + ".b"}},
+	}
+}
+
 // openDir opens the queue in a directory on the disk.
-func openDir(dir string) (*Queue, *engine.Engine, error) {
-	e, err := engine.Open(dir, engine.Options{SegmentSize: 1 << 20, Reserve: -1, Logger: quietLog})
+func openDir(dir string, o engine.Options) (*Queue, *engine.Engine, error) {
+	e, err := engine.Open(dir, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,7 +52,7 @@ func openDir(dir string) (*Queue, *engine.Engine, error) {
 
 // child works on the queue until it is killed, and tells every event.
 func child(dir string) error {
-	q, _, err := openDir(dir)
+	q, _, err := openDir(dir, killOptions(dir))
 	if err != nil {
 		return err
 	}
@@ -74,11 +83,16 @@ func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, l := range killOptions(dir).Locations {
+		require.NoError(t, os.Mkdir(l.Path, 0o700))
+	}
 	l := newLedger()
 	for range times(t, "POSTHOUSE_KILLS", 5) {
 		killOne(t, dir, l, time.Duration(20+r.IntN(150))*time.Millisecond)
-		q, e, err := openDir(dir)
+		o := killOptions(dir)
+		o.Rebuild = r.IntN(3) == 0
+		q, e, err := openDir(dir, o)
 		require.NoError(t, err)
 		l = audit(t, q, l, l)
 		exhaust(t, q)

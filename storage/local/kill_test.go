@@ -36,10 +36,18 @@ func TestMain(m *testing.M) {
 
 func killLife(i int) *life { return newLife(lifeUser(i), uint64(i)+77) }
 
+// killOptions make segments roll, and go to two locations.
+func killOptions(dir string) Options {
+	o := quiet(nil)
+	o.SegmentSize = 200 << 10
+	o.Locations = []Location{{Path: dir + ".a", Limit: 1 << 20}, {Path: dir + ".b"}}
+	return o
+}
+
 // child lives until it is killed. It tells of every step that was
 // acknowledged.
 func child(dir string, steps []string) error {
-	s, err := Open(dir, quiet(nil))
+	s, err := Open(dir, killOptions(dir))
 	if err != nil {
 		return err
 	}
@@ -77,6 +85,9 @@ func child(dir string, steps []string) error {
 func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
 	kills := fromEnv(t, "POSTHOUSE_KILLS", 5)
 	dir := filepath.Join(t.TempDir(), "store")
+	for _, l := range killOptions(dir).Locations {
+		require.NoError(t, os.Mkdir(l.Path, 0o700))
+	}
 	lives := make([]*life, 8)
 	acked := make([]int, len(lives))
 	for i := range lives {
@@ -84,7 +95,9 @@ func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
 	}
 	for kill := range kills {
 		liveUntilKilled(t, dir, acked, time.Duration(20+rand.IntN(100))*time.Millisecond)
-		s, err := Open(dir, quiet(nil))
+		o := killOptions(dir)
+		o.Rebuild = rand.IntN(3) == 0
+		s, err := Open(dir, o)
 		require.NoError(t, err, "after kill %d", kill)
 		total := 0
 		for i := range lives {
