@@ -33,7 +33,7 @@ const formatVersion = 2
 
 const (
 	indexMemTable = 8 << 20  // octets that gather before they are flushed
-	indexCache    = 16 << 20 // octets of blocks kept in memory
+	indexCache    = 48 << 20 // octets of blocks kept in memory
 	indexPause    = 100 * time.Millisecond
 
 	// indexUnmerged is how many tables that overlap may wait to be merged before
