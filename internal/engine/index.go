@@ -45,7 +45,7 @@ const (
 // indexOptions are for an index without a log of its own: what was not
 // flushed before a crash is applied from the segments again. Flushes happen
 // in the order of commits, so what is on disk always is a prefix of them.
-func (e *Engine) indexOptions(cache *pebble.Cache) *pebble.Options {
+func (e *Engine) indexOptions(cache *pebble.Cache, s *scheduler) *pebble.Options {
 	o := &pebble.Options{
 		FS:                          indexFS{e.fs},
 		Cache:                       cache,
@@ -64,6 +64,7 @@ func (e *Engine) indexOptions(cache *pebble.Cache) *pebble.Options {
 			},
 		},
 	}
+	o.Experimental.CompactionScheduler = s
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
@@ -83,7 +84,9 @@ func (e *Engine) openIndex(dir string) (err error) {
 			}
 		}
 	}()
-	e.db, err = pebble.Open(dir, e.indexOptions(cache))
+	s := newScheduler()
+	e.db, err = pebble.Open(dir, e.indexOptions(cache, s))
+	s.open.Store(true)
 	return openFailure(err)
 }
 
