@@ -64,6 +64,10 @@ func (e *Engine) indexOptions(cache *pebble.Cache) *pebble.Options {
 			},
 		},
 	}
+	// The library's own scheduler goes on when opening has failed, and then
+	// merges tables of what was closed, which ends the process. This one does
+	// the same, but for looking every tenth of a second by itself.
+	o.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
