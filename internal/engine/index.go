@@ -86,7 +86,7 @@ func (e *Engine) openIndex(dir string) (err error) {
 	}()
 	s := newScheduler()
 	e.db, err = pebble.Open(dir, e.indexOptions(cache, s))
-	s.open.Store(true)
+	s.open.Store(err == nil)
 	return openFailure(err)
 }
 

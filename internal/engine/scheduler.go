@@ -10,7 +10,8 @@ import (
 // waits for every compaction that it has begun, which can take seconds. What is
 // to be compacted then is looked for at the next flush, and after each
 // compaction. The library's own scheduler does that as well without its ticker,
-// which can't be kept from beginning at once.
+// which can't be kept from beginning at once, and which goes on when opening has
+// failed: it merges tables of what was closed then, and that ends the process.
 type scheduler struct {
 	*pebble.ConcurrencyLimitScheduler
 	open atomic.Bool
