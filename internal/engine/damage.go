@@ -3,12 +3,14 @@ package engine
 import "strings"
 
 // Name returns a short name of the kind of damage, one of a few: "index",
-// "checkpoint", or what is damaged of the log: "log-header", "log-record",
+// "checkpoint", "location", or what is damaged of the log: "log-header", "log-record",
 // "log-body", "log-short" or "log-missing".
 func (d *Damage) Name() string {
 	switch what := d.What; {
 	case strings.HasPrefix(what, "checkpoint "):
 		return "checkpoint"
+	case strings.HasPrefix(what, "file "):
+		return "location"
 	case d.Segment == 0, strings.HasPrefix(what, "account"), strings.HasSuffix(what, "is not what stands there"):
 		return "index"
 	case what == "header", what == "header is too short":

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/posthouse-mail/posthouse/internal/engine"
@@ -19,6 +20,9 @@ func (c *checker) held(ctx context.Context) error {
 		}
 		return errNothing
 	})
+	if errors.Is(err, engine.ErrFailed) { // nothing is kept right or wrong any more
+		return nil
+	}
 	if err != nil || snap == nil {
 		return err
 	}

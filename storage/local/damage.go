@@ -16,6 +16,7 @@ type DamageKind string
 // Repair does about it.
 const (
 	DamageIndex      DamageKind = "index"       // the index can't be read
+	DamageLocation   DamageKind = "location"    // what says which locations belong to the store is not what was written
 	DamageCheckpoint DamageKind = "checkpoint"  // what the index is made from again, if need be, is not what was written
 	DamageLogHeader  DamageKind = "log-header"  // of a segment of the log
 	DamageLogRecord  DamageKind = "log-record"  // a record of the log is not what was written

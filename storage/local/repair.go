@@ -125,6 +125,8 @@ func remedyOf(k DamageKind) remedy {
 	switch k {
 	case DamageIndex:
 		return remedy{does: rebuilt}
+	case DamageLocation:
+		return remedy{does: "nothing now: it is written again at the next opening, unless the location is read only"}
 	case DamageLogHeader, DamageLogRecord, DamageLogBody, DamageLogShort, DamageLogMissing, DamageCheckpoint:
 		return remedy{does: renewed}
 	case DamageCounters:
