@@ -29,6 +29,8 @@ type StorageConfig struct {
 	Thresholds  []int    `toml:"thresholds"`   // percents of its quota at which an account gets a notice, ascending
 	NoticeEvery duration `toml:"notice_every"` // how long no other notice follows, unless of a higher threshold
 
+	ACL aclMode `toml:"acl"` // how access control lists are read: "plain", or "inherit" with those above a mailbox
+
 	RetentionConfig
 }
 
@@ -48,6 +50,7 @@ func (c *StorageConfig) settings() storage.Settings {
 		MailboxQuota: storage.Quota{Bytes: int64(c.MailboxQuotaBytes), Messages: c.MailboxQuotaMessages, Mailboxes: c.MailboxQuotaMailboxes},
 		Thresholds:   c.Thresholds,
 		NoticeEvery:  time.Duration(c.NoticeEvery),
+		ACL:          storage.ACLMode(c.ACL),
 	}
 	c.RetentionConfig.apply(&s)
 	return s
@@ -121,6 +124,29 @@ func (c *Config) loadDomains(text string) error {
 		c.Domains[name] = DomainConfig{Storage: own}
 	}
 	return nil
+}
+
+// aclMode is a storage.ACLMode, written as "plain" or "inherit".
+type aclMode storage.ACLMode
+
+func (m *aclMode) UnmarshalText(text []byte) error {
+	for _, mode := range [...]storage.ACLMode{storage.ACLPlain, storage.ACLInherit} {
+		if aclMode(mode).String() == string(text) {
+			*m = aclMode(mode)
+			return nil
+		}
+	}
+	return fmt.Errorf("acl is %q, not \"plain\" or \"inherit\"", text)
+}
+
+func (m aclMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// String returns the mode as it is written.
+func (m aclMode) String() string {
+	if storage.ACLMode(m) == storage.ACLInherit {
+		return "inherit"
+	}
+	return "plain"
 }
 
 // size is a number of octets, written as "512M" or "10G", or without a unit.

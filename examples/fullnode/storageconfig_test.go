@@ -25,9 +25,11 @@ quota_bytes = "10G"
 quota_messages = 1000
 mailbox_quota_bytes = 4096
 thresholds = [50, 75, 100]
+acl = "inherit"
 [domains."small.test".storage]
 quota_bytes = "1M"
 thresholds = [90]
+acl = "plain"
 [domains."Bücher.test".storage]
 quota_messages = 0
 `
@@ -38,12 +40,12 @@ func TestDomainsHaveTheSettingsOfAllButForTheirOwn(t *testing.T) {
 	settings := c.settings()
 	all := storage.Settings{
 		Quota: storage.Quota{Bytes: 10 << 30, Messages: 1000}, MailboxQuota: storage.Quota{Bytes: 4096},
-		Thresholds: []int{50, 75, 100}, NoticeEvery: 24 * time.Hour,
+		Thresholds: []int{50, 75, 100}, NoticeEvery: 24 * time.Hour, ACL: storage.ACLInherit,
 	}
 	c.Storage.RetentionConfig.apply(&all)
 	require.Equal(t, all, settings("example.test"))
 	small := all
-	small.Quota.Bytes, small.Thresholds = 1<<20, []int{90}
+	small.Quota.Bytes, small.Thresholds, small.ACL = 1<<20, []int{90}, storage.ACLPlain
 	require.Equal(t, small, settings("small.test"))
 	books := all
 	books.Quota.Messages = 0
@@ -54,6 +56,7 @@ func TestDomainsHaveTheSettingsOfAllButForTheirOwn(t *testing.T) {
 	again, err := configOf(t, out.String())
 	require.NoError(t, err)
 	require.Equal(t, c, again, "what config prints can be read")
+	require.Equal(t, storage.ACLPlain, defaultConfig().settings()("example.test").ACL)
 }
 
 func TestStorageConfigThatCantBeIsRefused(t *testing.T) {
@@ -66,6 +69,8 @@ func TestStorageConfigThatCantBeIsRefused(t *testing.T) {
 		"[storage]\nthresholds = [0]":                              "thresholds",
 		"[storage]\nthresholds = [101]":                            "thresholds",
 		"[storage]\nnotice_every = \"-1s\"":                        "notice_every",
+		"[storage]\nacl = \"open\"":                                `"open"`,
+		"[domains.\"a.test\".storage]\nacl = \"\"":                 "plain",
 		"[storage]\nquota = 1":                                     "storage.quota",
 		"[domains.\"a.test\".storage]\nquota_mailboxes = -1":       `domains."a.test"`,
 		"[domains.\"a.test\".storage]\nquota_bites = 1":            "quota_bites",
