@@ -89,6 +89,10 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.withSettings(http.MethodPut, "/quota/"+url.PathEscape(rest[0]), rest[1:]), nil
 	case words == "quota reset" && len(rest) > 0:
 		return c.withSettings(http.MethodDelete, "/quota/"+url.PathEscape(rest[0]), rest[1:]), nil
+	case len(args) > 0 && args[0] == "mailbox":
+		return c.mailbox(args[1:])
+	case len(args) > 0 && args[0] == "acl":
+		return c.acl(args[1:])
 	case len(args) > 0 && args[0] == "check":
 		return c.checkNode(args[1:])
 	case len(args) > 0 && args[0] == "stats":

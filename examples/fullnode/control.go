@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/directory"
@@ -28,8 +29,9 @@ const controlSocket = "control.sock"
 // served on a socket of the data directory while the node runs, called
 // directly by a command that has opened the directory itself.
 type control struct {
-	open *opened
-	mux  *http.ServeMux
+	open     *opened
+	mux      *http.ServeMux
+	changing sync.Mutex // held while an access control list is read and replaced
 }
 
 func newControl(o *opened) *control {
@@ -46,6 +48,14 @@ func newControl(o *opened) *control {
 	c.handle("GET /quota/{name}", c.showQuota)
 	c.handle("PUT /quota/{name}", c.setQuota)
 	c.handle("DELETE /quota/{name}", c.resetQuota)
+	c.handle("GET /mailboxes/{name}", c.listMailboxes)
+	c.handle("POST /mailboxes/{name}", c.createMailbox)
+	c.handle("PUT /mailboxes/{name}", c.renameMailbox)
+	c.handle("DELETE /mailboxes/{name}", c.deleteMailbox)
+	c.handle("GET /acl/{name}", c.showACL)
+	c.handle("PUT /acl/{name}", c.setACL)
+	c.handle("DELETE /acl/{name}", c.removeACL)
+	c.handle("GET /rights/{name}", c.showRights)
 	c.handle("POST /check", c.check)
 	c.handle("GET /stats", c.stats)
 	c.handle("POST /snapshot", c.snapshotData)
@@ -74,7 +84,7 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, directory.ErrUnknown), errors.Is(err, queue.ErrNotQueued), errors.Is(err, storage.ErrNoMailbox):
 		return http.StatusNotFound
-	case errors.Is(err, directory.ErrExists):
+	case errors.Is(err, directory.ErrExists), errors.Is(err, storage.ErrMailboxExists), errors.Is(err, storage.ErrHasChildren):
 		return http.StatusConflict
 	case errors.Is(err, errBadRequest), errors.Is(err, directory.ErrNotLocal), errors.Is(err, mail.ErrBadAddress):
 		return http.StatusBadRequest

@@ -12,6 +12,7 @@ import (
 	"github.com/posthouse-mail/posthouse/directory/embedded"
 	"github.com/posthouse-mail/posthouse/mail"
 	queuelocal "github.com/posthouse-mail/posthouse/queue/local"
+	"github.com/posthouse-mail/posthouse/storage"
 	storagelocal "github.com/posthouse-mail/posthouse/storage/local"
 )
 
@@ -20,6 +21,7 @@ import (
 type opened struct {
 	data      *dataDir
 	hostname  string
+	settings  func(domain string) storage.Settings // of the store's accounts
 	directory *embedded.Directory
 	store     *storagelocal.Store
 	queue     *queuelocal.Queue
@@ -42,6 +44,7 @@ func openDataWith(c *Config, data *dataDir, adjust func(*storagelocal.Options)) 
 	options := c.storeOptions()
 	options.Notice = o.notice
 	adjust(&options)
+	o.settings = options.Settings
 	if o.store, err = storagelocal.Open(data.file("mail"), options); err != nil {
 		o.Close()
 		return nil, fmt.Errorf("mail store: %w", err)

@@ -38,6 +38,23 @@ commands:
                              named stays as it is
   quota reset USER [mailbox=NAME]
                              let the domain's quota hold again
+  mailbox list USER          list the mailboxes of an account, or for @DOMAIN the public folders of a
+                             local domain, as in all commands of mailbox, acl and undelete
+  mailbox create [-kind mail|calendar|contacts|tasks|notes|journal] USER NAME
+                             make a mailbox; without a kind that of the one above, or mail
+  mailbox rename USER FROM TO
+                             rename a mailbox with those below it
+  mailbox delete USER NAME   delete a mailbox and its messages
+  acl show USER [MAILBOX]    show the access control list of a mailbox, or of the account itself
+  acl set USER MAILBOX IDENTIFIER RIGHTS
+                             give an account, anyone or group:NAME rights: letters of RFC 4314,
+                             +LETTERS, -LETTERS, or no-access, viewer, contributor, editor or
+                             master. "-" before the identifier: rights that it is denied.
+                             The mailbox "." is the account itself, in all commands of acl
+  acl remove USER MAILBOX IDENTIFIER
+                             take them away; with "-" before the identifier what it is denied
+  acl rights USER MAILBOX WHO
+                             show what an account, or anyone, may do there
   undelete list USER         list expunged messages that can be restored (see retention)
   undelete restore USER [-into MAILBOX] [ID ...]
                              restore these messages, or all, where they were or into one mailbox

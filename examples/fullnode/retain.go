@@ -76,11 +76,7 @@ func (a age) MarshalText() ([]byte, error) {
 
 // retainer returns the account of the request.
 func (c *control) retainer(r *http.Request) (storage.Retainer, error) {
-	name, err := c.accountName(r)
-	if err != nil {
-		return nil, err
-	}
-	a, err := c.open.store.Account(r.Context(), name)
+	_, a, err := c.mailboxes(r)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +199,7 @@ func (c *control) eachBatch(r *http.Request, f func(storage.Retainer, []storage.
 // refusal says of an error that the request is to blame, and what was done
 // before it.
 func refusal(done int, err error) error {
-	for _, kind := range []error{storage.ErrBadName, storage.ErrBadKind, storage.ErrOverQuota, storage.ErrLimit} {
+	for _, kind := range []error{storage.ErrBadName, storage.ErrBadKind, storage.ErrBadACL, storage.ErrOverQuota, storage.ErrLimit} {
 		if errors.Is(err, kind) {
 			err = fmt.Errorf("%w: %w", errBadRequest, err)
 		}
