@@ -60,6 +60,8 @@ func TestMailboxCommandsWorkWhileTheNodeRunsAndWhileNot(t *testing.T) {
 		}
 		require.NotContains(t, n.mustRun("", "mailbox", "list", "alice"), "Work")
 		require.NotContains(t, n.mustRun("", "undelete", "list", "@example.test"), "Announcements")
+		n.mustRun("", "quota", "set", "@example.test", "messages=5")
+		require.Regexp(t, `(?m)^@example.test .* 5 `, spaces(n.mustRun("", "quota", "show", "@example.test")))
 		n.requireSound()
 	}
 }

@@ -89,10 +89,7 @@ type quotaAccount struct {
 
 // quotas returns the account of a request.
 func (c *control) quotas(r *http.Request) (name string, a quotaAccount, err error) {
-	if name, err = c.accountName(r); err != nil {
-		return "", a, err
-	}
-	if a.Account, err = c.open.store.Account(r.Context(), name); err != nil {
+	if name, a.Account, err = c.mailboxes(r); err != nil {
 		return "", a, err
 	}
 	a.Quotas, _ = storage.As[storage.Quotas](a.Account) // which the embedded store has
