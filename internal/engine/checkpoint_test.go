@@ -259,3 +259,20 @@ func TestFullDiskDoesNotKeepDeadSegments(t *testing.T) {
 	require.Zero(t, e.checkpoint.number)
 	require.NoError(t, e.Close())
 }
+
+// TestIndexIsKeptWhenNoneCanBeMade takes away what a new index would need.
+func TestIndexIsKeptWhenNoneCanBeMade(t *testing.T) {
+	fs := vfs.NewMem()
+	o := tiny(fs)
+	keep := churned(t, o)
+	name, _ := newestCheckpoint(t, fs)
+	require.NoError(t, fs.Remove(name))
+	rebuild := o
+	rebuild.Rebuild = true
+	_, err := Open("e", rebuild)
+	require.ErrorIs(t, err, ErrDamaged)
+	e, err := Open("e", o)
+	require.NoError(t, err)
+	requireChurned(t, e, keep)
+	require.NoError(t, e.Close())
+}

@@ -66,6 +66,7 @@ type Engine struct {
 
 	checkpointing sync.Mutex  // guards checkpoint once the engine is open
 	checkpoint    checkpoint  // the newest one
+	aside         bool        // Open has put the index aside, and has not made another yet
 	ending        atomic.Bool // the segment that is written is to be ended
 
 	// The committer's alone.
@@ -94,6 +95,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	if err := e.open(dir); err != nil {
 		return nil, errors.Join(err, e.shut())
 	}
+	e.aside = false
 	go e.run()
 	go e.tidy()
 	go e.keepCompact()
@@ -117,7 +119,7 @@ func (e *Engine) open(dir string) (err error) {
 		return err
 	}
 	if e.options.Rebuild {
-		if err := putAside(e.fs, dir); err != nil {
+		if err := e.putAside(dir); err != nil {
 			return err
 		}
 	}
@@ -182,6 +184,9 @@ func (e *Engine) flush() error {
 func (e *Engine) shut() (err error) {
 	if e.db != nil {
 		err = e.db.Close()
+	}
+	if e.aside {
+		err = errors.Join(err, e.putBack())
 	}
 	if e.writing != nil {
 		e.files.release(e.writing)

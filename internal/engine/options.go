@@ -18,7 +18,8 @@ type Options struct {
 	Caches       string       // each octet begins keys that hold caches (see Tx.Cache): they are not part of checkpoints
 
 	// Rebuild puts the index aside, as "index.old" in the engine's directory,
-	// and makes it again from the log. That loses nothing but caches.
+	// and makes it again from the log. That loses nothing but caches. When Open
+	// fails the index is what it was.
 	Rebuild bool
 
 	// Salvage makes Open go on where it would fail with ErrDamaged because of the

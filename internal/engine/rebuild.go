@@ -6,25 +6,39 @@ import (
 	"maps"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // oldIndex is where Options.Rebuild leaves the index that was there.
 const oldIndex = "index.old"
 
 // putAside moves the index out of the way, so that a new one is made.
-func putAside(fs vfs.FS, dir string) error {
-	index, old := fs.PathJoin(dir, "index"), fs.PathJoin(dir, oldIndex)
-	if _, err := fs.Stat(index); err != nil {
+func (e *Engine) putAside(dir string) error {
+	index, old := e.fs.PathJoin(dir, "index"), e.fs.PathJoin(dir, oldIndex)
+	if _, err := e.fs.Stat(index); err != nil {
 		return nil // there is none
 	}
-	if err := fs.RemoveAll(old); err != nil {
+	if err := e.fs.RemoveAll(old); err != nil {
 		return err
 	}
-	if err := fs.Rename(index, old); err != nil {
+	if err := e.fs.Rename(index, old); err != nil {
 		return err
 	}
-	return syncDir(fs, dir)
+	e.aside = true
+	return syncDir(e.fs, dir)
+}
+
+// putBack takes an index that was put aside back when none could be made in its
+// place.
+func (e *Engine) putBack() error {
+	dir := e.fs.PathDir(e.logDir)
+	index := e.fs.PathJoin(dir, "index")
+	if err := e.fs.RemoveAll(index); err != nil {
+		return err
+	}
+	if err := e.fs.Rename(e.fs.PathJoin(dir, oldIndex), index); err != nil {
+		return err
+	}
+	return syncDir(e.fs, dir)
 }
 
 // damaged is asked what to do about damage that is met while opening: nothing,
