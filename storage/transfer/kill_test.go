@@ -82,7 +82,7 @@ func TestKilledTransfersLoseAndRepeatNothing(t *testing.T) {
 		})
 		for _, work := range [][]string{{"export", format.String(), from, dir}, {"import", format.String(), to, dir}} {
 			killed := 0
-			for runAndKill(t, work, killed < kills) {
+			for within := 1; runAndKill(t, work, killed < kills, within); within = 40 {
 				killed++
 			}
 			t.Logf("%s: %d kills", work[0], killed)
@@ -102,9 +102,10 @@ func withStore(t *testing.T, dir string, use func(a storage.Account)) {
 	require.NoError(t, s.Close())
 }
 
-// runAndKill runs a child and, if it shall, kills it some time after its
-// first sign of life. It reports whether the child was killed before its end.
-func runAndKill(t *testing.T, work []string, kill bool) (killed bool) {
+// runAndKill runs a child and, if it shall, kills it within so many
+// milliseconds of its first sign of life, the first time at once, however fast
+// the machine is. It reports whether the child was killed before its end.
+func runAndKill(t *testing.T, work []string, kill bool, within int) (killed bool) {
 	t.Helper()
 	exe, err := os.Executable()
 	require.NoError(t, err)
@@ -117,7 +118,7 @@ func runAndKill(t *testing.T, work []string, kill bool) (killed bool) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if kill {
 			kill = false
-			timer := time.AfterFunc(time.Duration(rand.IntN(40))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+			timer := time.AfterFunc(time.Duration(rand.IntN(within))*time.Millisecond, func() { _ = cmd.Process.Kill() })
 			defer timer.Stop()
 		}
 	}
