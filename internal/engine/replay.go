@@ -212,8 +212,9 @@ func (e *Engine) replayLast(number uint32, start int64) error {
 	if e.files.readOnly(number) {
 		e.w.high = end // the next segment will say where this one ends
 	}
-	if end > start || end < w.size {
-		// What a killed process wrote may be in memory only.
+	if end > start || end < w.size || end == segmentHead {
+		// What a killed process wrote may be in memory only, and so may the
+		// header, which nothing else makes durable when the next segment follows.
 		if err := e.w.sync(); err != nil {
 			return err
 		}

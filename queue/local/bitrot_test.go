@@ -213,7 +213,7 @@ func needed(name string, at int64) bool {
 	case strings.HasSuffix(name, ".seg"):
 		return at < 36 || at >= 64
 	case strings.HasSuffix(name, ".ckpt"):
-		return at < 28 || at >= 32
+		return at >= 32 // one whose head is damaged is told of in the log and made anew at once
 	}
 	base := path.Base(name)
 	return !strings.HasPrefix(base, "OPTIONS-") && !strings.HasPrefix(base, "MANIFEST-")
