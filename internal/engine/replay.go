@@ -102,7 +102,11 @@ func (e *Engine) dropUnfinished(last uint32) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err = readSegmentInfo(f, last); err == nil || !errors.Is(err, ErrDamaged) || info.Size() > segmentHead {
+	_, err = readSegmentInfo(f, last)
+	if errors.Is(err, ErrDamaged) && info.Size() > segmentHead {
+		return last, nil // whoever reads it says so, or salvages it
+	}
+	if err == nil || !errors.Is(err, ErrDamaged) {
 		return last, err
 	}
 	return last - 1, e.files.remove(last)
@@ -190,7 +194,11 @@ func (e *Engine) replayLast(number uint32, start int64) error {
 	e.writing = e.files.add(number, f)
 	w, err := e.openWalker(f, number)
 	if err != nil {
-		return err
+		if err := e.salvaged(err); err != nil {
+			return err
+		}
+		e.files.release(e.writing) // nothing in it can be read
+		return e.continueAfter(position{number, start})
 	}
 	if start > w.size {
 		d := &Damage{Segment: w.info.number, Offset: w.size, What: "log ends before what is known to be there"}
