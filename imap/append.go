@@ -74,7 +74,7 @@ func (r *appendRequest) arguments(ctx context.Context) (m storage.NewMessage, er
 			}
 		}
 	}
-	p := &parser{buf: in.buf, lits: in.lits, pos: start, utf8: r.s.rev2}
+	p := &parser{buf: in.buf, lits: in.lits, pos: start, utf8: r.s.enabled(rev2 | utf8only)}
 	p.space()
 	name := ""
 	if r.dest == "" {
@@ -85,7 +85,7 @@ func (r *appendRequest) arguments(ctx context.Context) (m storage.NewMessage, er
 		return m, err
 	}
 	if r.dest == "" {
-		if r.box, err = r.s.mailbox(ctx, name); err != nil {
+		if r.box, err = r.s.mailbox(ctx, name, storage.RightInsert); err != nil {
 			return m, toDestination(err)
 		}
 		r.dest = name

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/message"
-	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // candidate is the message that a search looks at. What keys ask of it is
@@ -22,7 +21,7 @@ type candidate struct {
 // take goes on to another message.
 func (c *candidate) take(i int) {
 	c.forget()
-	*c = candidate{view: c.view, i: i, entry: &c.view.entries[i]}
+	*c = candidate{view: c.view, i: i, entry: c.view.at(i)}
 }
 
 func (c *candidate) forget() {
@@ -32,26 +31,11 @@ func (c *candidate) forget() {
 	}
 }
 
-func (c *candidate) recent() bool { return c.entry.recent() }
-
-func (c *candidate) attr(ctx context.Context) (*attr, error) {
-	if err := c.view.loadAttrs(ctx); err != nil {
-		return nil, err
-	}
-	a := &c.view.attrs[c.i]
-	if !a.known {
-		return nil, storage.ErrNoMessage
-	}
-	return a, nil
-}
+func (c *candidate) recent() bool { return c.view.isRecent(c.entry) }
 
 // received is the day of INTERNALDATE, in its own zone.
-func (c *candidate) received(ctx context.Context) (day, bool, error) {
-	a, err := c.attr(ctx)
-	if err != nil {
-		return 0, false, err
-	}
-	return dayOf(a.date()), true, nil
+func (c *candidate) received(context.Context) (day, bool, error) {
+	return dayOf(c.entry.date()), true, nil
 }
 
 // sent is the day of the Date field, in its own zone.

@@ -10,19 +10,35 @@ import (
 
 // What every session can do, and what only sessions that are logged in are
 // told of.
-const (
-	capsAlways = "IMAP4rev1 IMAP4rev2 LITERAL+ ENABLE ID SASL-IR"
-	capsAfter  = "UIDPLUS MOVE IDLE NAMESPACE UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE LIST-EXTENDED LIST-STATUS " +
-		"ESEARCH SEARCHRES WITHIN BINARY MULTIAPPEND STATUS=SIZE"
+var (
+	capsAlways = []string{"IMAP4rev1", "IMAP4rev2", "LITERAL+", "ENABLE", "ID", "SASL-IR"}
+	capsAfter  = []string{
+		"BINARY",
+		"CHILDREN",
+		"CREATE-SPECIAL-USE",
+		"ESEARCH",
+		"IDLE",
+		"LIST-EXTENDED",
+		"LIST-STATUS",
+		"MOVE",
+		"MULTIAPPEND",
+		"NAMESPACE",
+		"SEARCHRES",
+		"SPECIAL-USE",
+		"STATUS=SIZE",
+		"UIDPLUS",
+		"UNSELECT",
+		"WITHIN",
+	}
 )
 
 // capabilityCode returns the capabilities of the session as it is now, as a
 // response code (RFC 9051 §7.2.2).
 func (s *session) capabilityCode() string {
 	var b strings.Builder
-	b.WriteString("CAPABILITY " + capsAlways)
+	b.WriteString("CAPABILITY " + strings.Join(capsAlways, " "))
 	if s.states() != before {
-		b.WriteString(" " + capsAfter + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
+		b.WriteString(" " + strings.Join(capsAfter, " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
 		return b.String()
 	}
 	if s.canStartTLS() {

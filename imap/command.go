@@ -138,7 +138,7 @@ func (s *session) execute(ctx context.Context, o opening) (result, error) {
 	if err := s.in.collect(); err != nil {
 		return result{}, err
 	}
-	p := &parser{buf: s.in.buf, lits: s.in.lits, pos: o.args, utf8: s.rev2}
+	p := &parser{buf: s.in.buf, lits: s.in.lits, pos: o.args, utf8: s.enabled(rev2 | utf8only)}
 	r := c.parse(p)
 	if err := p.end(); err != nil {
 		return result{}, err

@@ -26,8 +26,8 @@ func (p *parser) dateTime() time.Time {
 }
 
 // appendDate writes a message's date in the form of internalDate.
-func appendDate(b []byte, a *attr) []byte {
-	t := a.date()
+func appendDate(b []byte, e *entry) []byte {
+	t := e.date()
 	year, month, dayOfMonth := t.Date()
 	b = append(appendTwo(b, dayOfMonth), '-')
 	b = append(append(b, month.String()[:3]...), '-')
@@ -36,7 +36,7 @@ func appendDate(b []byte, a *attr) []byte {
 	b = append(appendTwo(b, hour), ':')
 	b = append(appendTwo(b, minute), ':')
 	b = append(appendTwo(b, second), ' ')
-	zone := int(a.zone) / 60
+	zone := int(e.zone)
 	if zone < 0 {
 		return appendTwo(appendTwo(append(b, '-'), -zone/60), -zone%60)
 	}

@@ -1,28 +1,53 @@
 package imap
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
-type enableRequest struct{ rev2 bool }
+// extensions is a set of what a client can enable (RFC 5161).
+type extensions uint8
 
-// parseEnable reads ENABLE (RFC 9051 §6.3.1). What can't be enabled is passed
-// over.
+const (
+	rev2      extensions = 1 << iota // RFC 9051
+	condstore                        // RFC 7162
+	qresync                          // RFC 7162, with condstore
+	utf8only                         // UTF8=ACCEPT, RFC 6855
+	uidOnly                          // RFC 9586
+)
+
+// enableable is what ENABLE knows, and what each turns on.
+var enableable = map[string]extensions{
+	"IMAP4rev2": rev2,
+}
+
+// enabled reports whether the client has turned on any of these.
+func (s *session) enabled(any extensions) bool { return s.extensions&any != 0 }
+
+type enableRequest struct{ words []string }
+
+// parseEnable reads ENABLE (RFC 9051 §6.3.1).
 func parseEnable(p *parser) request {
 	r := &enableRequest{}
 	for more := true; more && p.err == nil; more = p.more() {
 		p.space()
-		if p.word() == "IMAP4REV2" {
-			r.rev2 = true
-		}
+		r.words = append(r.words, p.word())
 	}
 	return r
 }
 
+// run passes over what is not known.
 func (r *enableRequest) run(_ context.Context, s *session) (result, error) {
 	s.out.text("* ENABLED")
-	if r.rev2 && !s.rev2 {
-		s.rev2, s.out.utf8 = true, true
-		s.out.text(" IMAP4rev2")
+	for _, word := range r.words {
+		for name, e := range enableable {
+			if strings.EqualFold(name, word) && s.extensions&e != e {
+				s.extensions |= e
+				s.out.text(" " + name)
+			}
+		}
 	}
+	s.out.utf8, s.out.rev2 = s.enabled(rev2|utf8only), s.enabled(rev2)
 	s.out.end()
 	return result{}, nil
 }

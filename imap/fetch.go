@@ -42,7 +42,6 @@ type fetching struct {
 	view  *view
 	i     int           // index in the view
 	entry *entry        // of the view
-	attr  *attr         // with needAttrs
 	part  *message.Part // with needIndex
 	body  message.OpenBody
 }
@@ -52,11 +51,6 @@ func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
 	if err != nil || len(spans) == 0 {
 		return result{}, err
 	}
-	if r.needs&needAttrs != 0 {
-		if err := s.view.loadAttrs(ctx); err != nil {
-			return result{}, err
-		}
-	}
 	seen, err := r.setSeen(ctx, s, spans)
 	if err != nil {
 		return result{}, err
@@ -65,7 +59,7 @@ func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
 	m := &fetching{s: s, out: &s.out, view: s.view}
 	for _, p := range spans {
 		for m.i = p.from; m.i < p.to; m.i++ {
-			m.entry = &s.view.entries[m.i]
+			m.entry = s.view.at(m.i)
 			err := r.message(ctx, m, seen.Contains(m.entry.uid))
 			switch {
 			case err == nil:
@@ -168,11 +162,6 @@ func (r *fetchRequest) write(ctx context.Context, m *fetching, seen bool) error 
 // open gets what the items need of the message.
 func (m *fetching) open(ctx context.Context, n needs) (err error) {
 	uid := m.entry.uid
-	if n&needAttrs != 0 {
-		if m.attr = &m.view.attrs[m.i]; !m.attr.known {
-			return storage.ErrNoMessage
-		}
-	}
 	if n&needIndex != 0 {
 		if m.part, err = m.view.box.Index(ctx, uid); err != nil {
 			return err
@@ -207,13 +196,13 @@ func writeFlags(_ context.Context, m *fetching) error {
 func writeInternalDate(_ context.Context, m *fetching) error {
 	o := m.out
 	o.text(`INTERNALDATE "`)
-	o.b = appendDate(o.b, m.attr)
+	o.b = appendDate(o.b, m.entry)
 	o.byte('"')
 	return nil
 }
 
 func writeSize(_ context.Context, m *fetching) error {
 	m.out.text("RFC822.SIZE ")
-	m.out.size(m.attr.size)
+	m.out.size(m.entry.size())
 	return nil
 }

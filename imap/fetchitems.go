@@ -16,8 +16,7 @@ type fetchItem struct {
 type needs uint8
 
 const (
-	needAttrs needs = 1 << iota // size and date
-	needIndex                   // the part index
+	needIndex needs = 1 << iota // the part index
 	needBody                    // the content
 	needSeen                    // the item sets \Seen
 	needFlags                   // the item is FLAGS
@@ -28,8 +27,8 @@ const (
 var simpleItems = map[string]fetchItem{
 	"UID":           {needs: needUID, write: writeUID},
 	"FLAGS":         {needs: needFlags, write: writeFlags},
-	"INTERNALDATE":  {needs: needAttrs, write: writeInternalDate},
-	"RFC822.SIZE":   {needs: needAttrs, write: writeSize},
+	"INTERNALDATE":  {write: writeInternalDate},
+	"RFC822.SIZE":   {write: writeSize},
 	"ENVELOPE":      {needs: needIndex, write: writeEnvelope},
 	"BODYSTRUCTURE": {needs: needIndex, write: writeBodyStructure},
 }

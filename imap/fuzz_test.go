@@ -185,7 +185,7 @@ func FuzzSearch(f *testing.F) {
 			t.Fatal(err)
 		}
 		others, err := (&searchRequest{key: not(k)}).search(context.Background(), s)
-		if err != nil || len(found)+len(others) != len(v.entries) {
+		if err != nil || len(found)+len(others) != v.len() {
 			t.Fatalf("%q: %v and %v: %v", input, found, others, err)
 		}
 	})

@@ -85,18 +85,10 @@ func (s *session) beginPushes(ctx context.Context) error {
 	} else if err != nil {
 		s.log(ctx, slog.LevelWarn, "update in IDLE failed", err)
 	}
-	s.forgetAttrs()
 	if err := s.out.release(); err != nil {
 		return &broken{err}
 	}
 	return nil
-}
-
-// forgetAttrs drops what only running commands need.
-func (s *session) forgetAttrs() {
-	if s.view != nil {
-		s.view.attrs = nil
-	}
 }
 
 // push tells the client what changed while it waits in IDLE.
@@ -113,7 +105,6 @@ func (s *session) push(ctx context.Context) {
 	if endsSession(err) {
 		s.out.status("*", "BYE", "", errMailboxGone.text)
 	}
-	s.forgetAttrs()
 	if s.out.release() == nil {
 		_ = s.conn.Flush()
 	}

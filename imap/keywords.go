@@ -74,12 +74,12 @@ func (t *keywordTable) set(n uint32) keywordSet {
 // forgetKeywords drops sets that no message has any more, once they are many.
 func (v *view) forgetKeywords() {
 	old := v.keywords
-	if len(old.sets) <= len(v.entries)+1024 {
+	if len(old.sets) <= v.len()+1024 {
 		return
 	}
 	v.keywords = keywordTable{names: old.names, known: old.known, index: make(map[string]uint32), sets: make([]keywordSet, 1)}
-	for i := range v.entries {
-		e := &v.entries[i]
+	for i := range v.len() {
+		e := v.at(i)
 		n, _ := v.keywords.number(old.set(e.keywordSet()).flags)
 		e.flags = n<<8 | e.flags&0xff
 	}
@@ -93,6 +93,9 @@ func isAtom(s string) bool {
 	}
 	return s != ""
 }
+
+// recentBit stands for \Recent beside the system flags of a message.
+const recentBit = 1 << 5
 
 // systemTexts are the texts of all combinations of system flags, without the
 // parentheses, \Recent being the bit above the others.

@@ -1,7 +1,6 @@
 package imap
 
 import (
-	"context"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -31,14 +30,6 @@ func (p *parser) decodeName(name string) string {
 		return ""
 	}
 	return name
-}
-
-// mailbox opens a mailbox. The store sees no name that can't be one.
-func (s *session) mailbox(ctx context.Context, name string) (storage.Mailbox, error) {
-	if name == "" {
-		return nil, storage.ErrNoMailbox
-	}
-	return s.account.Mailbox(ctx, name)
 }
 
 // creatable refuses names that a new mailbox must not have although a store

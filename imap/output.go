@@ -30,7 +30,8 @@ type output struct {
 	b    []byte
 	from *[]byte // where b came from
 	sent int     // octets that went to the connection since reset
-	utf8 bool    // strings may be quoted in UTF-8 (IMAP4rev2 is enabled)
+	utf8 bool    // strings may be quoted in UTF-8
+	rev2 bool    // IMAP4rev2 is enabled: there is no \Recent
 	err  error   // of writing: sticky
 }
 

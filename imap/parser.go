@@ -13,7 +13,7 @@ type parser struct {
 	buf  []byte    // the command without line ends, literals in place
 	lits []literal // where literals stand in buf, in order
 	pos  int
-	utf8 bool // mailbox names come in UTF-8 (IMAP4rev2 is enabled)
+	utf8 bool // mailbox names come in UTF-8 (IMAP4rev2 or UTF8=ACCEPT is enabled)
 	err  error
 }
 

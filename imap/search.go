@@ -98,7 +98,7 @@ func (r *searchRequest) run(ctx context.Context, s *session) (result, error) {
 	}
 	switch {
 	case r.returns == returnSave:
-	case r.extended || s.rev2:
+	case r.extended || s.enabled(rev2):
 		r.tellExtended(s, r.numbers(v, found))
 	default:
 		r.tell(s, r.numbers(v, found))
@@ -112,7 +112,7 @@ func (r *searchRequest) search(ctx context.Context, s *session) (found []int, er
 	logged := false
 	c := &candidate{view: s.view}
 	defer c.forget()
-	for i := range s.view.entries {
+	for i := range s.view.len() {
 		c.take(i)
 		ok, err := r.key.match(ctx, c)
 		switch {
@@ -146,7 +146,7 @@ func (r *searchRequest) saved(v *view, found []int) []imap.UID {
 	}
 	uids := make([]imap.UID, len(found))
 	for k, i := range found {
-		uids[k] = v.entries[i].uid
+		uids[k] = v.at(i).uid
 	}
 	return uids
 }
@@ -156,7 +156,7 @@ func (r *searchRequest) numbers(v *view, found []int) []uint32 {
 	numbers := make([]uint32, len(found))
 	for k, i := range found {
 		if r.kind == byUID {
-			numbers[k] = uint32(v.entries[i].uid)
+			numbers[k] = uint32(v.at(i).uid)
 		} else {
 			numbers[k] = uint32(i + 1)
 		}

@@ -21,7 +21,6 @@ type cost int
 
 const (
 	costView   cost = iota // what the view holds
-	costAttrs              // size and date
 	costIndex              // the part index
 	costHeader             // the header
 	costBody               // the whole content
@@ -106,12 +105,12 @@ var searchKeys = map[string]func(p *parser) key{
 	"KEYWORD":    func(p *parser) key { return keywordKey(p) },
 	"UNKEYWORD":  func(p *parser) key { return not(keywordKey(p)) },
 	"UID":        func(p *parser) key { p.space(); return setKey(p.numSet(), byUID) },
-	"BEFORE":     dateKey((*candidate).received, func(have, want day) bool { return have < want }),
-	"ON":         dateKey((*candidate).received, func(have, want day) bool { return have == want }),
-	"SINCE":      dateKey((*candidate).received, func(have, want day) bool { return have >= want }),
-	"SENTBEFORE": dateKey((*candidate).sent, func(have, want day) bool { return have < want }),
-	"SENTON":     dateKey((*candidate).sent, func(have, want day) bool { return have == want }),
-	"SENTSINCE":  dateKey((*candidate).sent, func(have, want day) bool { return have >= want }),
+	"BEFORE":     dateKey(costView, (*candidate).received, func(have, want day) bool { return have < want }),
+	"ON":         dateKey(costView, (*candidate).received, func(have, want day) bool { return have == want }),
+	"SINCE":      dateKey(costView, (*candidate).received, func(have, want day) bool { return have >= want }),
+	"SENTBEFORE": dateKey(costIndex, (*candidate).sent, func(have, want day) bool { return have < want }),
+	"SENTON":     dateKey(costIndex, (*candidate).sent, func(have, want day) bool { return have == want }),
+	"SENTSINCE":  dateKey(costIndex, (*candidate).sent, func(have, want day) bool { return have >= want }),
 	"LARGER":     sizeKey(func(have, want int64) bool { return have > want }),
 	"SMALLER":    sizeKey(func(have, want int64) bool { return have < want }),
 	"OLDER":      ageKey(func(age, limit int64) bool { return age >= limit }),
@@ -181,11 +180,11 @@ func setKey(set numSet, kind numKind) key {
 	})
 }
 
-func dateKey(of func(*candidate, context.Context) (day, bool, error), holds func(have, want day) bool) func(*parser) key {
+func dateKey(cost cost, of func(*candidate, context.Context) (day, bool, error), holds func(have, want day) bool) func(*parser) key {
 	return func(p *parser) key {
 		p.space()
 		want := p.date()
-		return key{costIndex, func(ctx context.Context, c *candidate) (bool, error) {
+		return key{cost, func(ctx context.Context, c *candidate) (bool, error) {
 			have, ok, err := of(c, ctx)
 			return ok && holds(have, want), err
 		}}
@@ -196,10 +195,7 @@ func sizeKey(holds func(have, want int64) bool) func(*parser) key {
 	return func(p *parser) key {
 		p.space()
 		want := p.number64()
-		return key{costAttrs, func(ctx context.Context, c *candidate) (bool, error) {
-			a, err := c.attr(ctx)
-			return err == nil && holds(a.size, want), err
-		}}
+		return viewKey(func(c *candidate) bool { return holds(c.entry.size(), want) })
 	}
 }
 
@@ -207,10 +203,7 @@ func ageKey(holds func(age, limit int64) bool) func(*parser) key {
 	return func(p *parser) key {
 		p.space()
 		limit, now := int64(p.nzNumber()), time.Now().Unix()
-		return key{costAttrs, func(ctx context.Context, c *candidate) (bool, error) {
-			a, err := c.attr(ctx)
-			return err == nil && holds(now-a.sent, limit), err
-		}}
+		return viewKey(func(c *candidate) bool { return holds(now-c.entry.sent, limit) })
 	}
 }
 

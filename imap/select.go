@@ -30,11 +30,11 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 		s.unselect()
 		s.out.status("*", "OK", "CLOSED", "Previous mailbox is closed")
 	}
-	box, err := s.mailbox(ctx, r.name)
+	box, err := s.mailbox(ctx, r.name, storage.RightRead)
 	if err != nil {
 		return result{}, err
 	}
-	v := &view{box: box, name: r.name, readOnly: r.readOnly}
+	v := &view{box: box, name: r.name, rights: storage.AllRights, readOnly: r.readOnly}
 	// From here on changes are noticed; what load sees of them already does
 	// no harm when it is seen again.
 	s.selected.Store(uint64(box.ID()))
@@ -67,12 +67,12 @@ func (s *session) describe(v *view) {
 	o.text("] Flags permitted")
 	o.end()
 	s.tellExists(v)
-	if i := v.firstUnseen(); i >= 0 && !s.rev2 {
+	if i := v.firstUnseen(); i >= 0 && !s.enabled(rev2) {
 		s.okNumber("UNSEEN", uint64(i+1), "First unseen message")
 	}
 	s.okNumber("UIDVALIDITY", uint64(v.validity), "UIDs are valid")
 	s.okNumber("UIDNEXT", uint64(v.next), "Next UID")
-	if s.rev2 {
+	if s.enabled(rev2) {
 		o.text(`* LIST () "` + storage.Separator + `" `)
 		o.mailbox(v.name)
 		o.end()
@@ -88,8 +88,8 @@ func (s *session) okNumber(code string, n uint64, text string) {
 }
 
 func (v *view) firstUnseen() int {
-	for i := range v.entries {
-		if v.entries[i].system()&storage.Seen == 0 {
+	for i := range v.len() {
+		if v.at(i).system()&storage.Seen == 0 {
 			return i
 		}
 	}

@@ -41,11 +41,11 @@ type session struct {
 	// mu is held by a push for as long as it works and writes, because the
 	// session must neither run a command nor use the view meanwhile. It is
 	// never held while a command runs.
-	mu   sync.Mutex
-	idle bool // a push may come
-	out  output
-	view *view // nil: no mailbox is selected
-	rev2 bool  // IMAP4rev2 is enabled (RFC 5161)
+	mu         sync.Mutex
+	idle       bool // a push may come
+	out        output
+	view       *view      // nil: no mailbox is selected
+	extensions extensions // that the client has enabled (RFC 5161)
 
 	selected atomic.Uint64 // ID of the selected mailbox; 0: none
 	dirty    atomic.Bool   // the selected mailbox changed

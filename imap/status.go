@@ -52,7 +52,7 @@ func (r *statusRequest) run(ctx context.Context, s *session) (result, error) {
 }
 
 func (s *session) tellStatus(ctx context.Context, name string, items []string) error {
-	box, err := s.mailbox(ctx, name)
+	box, err := s.mailbox(ctx, name, storage.RightRead)
 	if err != nil {
 		return err
 	}

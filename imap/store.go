@@ -103,7 +103,7 @@ func (r *storeRequest) tell(s *session, i int) {
 	o.text("* ")
 	o.number(uint64(i + 1))
 	o.text(" FETCH (FLAGS (")
-	o.flags(s.view, &s.view.entries[i])
+	o.flags(s.view, s.view.at(i))
 	o.text("))")
 	o.end()
 }
@@ -115,16 +115,16 @@ func (s *session) takeOver(changed []storage.Message, op imap.StoreFlagsOp, flag
 	var n news
 	v, i := s.view, 0
 	for _, m := range changed {
-		for i < len(v.entries) && v.entries[i].uid < m.UID {
+		for i < v.len() && v.at(i).uid < m.UID {
 			i++
 		}
-		if i == len(v.entries) {
+		if i == v.len() {
 			break
 		}
-		if v.entries[i].uid != m.UID {
+		if v.at(i).uid != m.UID {
 			continue
 		}
-		expected := v.flags(&v.entries[i]).Apply(op, flags)
+		expected := v.flags(v.at(i)).Apply(op, flags)
 		v.change(i, m, &n)
 		if !expected.Equal(m.Flags) {
 			surprises = append(surprises, i)

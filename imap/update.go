@@ -19,14 +19,6 @@ const (
 	allUpdates
 )
 
-// news is what a refresh of a view found.
-type news struct {
-	arrived bool
-	keyword bool  // a keyword was seen for the first time
-	flags   []int // indexes of entries whose flags changed
-	gone    []int // indexes, as they were before, of entries that are no more
-}
-
 // update brings the view up to date with the store and tells the client what
 // changed. It asks the store only after the store has said that something
 // changed.
@@ -57,7 +49,7 @@ func (v *view) refresh(ctx context.Context, which updates) (n news, err error) {
 	if err != nil {
 		return n, err
 	}
-	before := len(v.entries)
+	before := v.len()
 	var fresh []storage.Message
 	for m, err := range v.box.Messages(ctx, v.changed) {
 		if err != nil {
@@ -67,8 +59,8 @@ func (v *view) refresh(ctx context.Context, which updates) (n news, err error) {
 			fresh = append(fresh, m)
 			continue
 		}
-		if i, ok := v.find(m.UID); ok && v.change(i, m, &n) {
-			n.flags = append(n.flags, i)
+		if i, ok := v.find(m.UID); ok {
+			v.change(i, m, &n)
 		}
 	}
 	v.owed = which != allUpdates
@@ -79,7 +71,7 @@ func (v *view) refresh(ctx context.Context, which updates) (n news, err error) {
 		}
 		n.gone = v.drop(removed, &n)
 		fresh = slices.DeleteFunc(fresh, func(m storage.Message) bool { return removed.Contains(m.UID) })
-		before = len(v.entries)
+		before = v.len()
 		v.expunged = st.HighestModSeq
 	}
 	for _, m := range fresh {
@@ -91,17 +83,17 @@ func (v *view) refresh(ctx context.Context, which updates) (n news, err error) {
 	return n, v.takeRecent(ctx, before)
 }
 
-// change takes over a message's new flags. It reports whether they differ.
-func (v *view) change(i int, m storage.Message, n *news) bool {
-	e := &v.entries[i]
+// change takes over a message's new flags.
+func (v *view) change(i int, m storage.Message, n *news) {
+	e := v.at(i)
 	if m.ModSeq <= e.modseq {
-		return false
+		return
 	}
-	packed, grew := v.pack(e.flags, m.Flags)
+	packed, grew := v.pack(m.Flags)
 	differs := packed != e.flags && !v.flags(e).Equal(m.Flags)
 	e.flags, e.modseq = packed, m.ModSeq
 	n.keyword = n.keyword || grew
-	return differs
+	n.changed = append(n.changed, changed{i, differs})
 }
 
 // removed returns the UIDs that were expunged since the last time, or, when
@@ -114,8 +106,8 @@ func (v *view) removed(ctx context.Context) (imap.UIDSet, error) {
 	set = nil
 	i := 0
 	missing := func(until imap.UID) {
-		for ; i < len(v.entries) && v.entries[i].uid < until; i++ {
-			set = append(set, imap.UIDRange{Start: v.entries[i].uid, Stop: v.entries[i].uid})
+		for ; i < v.len() && v.at(i).uid < until; i++ {
+			set = append(set, imap.UIDRange{Start: v.at(i).uid, Stop: v.at(i).uid})
 		}
 	}
 	for m, err := range v.box.Messages(ctx, 0) {
@@ -123,7 +115,7 @@ func (v *view) removed(ctx context.Context) (imap.UIDSet, error) {
 			return nil, err
 		}
 		missing(m.UID)
-		if i < len(v.entries) && v.entries[i].uid == m.UID {
+		if i < v.len() && v.at(i).uid == m.UID {
 			i++
 		}
 	}
@@ -136,8 +128,9 @@ func (v *view) removed(ctx context.Context) (imap.UIDSet, error) {
 func (v *view) drop(uids imap.UIDSet, n *news) (gone []int) {
 	for _, r := range uids {
 		from, _ := v.find(r.Start)
-		for i := from; i < len(v.entries) && v.entries[i].uid <= r.Stop; i++ {
+		for i := from; i < v.len() && v.at(i).uid <= r.Stop; i++ {
 			gone = append(gone, i)
+			n.goneUID.AddNum(v.at(i).uid)
 		}
 	}
 	if len(gone) == 0 {
@@ -146,21 +139,17 @@ func (v *view) drop(uids imap.UIDSet, n *news) (gone []int) {
 	slices.Sort(gone)
 	gone = slices.Compact(gone)
 	v.entries = without(v.entries, gone)
-	if v.attrs != nil {
-		v.attrs = without(v.attrs, gone)
-	}
-	kept := n.flags[:0]
-	slices.Sort(n.flags)
+	kept := n.changed[:0]
 	k := 0
-	for _, i := range n.flags {
-		for k < len(gone) && gone[k] < i {
+	for _, c := range n.changed {
+		for k < len(gone) && gone[k] < c.i {
 			k++
 		}
-		if k == len(gone) || gone[k] != i {
-			kept = append(kept, i-k)
+		if k == len(gone) || gone[k] != c.i {
+			kept = append(kept, changed{c.i - k, c.flags})
 		}
 	}
-	n.flags = kept
+	n.changed = kept
 	return gone
 }
 
@@ -176,85 +165,4 @@ func without[T any](s []T, gone []int) []T {
 	}
 	clear(s[to:])
 	return s[:to]
-}
-
-// tell sends the untagged responses of a refresh: expunges from the last on,
-// so that each number means what it meant before, then what there is now.
-func (s *session) tell(v *view, n news) {
-	o := &s.out
-	for _, i := range slices.Backward(n.gone) {
-		o.text("* ")
-		o.number(uint64(i + 1))
-		o.text(" EXPUNGE")
-		o.end()
-	}
-	if n.arrived {
-		s.tellExists(v)
-	}
-	if n.keyword {
-		s.tellFlags(v)
-	}
-	for _, i := range n.flags {
-		s.tellFetchFlags(v, i)
-	}
-}
-
-func (s *session) tellExists(v *view) {
-	s.out.text("* ")
-	s.out.number(uint64(len(v.entries)))
-	s.out.text(" EXISTS")
-	s.out.end()
-	if !s.rev2 {
-		s.out.text("* ")
-		s.out.number(v.countRecent())
-		s.out.text(" RECENT")
-		s.out.end()
-	}
-}
-
-// tellFlags sends the flags that the mailbox knows (RFC 9051 §7.3.5).
-func (s *session) tellFlags(v *view) {
-	s.out.text("* FLAGS ")
-	s.out.flagNames(v, "")
-	s.out.end()
-}
-
-func (s *session) tellFetchFlags(v *view, i int) {
-	o := &s.out
-	o.text("* ")
-	o.number(uint64(i + 1))
-	o.text(" FETCH (UID ")
-	o.number(uint64(v.entries[i].uid))
-	o.text(" FLAGS (")
-	o.flags(v, &v.entries[i])
-	o.text("))")
-	o.end()
-}
-
-// flagNames writes all flags of a mailbox, and more after them.
-func (o *output) flagNames(v *view, more string) {
-	o.byte('(')
-	o.text(systemTexts[recentBit-1])
-	for _, k := range v.keywords.names {
-		o.byte(' ')
-		o.text(string(k))
-	}
-	o.text(more)
-	o.byte(')')
-}
-
-// flags writes an entry's flags without parentheses.
-func (o *output) flags(v *view, e *entry) {
-	bits := e.flags & 0x3f
-	if o.utf8 { // IMAP4rev2 has no \Recent
-		bits &^= recentBit
-	}
-	o.text(systemTexts[bits])
-	if set := e.keywordSet(); set != 0 {
-		text := v.keywords.sets[set].text
-		if bits == 0 {
-			text = text[1:]
-		}
-		o.text(text)
-	}
 }

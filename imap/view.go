@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -17,6 +16,7 @@ import (
 type view struct {
 	box      storage.Mailbox
 	name     string
+	rights   storage.Rights // of the session's user
 	readOnly bool
 	validity uint32
 	next     imap.UID // UIDNEXT when the mailbox was selected
@@ -27,41 +27,26 @@ type view struct {
 	expunged uint64 // expunges up to this ModSeq are taken out of entries
 	owed     bool   // there may be expunges that could not be told yet
 
-	attrs []attr     // of entries; nil until a command asks, and while idle
-	saved []imap.UID // the saved search result (RFC 5182), sorted
+	recent imap.UIDSet // messages that no session was told of before (RFC 3501 §2.3.2)
+	saved  []imap.UID  // the saved search result (RFC 5182), sorted
 }
-
-// entry is what a view keeps of a message for as long as it is selected.
-type entry struct {
-	uid    imap.UID
-	flags  uint32 // low octet: system flags and recentBit; the rest: a number in the keyword table
-	modseq uint64
-}
-
-// attr is what never changes of a message, kept while commands use it.
-type attr struct {
-	size  int64
-	sent  int64 // INTERNALDATE, seconds since 1970
-	zone  int32 // of INTERNALDATE, seconds east
-	known bool  // false: the message was expunged before it was asked for
-}
-
-const recentBit = 1 << 5
-
-func (e *entry) system() storage.SystemFlags { return storage.SystemFlags(e.flags & 0x1f) }
-func (e *entry) recent() bool                { return e.flags&recentBit != 0 }
-func (e *entry) keywordSet() uint32          { return e.flags >> 8 }
 
 func (v *view) flags(e *entry) storage.Flags {
 	return storage.Flags{System: e.system(), Keywords: v.keywords.set(e.keywordSet()).flags}
 }
 
-// pack returns flags in an entry's form, keeping what else old says; grew
-// tells of a keyword that was not seen before.
-func (v *view) pack(old uint32, f storage.Flags) (packed uint32, grew bool) {
+// pack returns flags in an entry's form; grew tells of a keyword that was not
+// seen before.
+func (v *view) pack(f storage.Flags) (packed uint32, grew bool) {
 	n, grew := v.keywords.number(f.Keywords)
-	return n<<8 | old&recentBit | uint32(f.System), grew
+	return n<<8 | uint32(f.System), grew
 }
+
+// len is how many messages there are.
+func (v *view) len() int { return len(v.entries) }
+
+// at returns the entry with sequence number i+1. It is not to be changed.
+func (v *view) at(i int) *entry { return &v.entries[i] }
 
 // load fills an empty view from the store.
 func (v *view) load(ctx context.Context) error {
@@ -78,73 +63,42 @@ func (v *view) load(ctx context.Context) error {
 		}
 		v.append(m)
 	}
-	if n := len(v.entries); n > 0 {
-		v.next = max(v.next, v.entries[n-1].uid+1)
+	if n := v.len(); n > 0 {
+		v.next = max(v.next, v.at(n-1).uid+1)
 	}
 	return nil
 }
 
 func (v *view) append(m storage.Message) (grew bool) {
-	packed, grew := v.pack(0, m.Flags)
-	v.entries = append(v.entries, entry{uid: m.UID, flags: packed, modseq: m.ModSeq})
-	if v.attrs != nil {
-		v.attrs = append(v.attrs, newAttr(m))
-	}
+	packed, grew := v.pack(m.Flags)
+	v.entries = append(v.entries, newEntry(m, packed))
 	return grew
-}
-
-func newAttr(m storage.Message) attr {
-	_, zone := m.Date.Zone()
-	return attr{size: m.Size, sent: m.Date.Unix(), zone: int32(zone), known: true}
-}
-
-// date is INTERNALDATE as the clock showed it in its zone; the Time says UTC.
-func (a *attr) date() time.Time { return time.Unix(a.sent+int64(a.zone), 0).UTC() }
-
-// loadAttrs makes attrs available.
-func (v *view) loadAttrs(ctx context.Context) error {
-	if v.attrs != nil {
-		return nil
-	}
-	attrs := make([]attr, len(v.entries))
-	i := 0
-	for m, err := range v.box.Messages(ctx, 0) {
-		if err != nil {
-			return err
-		}
-		for i < len(v.entries) && v.entries[i].uid < m.UID {
-			i++
-		}
-		if i < len(v.entries) && v.entries[i].uid == m.UID {
-			attrs[i] = newAttr(m)
-		}
-	}
-	v.attrs = attrs
-	return nil
 }
 
 // takeRecent marks the messages that no session was told of before
 // (RFC 3501 §2.3.2). from is the index of the first entry that may be one.
 func (v *view) takeRecent(ctx context.Context, from int) error {
 	r, ok := storage.As[storage.Recenter](v.box)
-	if v.readOnly || !ok || from >= len(v.entries) {
+	if v.readOnly || !ok || from >= v.len() {
 		return nil
 	}
 	first, err := r.TakeRecent(ctx)
 	if err != nil {
 		return err
 	}
-	for i := len(v.entries) - 1; i >= from && v.entries[i].uid >= first; i-- {
-		v.entries[i].flags |= recentBit
+	first = max(first, v.at(from).uid)
+	if last := v.last(); first <= last {
+		v.recent.AddRange(first, last)
 	}
 	return nil
 }
 
+func (v *view) isRecent(e *entry) bool { return len(v.recent) > 0 && v.recent.Contains(e.uid) }
+
 func (v *view) countRecent() (n uint64) {
-	for i := range v.entries {
-		if v.entries[i].recent() {
-			n++
-		}
+	for _, r := range v.recent {
+		s := v.spanOfUIDs(imap.SeqRange{Start: uint32(r.Start), Stop: uint32(r.Stop)})
+		n += uint64(s.to - s.from)
 	}
 	return n
 }
@@ -156,10 +110,10 @@ func (v *view) find(uid imap.UID) (i int, ok bool) {
 
 // last returns the largest UID, 0 when there is none.
 func (v *view) last() imap.UID {
-	if len(v.entries) == 0 {
+	if v.len() == 0 {
 		return 0
 	}
-	return v.entries[len(v.entries)-1].uid
+	return v.at(v.len() - 1).uid
 }
 
 // span is a range of indexes into a view's entries: from <= i < to.
@@ -190,7 +144,7 @@ func (v *view) clip(set numSet, kind numKind) (out []span, beyond bool) {
 	if set.saved {
 		return v.spansOf(v.saved), false
 	}
-	last := uint32(len(v.entries))
+	last := uint32(v.len())
 	if kind == byUID {
 		last = uint32(v.last())
 	}
@@ -239,7 +193,7 @@ func (v *view) spansOf(uids []imap.UID) []span {
 func (v *view) uidSet(spans []span) imap.UIDSet {
 	set := make(imap.UIDSet, 0, len(spans))
 	for _, s := range spans {
-		set = append(set, imap.UIDRange{Start: v.entries[s.from].uid, Stop: v.entries[s.to-1].uid})
+		set = append(set, imap.UIDRange{Start: v.at(s.from).uid, Stop: v.at(s.to - 1).uid})
 	}
 	return set
 }
@@ -249,7 +203,7 @@ func (v *view) uidsWhere(spans []span, want func(*entry) bool) (set imap.UIDSet)
 	open := false // the last range may grow
 	for _, s := range spans {
 		for i := s.from; i < s.to; i++ {
-			e := &v.entries[i]
+			e := v.at(i)
 			switch {
 			case !want(e):
 				open = false
@@ -266,10 +220,10 @@ func (v *view) uidsWhere(spans []span, want func(*entry) bool) (set imap.UIDSet)
 
 // all is every message of the view.
 func (v *view) all() []span {
-	if len(v.entries) == 0 {
+	if v.len() == 0 {
 		return nil
 	}
-	return []span{{0, len(v.entries)}}
+	return []span{{0, v.len()}}
 }
 
 // deleted names the messages of spans that are marked for deletion.

@@ -1,0 +1,105 @@
+package imap
+
+import (
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// news is what a refresh of a view found.
+type news struct {
+	arrived bool
+	keyword bool        // a keyword was seen for the first time
+	changed []changed   // messages that the client knew, by ascending index
+	gone    []int       // indexes, as they were before, of entries that are no more
+	goneUID imap.UIDSet // the UIDs of gone
+}
+
+// changed is a message with a new ModSeq.
+type changed struct {
+	i     int  // index after the refresh
+	flags bool // the flags differ from what the client knew
+}
+
+// tell sends the untagged responses of a refresh: expunges from the last on,
+// so that each number means what it meant before, then what there is now.
+func (s *session) tell(v *view, n news) {
+	o := &s.out
+	for _, i := range slices.Backward(n.gone) {
+		o.text("* ")
+		o.number(uint64(i + 1))
+		o.text(" EXPUNGE")
+		o.end()
+	}
+	if n.arrived {
+		s.tellExists(v)
+	}
+	if n.keyword {
+		s.tellFlags(v)
+	}
+	for _, c := range n.changed {
+		if c.flags {
+			s.tellFetchFlags(v, c.i)
+		}
+	}
+}
+
+func (s *session) tellExists(v *view) {
+	s.out.text("* ")
+	s.out.number(uint64(v.len()))
+	s.out.text(" EXISTS")
+	s.out.end()
+	if !s.enabled(rev2) {
+		s.out.text("* ")
+		s.out.number(v.countRecent())
+		s.out.text(" RECENT")
+		s.out.end()
+	}
+}
+
+// tellFlags sends the flags that the mailbox knows (RFC 9051 §7.3.5).
+func (s *session) tellFlags(v *view) {
+	s.out.text("* FLAGS ")
+	s.out.flagNames(v, "")
+	s.out.end()
+}
+
+func (s *session) tellFetchFlags(v *view, i int) {
+	o := &s.out
+	o.text("* ")
+	o.number(uint64(i + 1))
+	o.text(" FETCH (UID ")
+	o.number(uint64(v.at(i).uid))
+	o.text(" FLAGS (")
+	o.flags(v, v.at(i))
+	o.text("))")
+	o.end()
+}
+
+// flagNames writes all flags of a mailbox, and more after them.
+func (o *output) flagNames(v *view, more string) {
+	o.byte('(')
+	o.text(systemTexts[recentBit-1])
+	for _, k := range v.keywords.names {
+		o.byte(' ')
+		o.text(string(k))
+	}
+	o.text(more)
+	o.byte(')')
+}
+
+// flags writes an entry's flags without parentheses.
+func (o *output) flags(v *view, e *entry) {
+	bits := e.flags & 0x1f
+	if !o.rev2 && v.isRecent(e) {
+		bits |= recentBit
+	}
+	o.text(systemTexts[bits])
+	if set := e.keywordSet(); set != 0 {
+		text := v.keywords.sets[set].text
+		if bits == 0 {
+			text = text[1:]
+		}
+		o.text(text)
+	}
+}
