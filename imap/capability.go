@@ -23,6 +23,7 @@ var (
 		"MOVE",
 		"MULTIAPPEND",
 		"NAMESPACE",
+		"NOTIFY",
 		"SEARCHRES",
 		"SPECIAL-USE",
 		"STATUS=SIZE",

@@ -189,6 +189,9 @@ func (s *session) updated(ctx context.Context, c command, reply result, err erro
 	if news := s.update(ctx, c.updates); news != nil && (err == nil || endsSession(news)) {
 		return reply, news
 	}
+	if c.updates != noUpdates {
+		s.tellNotes(ctx)
+	}
 	return reply, err
 }
 

@@ -22,6 +22,7 @@ var commands = map[string]command{
 	"LIST":        {states: loggedIn, parse: parseList, updates: allUpdates},
 	"LSUB":        {states: loggedIn, parse: parseLsub, updates: allUpdates},
 	"NAMESPACE":   {states: loggedIn, parse: parseNamespace, updates: allUpdates},
+	"NOTIFY":      {states: loggedIn, parse: parseNotify, updates: allUpdates},
 	"STATUS":      {states: loggedIn, parse: parseStatus, updates: allUpdates},
 	"APPEND":      {states: loggedIn, stream: runAppend, updates: allUpdates},
 	"IDLE":        {states: loggedIn, parse: parseIdle, updates: allUpdates},

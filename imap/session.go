@@ -47,6 +47,8 @@ type session struct {
 	view       *view      // nil: no mailbox is selected
 	extensions extensions // that the client has enabled (RFC 5161)
 
+	notify atomic.Pointer[notifier] // nil: NOTIFY is not in force
+
 	selected atomic.Uint64 // ID of the selected mailbox; 0: none
 	dirty    atomic.Bool   // the selected mailbox changed
 	pushing  atomic.Bool   // a push is on its way
@@ -92,7 +94,7 @@ func (s *session) greet() {
 // commands runs one command after the other until one ends the session.
 func (s *session) commands(ctx context.Context) error {
 	for s.state != imap.ConnStateLogout {
-		if err := s.conn.Await(); err != nil {
+		if err := s.await(ctx); err != nil {
 			return err
 		}
 		if err := s.in.begin(); err != nil {

@@ -60,6 +60,11 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 	if err != nil {
 		return err
 	}
+	s.writeStatus(name, items, st)
+	return nil
+}
+
+func (s *session) writeStatus(name string, items []string, st storage.Status) {
 	o := &s.out
 	o.text("* STATUS ")
 	o.mailbox(name)
@@ -73,5 +78,4 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 	}
 	o.byte(')')
 	o.end()
-	return nil
 }

@@ -38,10 +38,17 @@ func (s *session) tell(v *view, n news) {
 		s.tellFlags(v)
 	}
 	for _, c := range n.changed {
-		if c.flags {
+		if c.flags && s.wantsFlags() {
 			s.tellFetchFlags(v, c.i)
 		}
 	}
+}
+
+// wantsFlags reports whether the client wants to know of flags that others
+// changed (RFC 5465 §5.1).
+func (s *session) wantsFlags() bool {
+	n := s.notify.Load()
+	return n == nil || n.selected.events&flagChange != 0
 }
 
 func (s *session) tellExists(v *view) {

@@ -30,8 +30,12 @@ func (s *session) update(ctx context.Context, which updates) error {
 	if !s.dirty.Swap(false) && (!v.owed || which == allButExpunge) {
 		return nil
 	}
+	before := v.len()
 	n, err := v.refresh(ctx, which)
 	s.tell(v, n) // with an error too: what was found is in the view now
+	if n.arrived {
+		s.tellItems(ctx, v, before-len(n.gone))
+	}
 	if err != nil {
 		s.dirty.Store(true)
 		if errors.Is(err, storage.ErrNoMailbox) {
