@@ -294,7 +294,7 @@ func (g *grown) removeAll() error {
 		g.Delete(k)
 		return nil
 	})
-	for _, kind := range [...]byte{keySubscription, keyValidity} {
+	for _, kind := range [...]byte{keySubscription, keyValidity, keyAccountNote} {
 		if err == nil {
 			err = g.Scan(numberKey(kind, id), behind(kind, id), func(k, _ []byte) error { g.Delete(k); return nil })
 		}

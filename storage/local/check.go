@@ -68,7 +68,7 @@ func (s *Store) Inspect(ctx context.Context, in Inspection) (Summary, error) {
 	if c.others, err = collect(c.snap, in.Others); err != nil {
 		return c.sum, failure(err)
 	}
-	for _, stage := range [...]func(context.Context) error{c.accounts, c.trees, c.states, c.retained, c.bodies, c.counters, c.unknown, c.held} {
+	for _, stage := range [...]func(context.Context) error{c.accounts, c.trees, c.states, c.notes, c.retained, c.bodies, c.counters, c.unknown, c.held} {
 		err := stage(ctx)
 		if errors.Is(err, engine.ErrDamaged) {
 			c.found(DamageIndex, subject{}, "index", "%v", err)

@@ -289,7 +289,7 @@ func (c *checker) counters(context.Context) error {
 
 // ownKeys are the kinds of keys that the store and the queue have, ascending.
 var ownKeys = []byte{
-	keyAccount, keyIndex, 'd', 'e', keyCounters, keyLeft, keyMessage, keyName, keyDue, keyPage,
+	keyAccount, keyBoxNote, keyIndex, 'd', 'e', keyCounters, keyAccountNote, keyLeft, keyMessage, keyName, keyDue, keyPage,
 	keyRecent, keyState, keySubscription, keyValidity, keyExpunged, keyKept, keyDoomed,
 }
 

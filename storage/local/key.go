@@ -23,6 +23,8 @@ import (
 //	y account number an expunged message that can be restored
 //	o time number    whose account it is, by when its time is over
 //	l account        a removed account of which retained messages are left
+//	b mailbox whom name  an annotation of a mailbox
+//	k account whom name  an annotation of an account itself
 //	g                what was given out last: accounts, mailboxes, UIDVALIDITY, numbers of retained messages
 //
 // Two are hints, in the index only and not in the log:
@@ -44,6 +46,8 @@ const (
 	keyKept         = 'y'
 	keyDue          = 'o'
 	keyLeft         = 'l'
+	keyBoxNote      = 'b'
+	keyAccountNote  = 'k'
 	keyCounters     = 'g'
 	keyIndex        = 'c'
 	keyRecent       = 'r'

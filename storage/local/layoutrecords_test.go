@@ -14,6 +14,7 @@ type layoutAccount struct {
 	Only      []string  // subscriptions without a mailbox
 	Quota     [3]uint64 // octets, messages, mailboxes
 	ACL       []layoutACE
+	Notes     []layoutNote
 	Mailboxes []layoutMailbox
 	Retained  []layoutRetained
 }
@@ -23,6 +24,8 @@ type layoutACE struct {
 	Allow, Deny uint64
 }
 
+type layoutNote struct{ User, Name, Value string }
+
 type layoutMailbox struct {
 	Name                      string
 	ID                        uint64
@@ -30,6 +33,7 @@ type layoutMailbox struct {
 	Subscribed                bool
 	Attrs                     []string
 	ACL                       []layoutACE
+	Notes                     []layoutNote
 	Validity, Next, ModSeq    uint64
 	Messages, Unseen, Deleted uint64
 	Size                      uint64
@@ -97,6 +101,9 @@ func (l *layout) accounts() (list []layoutAccount, err error) {
 		if err == nil {
 			a.Retained, err = l.retained(id)
 		}
+		if err == nil {
+			a.Notes, err = l.notes(numberKey("k", id))
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -147,12 +154,27 @@ func (l *layout) mailboxes(account uint64, a *layoutAccount) error {
 		if err == nil {
 			m.Expunged, err = l.tombstones(m.ID)
 		}
+		if err == nil {
+			m.Notes, err = l.notes(numberKey("b", m.ID))
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		a.Mailboxes = append(a.Mailboxes, m)
 	}
 	return nil
+}
+
+func (l *layout) notes(prefix string) (list []layoutNote, err error) {
+	for _, k := range l.under(prefix) {
+		key, v := &fields{rest: []byte(k)}, newFields(l.keys[prefix+k], 2)
+		n := layoutNote{User: key.text(), Name: string(key.take(len(key.rest))), Value: string(v.take(len(v.rest)))}
+		if err := v.end("annotation"); key.bad || err != nil {
+			return nil, fmt.Errorf("annotation %q: %w", k, err)
+		}
+		list = append(list, n)
+	}
+	return list, nil
 }
 
 func (l *layout) state(account uint64, m *layoutMailbox) error {

@@ -18,8 +18,8 @@
 //     written nowhere else. Of accounts with a bound it is kept in memory.
 //
 // Its Store has the powers storage.Remover, storage.RoomChecker,
-// storage.Purger and storage.Watcher, its Account storage.ACLs, storage.Quotas
-// and storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
+// storage.Purger and storage.Watcher, its Account storage.ACLs,
+// storage.Annotations, storage.Quotas and storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
 package local
 
 import (

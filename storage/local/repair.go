@@ -139,7 +139,7 @@ func remedyOf(k DamageKind) remedy {
 		return remedy{"makes the account anew, without the mailboxes, which stay with the other one", orderAccounts, (*repairer).fixAccount}
 	case DamageUnownedTree:
 		return remedy{"makes an account for them, recovered-N", orderAccounts, (*repairer).fixUnowned}
-	case DamageUnknownKey, DamageUnreadableKept, DamageStrayDate:
+	case DamageUnknownKey, DamageUnreadableKept, DamageStrayDate, DamageBadAnnotation:
 		return remedy{"removes it", orderKeys, (*repairer).fixKeys}
 	case DamageUndatedKept:
 		return remedy{"lists it", orderKeys, (*repairer).fixUndated}

@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 		{"Kinds", kindTests},
 		{"Public", publicTests},
 		{"ACLs", aclTests},
+		{"Annotations", annotationTests},
 		{"Append", appendTests},
 		{"Messages", messagesTests},
 		{"Content", contentTests},
