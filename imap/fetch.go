@@ -44,6 +44,8 @@ type fetching struct {
 	entry *entry        // of the view
 	part  *message.Part // with needIndex
 	body  message.OpenBody
+
+	beside beside
 }
 
 func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {

@@ -31,6 +31,9 @@ var simpleItems = map[string]fetchItem{
 	"RFC822.SIZE":   {write: writeSize},
 	"ENVELOPE":      {needs: needIndex, write: writeEnvelope},
 	"BODYSTRUCTURE": {needs: needIndex, write: writeBodyStructure},
+	"EMAILID":       {write: writeEmailID},
+	"THREADID":      {needs: needIndex | needBody, write: writeThreadID},
+	"SAVEDATE":      {write: writeSaveDate},
 }
 
 // fetchMacros are short forms (RFC 9051 §6.4.5).
@@ -107,6 +110,8 @@ func (p *parser) fetchItem(name string) fetchItem {
 	case "BINARY", "BINARY.PEEK":
 		section := &imap.FetchItemBinarySection{Part: p.binarySection(), Partial: p.partial(), Peek: name == "BINARY.PEEK"}
 		return binaryItem(section)
+	case "PREVIEW":
+		return p.previewItem()
 	case "BINARY.SIZE":
 		return binarySizeItem(p.binarySection())
 	}

@@ -84,7 +84,7 @@ func (p *keyParser) one() key {
 }
 
 // searchKeys are the keys that contain no other keys (RFC 9051 §6.4.4,
-// RFC 5032).
+// RFC 5032, RFC 8474 §6, RFC 8514 §4.3).
 var searchKeys = map[string]func(p *parser) key{
 	"ALL":        hasFlag(0),
 	"ANSWERED":   hasFlag(storage.Answered),
@@ -125,8 +125,14 @@ var searchKeys = map[string]func(p *parser) key{
 		name := p.astring()
 		return fieldKey(name)(p)
 	},
-	"BODY": contentKey((*candidate).bodyHolds),
-	"TEXT": contentKey((*candidate).textHolds),
+	"SAVEDBEFORE":       dateKey(costIndex, (*candidate).savedOn, func(have, want day) bool { return have < want }),
+	"SAVEDON":           dateKey(costIndex, (*candidate).savedOn, func(have, want day) bool { return have == want }),
+	"SAVEDSINCE":        dateKey(costIndex, (*candidate).savedOn, func(have, want day) bool { return have >= want }),
+	"SAVEDATESUPPORTED": func(*parser) key { return viewKey((*candidate).savesDates) },
+	"EMAILID":           emailIDKey,
+	"THREADID":          threadIDKey,
+	"BODY":              contentKey((*candidate).bodyHolds),
+	"TEXT":              contentKey((*candidate).textHolds),
 }
 
 // searchText reads the string that a key looks for.

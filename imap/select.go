@@ -72,6 +72,7 @@ func (s *session) describe(v *view) {
 	}
 	s.okNumber("UIDVALIDITY", uint64(v.validity), "UIDs are valid")
 	s.okNumber("UIDNEXT", uint64(v.next), "Next UID")
+	s.out.status("*", "OK", "MAILBOXID "+mailboxID(v.box.ID()), "Mailbox is known by this")
 	if s.enabled(rev2) {
 		o.text(`* LIST () "` + storage.Separator + `" `)
 		o.mailbox(v.name)

@@ -7,7 +7,7 @@ import (
 )
 
 // statusItems is what STATUS can tell of a mailbox (RFC 9051 §6.3.11,
-// RFC 8438, RFC 7889).
+// RFC 8438, RFC 7889, RFC 8474).
 var statusItems = map[string]func(s *session, st storage.Status) uint64{
 	"MESSAGES":    func(_ *session, st storage.Status) uint64 { return uint64(st.Messages) },
 	"RECENT":      func(_ *session, st storage.Status) uint64 { return uint64(st.Recent) },
@@ -17,6 +17,7 @@ var statusItems = map[string]func(s *session, st storage.Status) uint64{
 	"DELETED":     func(_ *session, st storage.Status) uint64 { return uint64(st.Deleted) },
 	"SIZE":        func(_ *session, st storage.Status) uint64 { return uint64(st.Size) },
 	"APPENDLIMIT": func(s *session, _ storage.Status) uint64 { return uint64(s.limits.AppendSize) },
+	"MAILBOXID":   nil, // is no number
 }
 
 type statusRequest struct {
@@ -60,11 +61,11 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 	if err != nil {
 		return err
 	}
-	s.writeStatus(name, items, st)
+	s.writeStatus(name, box.ID(), items, st)
 	return nil
 }
 
-func (s *session) writeStatus(name string, items []string, st storage.Status) {
+func (s *session) writeStatus(name string, id storage.MailboxID, items []string, st storage.Status) {
 	o := &s.out
 	o.text("* STATUS ")
 	o.mailbox(name)
@@ -73,7 +74,11 @@ func (s *session) writeStatus(name string, items []string, st storage.Status) {
 		o.text(sep)
 		o.text(item)
 		o.byte(' ')
-		o.number(statusItems[item](s, st))
+		if number := statusItems[item]; number != nil {
+			o.number(number(s, st))
+		} else {
+			o.text(mailboxID(id))
+		}
 		sep = " "
 	}
 	o.byte(')')

@@ -47,6 +47,8 @@ func Run(t *testing.T, open Open) {
 		{"Watch", watchTests},
 		{"Feed", feedTests},
 		{"Powers", powerTests},
+		{"ObjectIDs", objectIDTests},
+		{"Replace", replaceTests},
 		{"Concurrent", concurrentTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
