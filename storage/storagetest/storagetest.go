@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 		{"Kinds", kindTests},
 		{"Public", publicTests},
 		{"ACLs", aclTests},
+		{"Shared", sharedTests},
 		{"Append", appendTests},
 		{"Messages", messagesTests},
 		{"Content", contentTests},
