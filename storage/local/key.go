@@ -25,6 +25,7 @@ import (
 //	l account        a removed account of which retained messages are left
 //	b mailbox whom name  an annotation of a mailbox
 //	k account whom name  an annotation of an account itself
+//	w identifier account mailbox  whose list allows the identifier something; w alone: all are listed
 //	g                what was given out last: accounts, mailboxes, UIDVALIDITY, numbers of retained messages
 //
 // Two are hints, in the index only and not in the log:
@@ -48,6 +49,7 @@ const (
 	keyLeft         = 'l'
 	keyBoxNote      = 'b'
 	keyAccountNote  = 'k'
+	keyShare        = 'w'
 	keyCounters     = 'g'
 	keyIndex        = 'c'
 	keyRecent       = 'r'

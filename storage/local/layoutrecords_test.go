@@ -82,6 +82,7 @@ func numberKey(kind string, n ...uint64) string {
 }
 
 func (l *layout) accounts() (list []layoutAccount, err error) {
+	shares := make(map[string]string)
 	for _, user := range l.under("a") {
 		a := layoutAccount{User: user}
 		r := newFields(l.keys["a"+user], 2)
@@ -110,9 +111,39 @@ func (l *layout) accounts() (list []layoutAccount, err error) {
 		if subscribed := len(l.under(numberKey("u", id))); len(a.Mailboxes) != int(mailboxes) || subscribed != int(subs) || len(l.under(numberKey("v", id))) != int(freed) {
 			return nil, fmt.Errorf("account %s: counts %d, %d and %d are wrong", user, mailboxes, subs, freed)
 		}
+		a.shares(id, shares)
 		list = append(list, a)
 	}
-	return list, nil
+	return list, l.shared(shares)
+}
+
+// shares adds the keys of what lists of the account allow.
+func (a *layoutAccount) shares(id uint64, keys map[string]string) {
+	add := func(mailbox uint64, list []layoutACE) {
+		for _, e := range list {
+			if e.Allow&^e.Deny != 0 {
+				keys[numberKey("w"+e.Identifier+"\x00", id, mailbox)] = a.User
+			}
+		}
+	}
+	add(0, a.ACL)
+	for _, m := range a.Mailboxes {
+		add(m.ID, m.ACL)
+	}
+}
+
+// shared compares what is listed as shared with what lists allow.
+func (l *layout) shared(want map[string]string) error {
+	found := l.under("w")
+	if len(found) != len(want)+1 || found[0] != "" {
+		return fmt.Errorf("%d shares are listed, not %d", len(found)-1, len(want))
+	}
+	for key, user := range want {
+		if string(l.keys[key]) != user {
+			return fmt.Errorf("share %q is of %q, not %q", key, l.keys[key], user)
+		}
+	}
+	return nil
 }
 
 func (r *fields) quota() (q [3]uint64) {

@@ -38,6 +38,7 @@ func Run(t *testing.T, open Open) {
 		{"Public", publicTests},
 		{"ACLs", aclTests},
 		{"Annotations", annotationTests},
+		{"Shared", sharedTests},
 		{"Append", appendTests},
 		{"Messages", messagesTests},
 		{"Content", contentTests},
