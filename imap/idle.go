@@ -61,6 +61,9 @@ const maxDone = 64 << 10
 // notice is called by the store after every change in the account. It must
 // not block: it leaves a mark, and inside IDLE sends a goroutine.
 func (s *session) notice(ctx context.Context, c storage.Change) {
+	if c.Mailbox != 0 && c.ModSeq == 0 { // it is no more
+		s.server.boards.forget(boardKey{s.user, c.Mailbox})
+	}
 	if c.Mailbox == 0 || uint64(c.Mailbox) != s.selected.Load() {
 		return
 	}
