@@ -112,8 +112,8 @@ func (r *fetchRequest) setSeen(ctx context.Context, s *session, spans []span) (i
 	if err != nil {
 		return nil, err
 	}
-	s.takeOver(changed, update.Op, update.Flags)
-	return unseen, nil
+	_, err = s.takeOver(ctx, changed, update.Op, update.Flags)
+	return unseen, err
 }
 
 // message writes one FETCH response. When it can't, nothing of it is

@@ -11,8 +11,9 @@
 //   - Sequence numbers mean what the client was last told: no EXPUNGE is sent
 //     while FETCH, STORE or SEARCH runs (RFC 3501 §7.4.1).
 //   - A client sees fixed texts; the reason of a failure goes to the log.
-//   - An idle session holds its view of a mailbox, 16 octets a message, and
-//     no buffer.
+//   - Sessions share what they hold of a mailbox, at most 40 octets a message;
+//     one that is told of nothing for a while keeps at most one older state of
+//     it, whatever happens meanwhile. An idle session holds no buffer.
 //
 // The words of the protocol (flags, UIDs, sets, response codes) are those of
 // github.com/emersion/go-imap/v2.
@@ -59,7 +60,8 @@ type Server struct {
 	SpoolDir string            // for messages that are being appended; "" means os.TempDir
 	Logger   *slog.Logger      // nil means slog.Default()
 
-	pool front.Pool
+	pool   front.Pool
+	boards boards
 }
 
 // Limits bound what a client may ask. A zero field means its default.
@@ -72,6 +74,7 @@ type Limits struct {
 	BadAfter     int   // bad commands in a row after login; default 20
 	AuthFailures int   // failed logins of a session; default 5
 	SpoolMemory  int64 // octets of an appended message that stay in memory; default 64 KiB
+	Views        int64 // octets of memory, about, for mailboxes that nobody has selected any more; default 64 MiB, negative: none
 }
 
 // Timeouts of a session. A zero field means its default.
@@ -104,6 +107,7 @@ func (l Limits) withDefaults() Limits {
 	l.BadBefore = orDefault(l.BadBefore, 10)
 	l.BadAfter = orDefault(l.BadAfter, 20)
 	l.SpoolMemory = orDefault(l.SpoolMemory, 64<<10)
+	l.Views = orDefault(l.Views, 64<<20)
 	return l
 }
 

@@ -34,7 +34,10 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	v := &view{box: box, name: r.name, rights: storage.AllRights, readOnly: r.readOnly}
+	v := &view{
+		box: box, name: r.name, rights: storage.AllRights, readOnly: r.readOnly,
+		board: s.server.boards.open(boardKey{s.user, box.ID()}),
+	}
 	// From here on changes are noticed; what load sees of them already does
 	// no harm when it is seen again.
 	s.selected.Store(uint64(box.ID()))
@@ -44,6 +47,7 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 	}
 	if err != nil {
 		s.selected.Store(0)
+		s.giveBack(v)
 		return result{}, err
 	}
 	s.view, s.state = v, imap.ConnStateSelected
@@ -88,18 +92,13 @@ func (s *session) okNumber(code string, n uint64, text string) {
 	o.end()
 }
 
-func (v *view) firstUnseen() int {
-	for i := range v.len() {
-		if v.at(i).system()&storage.Seen == 0 {
-			return i
-		}
-	}
-	return -1
-}
-
 // unselect goes back to the authenticated state.
 func (s *session) unselect() {
 	s.selected.Store(0)
+	s.giveBack(s.view)
 	s.view = nil
 	s.state = imap.ConnStateAuthenticated
 }
+
+// giveBack ends a view.
+func (s *session) giveBack(v *view) { s.server.boards.close(v.board, s.limits.Views) }

@@ -164,7 +164,10 @@ func (s *session) close() {
 		s.unwatch()
 	}
 	s.endPushes()
-	s.view = nil
+	if s.view != nil {
+		s.giveBack(s.view)
+		s.view = nil
+	}
 }
 
 // remote returns the client's address.

@@ -78,7 +78,10 @@ func (r *storeRequest) run(ctx context.Context, s *session) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	surprises := s.takeOver(changed, r.op, r.flags)
+	surprises, err := s.takeOver(ctx, changed, r.op, r.flags)
+	if err != nil {
+		return result{}, err
+	}
 	if r.silent {
 		for _, i := range surprises {
 			s.tellFetchFlags(v, i)
@@ -108,30 +111,30 @@ func (r *storeRequest) tell(s *session, i int) {
 	o.end()
 }
 
-// takeOver brings the outcome of a STORE into the view. It returns the
-// indexes of messages whose flags are not what the client must expect from
-// what it knew, because somebody else changed them too.
-func (s *session) takeOver(changed []storage.Message, op imap.StoreFlagsOp, flags storage.Flags) (surprises []int) {
-	var n news
-	v, i := s.view, 0
-	for _, m := range changed {
-		for i < v.len() && v.at(i).uid < m.UID {
-			i++
+// takeOver brings the outcome of a STORE into the view, with what else came
+// into the mailbox meanwhile, which it tells. It returns the indexes of
+// messages whose flags are not what the client must expect from what it knew,
+// because somebody else changed them too.
+func (s *session) takeOver(ctx context.Context, stored []storage.Message, op imap.StoreFlagsOp, flags storage.Flags) (surprises []int, err error) {
+	v := s.view
+	known := v.reader
+	n, err := v.refresh(ctx, allButExpunge)
+	others := n.changed[:0]
+	for _, c := range n.changed {
+		e := v.at(c.i)
+		for len(stored) > 0 && stored[0].UID < e.uid {
+			stored = stored[1:]
 		}
-		if i == v.len() {
-			break
-		}
-		if v.at(i).uid != m.UID {
+		if len(stored) == 0 || stored[0].UID != e.uid {
+			others = append(others, c)
 			continue
 		}
-		expected := v.flags(v.at(i)).Apply(op, flags)
-		v.change(i, m, &n)
-		if !expected.Equal(m.Flags) {
-			surprises = append(surprises, i)
+		expected := known.flags(known.at(c.i)).Apply(op, flags) // no index has moved
+		if !expected.Equal(v.flags(e)) {
+			surprises = append(surprises, c.i)
 		}
 	}
-	if n.keyword {
-		s.tellFlags(v)
-	}
-	return surprises
+	n.changed = others
+	s.tell(v, n)
+	return surprises, s.untold(err)
 }
