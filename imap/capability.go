@@ -15,18 +15,23 @@ var (
 	capsAfter  = []string{
 		"BINARY",
 		"CHILDREN",
+		"CONDSTORE",
 		"CREATE-SPECIAL-USE",
 		"ESEARCH",
 		"IDLE",
+		"INPROGRESS",
 		"LIST-EXTENDED",
 		"LIST-STATUS",
 		"MOVE",
 		"MULTIAPPEND",
 		"NAMESPACE",
+		"QRESYNC",
 		"SEARCHRES",
 		"SPECIAL-USE",
 		"STATUS=SIZE",
+		"UIDONLY",
 		"UIDPLUS",
+		"UNAUTHENTICATE",
 		"UNSELECT",
 		"WITHIN",
 	}
@@ -39,6 +44,7 @@ func (s *session) capabilityCode() string {
 	b.WriteString("CAPABILITY " + strings.Join(capsAlways, " "))
 	if s.states() != before {
 		b.WriteString(" " + strings.Join(capsAfter, " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
+		b.WriteString(s.messageLimitCapability())
 		return b.String()
 	}
 	if s.canStartTLS() {

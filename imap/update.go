@@ -27,11 +27,14 @@ func (s *session) update(ctx context.Context, which updates) error {
 	if v == nil || which == noUpdates {
 		return nil
 	}
-	if !s.dirty.Swap(false) && (!v.owed || which == allButExpunge) {
+	if !s.dirty.Swap(false) && (!v.owed || which == allButExpunge) && !s.ahead() {
 		return nil
 	}
 	n, err := v.refresh(ctx, which)
 	s.tell(v, n) // with an error too: what was found is in the view now
+	if err == nil {
+		err = s.holdBack(ctx, which)
+	}
 	if err != nil {
 		s.dirty.Store(true)
 		if errors.Is(err, storage.ErrNoMailbox) {
