@@ -115,6 +115,8 @@ func (r *appendRequest) room() error {
 	switch {
 	case size > r.s.limits.AppendSize-r.total:
 		return errAppendTooBig
+	case r.s.limits.Messages > 0 && len(r.msgs) >= r.s.limits.Messages:
+		return r.s.errTooMany()
 	case len(r.msgs) >= maxAppends:
 		return no(imap.ResponseCodeLimit, "Too many messages")
 	case size == 0:

@@ -15,9 +15,11 @@ var (
 	capsAfter  = []string{
 		"BINARY",
 		"CHILDREN",
+		"CONDSTORE",
 		"CREATE-SPECIAL-USE",
 		"ESEARCH",
 		"IDLE",
+		"INPROGRESS",
 		"LIST-EXTENDED",
 		"LIST-STATUS",
 		"MOVE",
@@ -27,10 +29,13 @@ var (
 		"OBJECTID",
 		"PREVIEW",
 		"SAVEDATE",
+		"QRESYNC",
 		"SEARCHRES",
 		"SPECIAL-USE",
 		"STATUS=SIZE",
+		"UIDONLY",
 		"UIDPLUS",
+		"UNAUTHENTICATE",
 		"UNSELECT",
 		"WITHIN",
 	}
@@ -43,6 +48,7 @@ func (s *session) capabilityCode() string {
 	b.WriteString("CAPABILITY " + strings.Join(capsAlways, " "))
 	if s.states() != before {
 		b.WriteString(" " + strings.Join(capsAfter, " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
+		b.WriteString(s.messageLimitCapability())
 		return b.String()
 	}
 	if s.canStartTLS() {

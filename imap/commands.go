@@ -27,6 +27,8 @@ var commands = map[string]command{
 	"APPEND":      {states: loggedIn, stream: runAppend, updates: allUpdates},
 	"IDLE":        {states: loggedIn, parse: parseIdle, updates: allUpdates},
 
+	"UNAUTHENTICATE": {states: loggedIn, parse: parseUnauthenticate},
+
 	"CHECK":    {states: selected, parse: parseCheck, updates: allUpdates},
 	"CLOSE":    {states: selected, parse: parseClose},
 	"UNSELECT": {states: selected, parse: parseUnselect},

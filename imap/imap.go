@@ -75,6 +75,7 @@ type Limits struct {
 	AuthFailures int   // failed logins of a session; default 5
 	SpoolMemory  int64 // octets of an appended message that stay in memory; default 64 KiB
 	Views        int64 // octets of memory, about, for mailboxes that nobody has selected any more; default 64 MiB, negative: none
+	Messages     int   // messages that one command processes (RFC 9738), which should be 1,000 or more; 0: no limit
 }
 
 // Timeouts of a session. A zero field means its default.
@@ -87,6 +88,7 @@ type Timeouts struct {
 	Write     time.Duration // each write; default 3 minutes
 	Handshake time.Duration // a TLS handshake; default 30 seconds
 	AuthDelay time.Duration // grows with each failed login by this; default 1 second, negative: none
+	Progress  time.Duration // between reports on how far a long command is (RFC 9585); default 10 seconds, negative: none
 }
 
 func orDefault[T comparable](v, def T) T {
@@ -113,13 +115,15 @@ func (l Limits) withDefaults() Limits {
 
 func (t Timeouts) wire() wire.Timeouts {
 	return wire.Timeouts{
-		Idle: orDefault(t.Login, 3*time.Minute), Line: t.Line,
+		Idle: t.login(), Line: t.Line,
 		Read: t.Read, Write: t.Write, Handshake: t.Handshake,
 	}
 }
 
-func (t Timeouts) idle() time.Duration { return orDefault(t.Idle, 31*time.Minute) }
-func (t Timeouts) push() time.Duration { return orDefault(t.Push, 24*time.Hour) }
+func (t Timeouts) login() time.Duration    { return orDefault(t.Login, 3*time.Minute) }
+func (t Timeouts) idle() time.Duration     { return orDefault(t.Idle, 31*time.Minute) }
+func (t Timeouts) push() time.Duration     { return orDefault(t.Push, 24*time.Hour) }
+func (t Timeouts) progress() time.Duration { return orDefault(t.Progress, 10*time.Second) }
 
 // Serve accepts connections from l and serves each until it ends. It closes l,
 // and returns ErrServerClosed when the server is stopped or ctx ends. The end

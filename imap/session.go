@@ -28,6 +28,7 @@ type session struct {
 	state  imap.ConnState
 
 	running opening // the command that runs; zero between commands
+	pace    pace    // of reports on how far it is
 
 	idling bool // IDLE runs
 
@@ -46,6 +47,8 @@ type session struct {
 	out        output
 	view       *view      // nil: no mailbox is selected
 	extensions extensions // that the client has enabled (RFC 5161)
+	heard      uint64     // the highest mod-sequence of the selected mailbox that the client was sent
+	vanished   bool       // the client was told of expunges since it was last sent HIGHESTMODSEQ
 
 	notify atomic.Pointer[notifier] // nil: NOTIFY is not in force
 
@@ -76,6 +79,7 @@ func (s *Server) newSession(c *wire.Conn) *session {
 		in:    scanner{conn: c, limits: limits},
 		out:   output{conn: c},
 		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
+		pace:  pace{every: s.Timeouts.progress()},
 	}
 	n.in.limits.Command = min(limits.Command, commandBeforeLogin)
 	return n

@@ -24,7 +24,7 @@ func (s *session) update(ctx context.Context, which updates) error {
 	if v == nil || which == noUpdates {
 		return nil
 	}
-	if !s.dirty.Swap(false) && (!v.owed || which == allButExpunge) {
+	if !s.dirty.Swap(false) && (!v.owed || which == allButExpunge) && !s.ahead() {
 		return nil
 	}
 	before := v.len()
@@ -32,6 +32,9 @@ func (s *session) update(ctx context.Context, which updates) error {
 	s.tell(v, n) // with an error too: what was found is in the view now
 	if n.arrived {
 		s.tellItems(ctx, v, before-len(n.gone))
+	}
+	if err == nil {
+		err = s.holdBack(ctx, which)
 	}
 	return s.untold(err)
 }
