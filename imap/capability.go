@@ -14,6 +14,7 @@ var (
 	capsAlways = []string{"IMAP4rev1", "IMAP4rev2", "LITERAL+", "ENABLE", "ID", "SASL-IR"}
 	capsAfter  = []string{
 		"BINARY",
+		"CATENATE",
 		"CHILDREN",
 		"CREATE-SPECIAL-USE",
 		"ESEARCH",
@@ -25,6 +26,7 @@ var (
 		"NAMESPACE",
 		"OBJECTID",
 		"PREVIEW",
+		"REPLACE",
 		"SAVEDATE",
 		"SEARCHRES",
 		"SPECIAL-USE",
