@@ -14,6 +14,7 @@ var (
 	capsAlways = []string{"IMAP4rev1", "IMAP4rev2", "LITERAL+", "ENABLE", "ID", "SASL-IR"}
 	capsAfter  = []string{
 		"BINARY",
+		"CATENATE",
 		"CHILDREN",
 		"CONDSTORE",
 		"CREATE-SPECIAL-USE",
@@ -28,6 +29,7 @@ var (
 		"NOTIFY",
 		"OBJECTID",
 		"PREVIEW",
+		"REPLACE",
 		"SAVEDATE",
 		"QRESYNC",
 		"SEARCHRES",

@@ -138,10 +138,17 @@ func (p *parser) string() string {
 	return ""
 }
 
+// binaryNotAllowed is said to a literal8 where only a literal may stand.
+const binaryNotAllowed = "Binary literal not allowed here"
+
 func (p *parser) literal() string {
 	l := p.lits[0]
 	if l.start == 0 { // announced, but not read
 		p.fail("Literal not allowed here")
+		return ""
+	}
+	if l.binary {
+		p.fail(binaryNotAllowed)
 		return ""
 	}
 	p.lits = p.lits[1:]
