@@ -18,6 +18,7 @@ type fetchRequest struct {
 	kind  numKind
 	items []fetchItem
 	needs needs // of all items
+	page  page  // of the messages of set; zero: all
 }
 
 func fetchParser(kind numKind) func(*parser) request {
@@ -29,6 +30,7 @@ func fetchParser(kind numKind) func(*parser) request {
 		for _, item := range r.items {
 			r.needs |= item.needs
 		}
+		r.modifiers(p)
 		return r
 	}
 }
@@ -48,7 +50,7 @@ type fetching struct {
 
 func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
 	spans, err := s.view.spans(r.set, r.kind)
-	if err != nil || len(spans) == 0 {
+	if spans = r.cutPage(spans); err != nil || len(spans) == 0 {
 		return result{}, err
 	}
 	seen, err := r.setSeen(ctx, s, spans)

@@ -59,7 +59,8 @@ type Server struct {
 	SpoolDir string            // for messages that are being appended; "" means os.TempDir
 	Logger   *slog.Logger      // nil means slog.Default()
 
-	pool front.Pool
+	pool  front.Pool
+	heads headCache
 }
 
 // Limits bound what a client may ask. A zero field means its default.
@@ -72,6 +73,7 @@ type Limits struct {
 	BadAfter     int   // bad commands in a row after login; default 20
 	AuthFailures int   // failed logins of a session; default 5
 	SpoolMemory  int64 // octets of an appended message that stay in memory; default 64 KiB
+	SearchMemory int64 // octets of headers that searches of all sessions keep for the next; default 64 MiB, negative: none
 }
 
 // Timeouts of a session. A zero field means its default.
@@ -104,6 +106,7 @@ func (l Limits) withDefaults() Limits {
 	l.BadBefore = orDefault(l.BadBefore, 10)
 	l.BadAfter = orDefault(l.BadAfter, 20)
 	l.SpoolMemory = orDefault(l.SpoolMemory, 64<<10)
+	l.SearchMemory = orDefault(l.SearchMemory, 64<<20)
 	return l
 }
 

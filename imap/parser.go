@@ -15,6 +15,8 @@ type parser struct {
 	pos  int
 	utf8 bool // mailbox names come in UTF-8 (IMAP4rev2 or UTF8=ACCEPT is enabled)
 	err  error
+
+	fuzzy bool // the search key that is being read stands behind FUZZY
 }
 
 // literal is an announced string: "{size}" at the end of a line.

@@ -99,6 +99,6 @@ func (v *view) firstUnseen() int {
 // unselect goes back to the authenticated state.
 func (s *session) unselect() {
 	s.selected.Store(0)
-	s.view = nil
+	s.view, s.contexts = nil, nil
 	s.state = imap.ConnStateAuthenticated
 }

@@ -46,6 +46,7 @@ type session struct {
 	out        output
 	view       *view      // nil: no mailbox is selected
 	extensions extensions // that the client has enabled (RFC 5161)
+	contexts   []*liveContext
 
 	selected atomic.Uint64 // ID of the selected mailbox; 0: none
 	dirty    atomic.Bool   // the selected mailbox changed

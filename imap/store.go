@@ -133,5 +133,8 @@ func (s *session) takeOver(changed []storage.Message, op imap.StoreFlagsOp, flag
 	if n.keyword {
 		s.tellFlags(v)
 	}
+	if len(changed) > 0 && len(s.contexts) > 0 {
+		s.dirty.Store(true) // their results may have changed
+	}
 	return surprises
 }

@@ -25,6 +25,7 @@ type changed struct {
 // so that each number means what it meant before, then what there is now.
 func (s *session) tell(v *view, n news) {
 	o := &s.out
+	s.tellGone(n.gone, n.goneUID)
 	for _, i := range slices.Backward(n.gone) {
 		o.text("* ")
 		o.number(uint64(i + 1))

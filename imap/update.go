@@ -32,6 +32,7 @@ func (s *session) update(ctx context.Context, which updates) error {
 	}
 	n, err := v.refresh(ctx, which)
 	s.tell(v, n) // with an error too: what was found is in the view now
+	s.tellContexts(ctx, v)
 	if err != nil {
 		s.dirty.Store(true)
 		if errors.Is(err, storage.ErrNoMailbox) {
