@@ -8,6 +8,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // needle is a string that a search looks for, in any letter case.
@@ -64,8 +66,12 @@ func (n *needle) inReader(r io.Reader) (bool, error) {
 	}
 }
 
-// appendFolded appends text with its letter case removed and returns how much
-// of it was used: all but the first octets of a character that is cut off.
+// appendFolded appends text in the form in which it is compared, and returns
+// how much of it was used: all but the first octets of a character that is cut
+// off. Texts that i;unicode-casemap (RFC 5051) takes for equal, character by
+// character in title case and decomposed, have the same form. The parts of a
+// decomposed character are brought to small letters again, so that a ligature
+// is found by its letters, which the RFC does not ask for.
 func appendFolded(dst, text []byte) (folded []byte, used int) {
 	i, piece := 0, 16 // pieces grow while they are ASCII: what is copied in vain stays small
 	for i < len(text) {
@@ -84,13 +90,65 @@ func appendFolded(dst, text []byte) (folded []byte, used int) {
 			if r == utf8.RuneError && size == 1 {
 				dst = append(dst, text[i])
 			} else {
-				dst = utf8.AppendRune(dst, unicode.ToLower(unicode.ToUpper(r)))
+				dst = appendFoldedRune(dst, r)
 			}
 			i += size
 		}
 	}
 	return dst, i
 }
+
+// appendFoldedRune appends a character above ASCII in the form of appendFolded.
+func appendFoldedRune(dst []byte, r rune) []byte {
+	if r < alphabets {
+		if one := singles()[r]; one != 0 {
+			return utf8.AppendRune(dst, one)
+		}
+	}
+	title, n := r, len(dst)
+	if !caseless(r) {
+		title = unicode.ToTitle(r)
+	}
+	dst = utf8.AppendRune(dst, title)
+	parts := norm.NFKD.Properties(dst[n:]).Decomposition()
+	if parts == nil {
+		return utf8.AppendRune(dst[:n], smallest(title))
+	}
+	for dst = dst[:n]; len(parts) > 0; {
+		part, size := utf8.DecodeRune(parts)
+		dst = utf8.AppendRune(dst, smallest(part))
+		parts = parts[size:]
+	}
+	return dst
+}
+
+// alphabets ends the characters of most scripts that have letter case.
+const alphabets = 0x2e80
+
+// singles has for each character below alphabets the one that stands for it,
+// and 0 where there are several.
+var singles = sync.OnceValue(func() *[alphabets]rune {
+	var t [alphabets]rune
+	for r := range rune(alphabets) {
+		title := unicode.ToTitle(r)
+		if norm.NFKD.PropertiesString(string(title)).Decomposition() == nil {
+			t[r] = smallest(title)
+		}
+	}
+	return &t
+})
+
+// smallest is the same for all letters that differ in case alone.
+func smallest(r rune) rune {
+	if caseless(r) {
+		return r
+	}
+	return unicode.ToLower(unicode.ToUpper(r))
+}
+
+// caseless reports characters of the large scripts that have no letter case,
+// to spare looking for it.
+func caseless(r rune) bool { return alphabets <= r && r < 0xa640 || 0xac00 <= r && r < 0xd7a4 }
 
 // lowerASCII turns b into small letters up to the first octet above 127, and
 // returns where that is. It takes eight octets at a time: the carry into the
