@@ -23,6 +23,8 @@ var commands = map[string]command{
 	"LSUB":        {states: loggedIn, parse: parseLsub, updates: allUpdates},
 	"NAMESPACE":   {states: loggedIn, parse: parseNamespace, updates: allUpdates},
 	"STATUS":      {states: loggedIn, parse: parseStatus, updates: allUpdates},
+	"GETMETADATA": {states: loggedIn, parse: parseGetMetadata, updates: allUpdates},
+	"SETMETADATA": {states: loggedIn, parse: parseSetMetadata, updates: allUpdates},
 	"APPEND":      {states: loggedIn, stream: runAppend, updates: allUpdates},
 	"IDLE":        {states: loggedIn, parse: parseIdle, updates: allUpdates},
 

@@ -56,6 +56,7 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 			s, addr := newServer(t, func(s *Server) {
 				s.Store = open(t)
 				s.ID = map[string]string{"name": "Posthouse"}
+				s.Annotations = map[string]string{"/comment": "Closed on Sunday", "/admin": "mailto:postmaster@example.test"}
 				if strings.HasPrefix(filepath.Base(path), "tls") {
 					s.PlainAuth = nil
 				}

@@ -136,6 +136,16 @@ func (p *parser) string() string {
 }
 
 func (p *parser) literal() string {
+	text := p.octets()
+	if strings.IndexByte(text, 0) >= 0 {
+		p.fail("NUL in a string")
+		return ""
+	}
+	return text
+}
+
+// octets reads a literal whatever is in it, as a literal8 (RFC 3516) may be.
+func (p *parser) octets() string {
 	l := p.lits[0]
 	if l.start == 0 { // announced, but not read
 		p.fail("Literal not allowed here")
@@ -143,12 +153,7 @@ func (p *parser) literal() string {
 	}
 	p.lits = p.lits[1:]
 	p.pos = l.start + int(l.size)
-	text := string(p.buf[l.start:p.pos])
-	if strings.IndexByte(text, 0) >= 0 {
-		p.fail("NUL in a string")
-		return ""
-	}
-	return text
+	return string(p.buf[l.start:p.pos])
 }
 
 // quoted reads on after the opening quote. Octets above 127 are let through:
