@@ -21,6 +21,7 @@ var errAppendTooBig = no(imap.ResponseCodeTooBig, "Message is too large")
 type appendRequest struct {
 	s     *session
 	dest  string
+	at    place
 	box   storage.Mailbox
 	msgs  []storage.NewMessage
 	total int64
@@ -33,7 +34,7 @@ func runAppend(ctx context.Context, s *session) (result, error) {
 	for {
 		m, err := r.arguments(ctx)
 		if err == nil {
-			err = r.room()
+			err = r.room(ctx)
 		}
 		if err != nil {
 			if endsSession(err) {
@@ -85,7 +86,10 @@ func (r *appendRequest) arguments(ctx context.Context) (m storage.NewMessage, er
 		return m, err
 	}
 	if r.dest == "" {
-		if r.box, err = r.s.mailbox(ctx, name, storage.RightInsert); err != nil {
+		if r.at, err = r.s.place(ctx, name, storage.RightInsert); err == nil {
+			r.box, err = r.at.account.Mailbox(ctx, r.at.name)
+		}
+		if err != nil {
 			return m, toDestination(err)
 		}
 		r.dest = name
@@ -110,7 +114,7 @@ func (p *parser) appendArguments(next *literal) (m storage.NewMessage, err error
 }
 
 // room refuses a message before the client is told to send it.
-func (r *appendRequest) room() error {
+func (r *appendRequest) room(ctx context.Context) error {
 	size := r.s.in.next.size
 	switch {
 	case size > r.s.limits.AppendSize-r.total:
@@ -120,7 +124,7 @@ func (r *appendRequest) room() error {
 	case size == 0:
 		return no(imap.ResponseCodeCannot, "A message must not be empty")
 	}
-	return nil
+	return toDestination(r.s.roomFor(ctx, r.at, storage.Quota{Bytes: r.total + size, Messages: int64(len(r.msgs)) + 1}))
 }
 
 // receive takes a message off the connection, and the line that follows it.

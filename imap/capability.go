@@ -59,6 +59,12 @@ func (s *session) capsOfStore() (caps []string) {
 	if _, ok := storage.As[storage.Annotations](s.account); ok {
 		caps = append(caps, "LIST-METADATA", "METADATA", "METADATA-SERVER")
 	}
+	if _, ok := storage.As[storage.Quotas](s.account); ok {
+		caps = append(caps, "QUOTA", "QUOTA=RES-MAILBOX", "QUOTA=RES-MESSAGE", "QUOTA=RES-STORAGE")
+		if s.maySetQuota() {
+			caps = append(caps, "QUOTASET")
+		}
+	}
 	return caps
 }
 

@@ -58,6 +58,10 @@ type Server struct {
 	// the server. Clients read them. nil: none.
 	Annotations map[string]string
 
+	// QuotaAdmin says who may change quotas with SETQUOTA, of the own account
+	// and of mailboxes that he administers; nil: nobody.
+	QuotaAdmin func(user string) bool
+
 	Limits   Limits
 	Timeouts Timeouts
 	ID       map[string]string // answer to ID (RFC 2971); nil: NIL

@@ -59,7 +59,7 @@ func (p *parser) metadataName() metadataName {
 }
 
 // nameOrEmpty reads a mailbox name, or the empty one, which stands for the
-// server (RFC 5464 §4.2).
+// server (RFC 5464 §4.2) or the account (see quota.go).
 func (p *parser) nameOrEmpty() (name string, empty bool) {
 	text := p.astring()
 	return p.decodeName(text), text == ""

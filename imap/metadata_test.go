@@ -16,11 +16,12 @@ import (
 // TestI25MailboxesThatAreNotShownAreMissing compares answers about a mailbox
 // that is not for mail with those about one that does not exist.
 func TestI25MailboxesThatAreNotShownAreMissing(t *testing.T) {
-	s, addr := newServer(t, nil)
+	s, addr := newServer(t, func(s *Server) { s.QuotaAdmin = func(string) bool { return true } })
 	makeOtherKinds(t, s.Store)
 	c := login(t, addr)
 	for _, command := range []string{
 		"GETMETADATA %s /shared/comment", "GETMETADATA (DEPTH infinity) %s (/private)", `SETMETADATA %s (/private/comment "x")`, "SETMETADATA %s (/shared/comment NIL)",
+		"GETQUOTA %s", "GETQUOTAROOT %s", "SETQUOTA %s (STORAGE 1)", "SETQUOTA %s (NONSENSE 1)",
 	} {
 		untagged, answer := c.cmd(fmt.Sprintf(command, "Absent"))
 		for _, hidden := range []string{"Notes", "Plan/Work"} {
@@ -99,12 +100,15 @@ func (s plainStore) Account(ctx context.Context, user string) (storage.Account, 
 func TestWhatTheStoreCanNotDoIsNotOffered(t *testing.T) {
 	_, addr := newServer(t, func(s *Server) {
 		s.Store = plainStore{memory.New()}
+		s.QuotaAdmin = func(string) bool { return true }
 	})
 	c := login(t, addr)
 	caps := c.ok("CAPABILITY")
 	require.NotContains(t, caps, "METADATA")
+	require.NotContains(t, caps, "QUOTA")
 	for _, text := range []string{
 		"GETMETADATA INBOX /shared/comment", `GETMETADATA "" /shared/comment`, `SETMETADATA INBOX (/private/x "y")`,
+		`GETQUOTA ""`, "GETQUOTA INBOX", "GETQUOTAROOT INBOX", `SETQUOTA "" (STORAGE 1)`,
 	} {
 		c.fails(text, "NO [CANNOT]")
 	}
@@ -142,4 +146,17 @@ func TestInteropMetadata(t *testing.T) {
 	require.NotContains(t, data.Entries, "/private/a")
 	require.NoError(t, c.SetMetadata("Sent", map[string]*[]byte{"/private/a": nil}).Wait())
 	require.NoError(t, c.Logout().Wait())
+}
+
+func TestInteropQuota(t *testing.T) {
+	s, addr := newServer(t, nil)
+	bound(t, s.Store)
+	c := peer(t, addr, nil)
+	roots, err := c.GetQuotaRoot("INBOX").Wait()
+	require.NoError(t, err)
+	require.Len(t, roots, 1)
+	require.Equal(t, imapclient.QuotaResourceData{Usage: 0, Limit: 5}, roots[0].Resources["MESSAGE"])
+	root, err := c.GetQuota(roots[0].Root).Wait()
+	require.NoError(t, err)
+	require.Equal(t, roots[0], *root)
 }

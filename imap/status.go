@@ -2,21 +2,23 @@ package imap
 
 import (
 	"context"
+	"slices"
 
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // statusItems is what STATUS can tell of a mailbox (RFC 9051 §6.3.11,
-// RFC 8438, RFC 7889).
+// RFC 8438, RFC 7889, RFC 9208).
 var statusItems = map[string]func(s *session, st storage.Status) uint64{
-	"MESSAGES":    func(_ *session, st storage.Status) uint64 { return uint64(st.Messages) },
-	"RECENT":      func(_ *session, st storage.Status) uint64 { return uint64(st.Recent) },
-	"UIDNEXT":     func(_ *session, st storage.Status) uint64 { return uint64(st.UIDNext) },
-	"UIDVALIDITY": func(_ *session, st storage.Status) uint64 { return uint64(st.UIDValidity) },
-	"UNSEEN":      func(_ *session, st storage.Status) uint64 { return uint64(st.Unseen) },
-	"DELETED":     func(_ *session, st storage.Status) uint64 { return uint64(st.Deleted) },
-	"SIZE":        func(_ *session, st storage.Status) uint64 { return uint64(st.Size) },
-	"APPENDLIMIT": func(s *session, _ storage.Status) uint64 { return uint64(s.limits.AppendSize) },
+	"MESSAGES":        func(_ *session, st storage.Status) uint64 { return uint64(st.Messages) },
+	"RECENT":          func(_ *session, st storage.Status) uint64 { return uint64(st.Recent) },
+	"UIDNEXT":         func(_ *session, st storage.Status) uint64 { return uint64(st.UIDNext) },
+	"UIDVALIDITY":     func(_ *session, st storage.Status) uint64 { return uint64(st.UIDValidity) },
+	"UNSEEN":          func(_ *session, st storage.Status) uint64 { return uint64(st.Unseen) },
+	"DELETED":         func(_ *session, st storage.Status) uint64 { return uint64(st.Deleted) },
+	"SIZE":            func(_ *session, st storage.Status) uint64 { return uint64(st.Size) },
+	"DELETED-STORAGE": nil, // see deletedStorage
+	"APPENDLIMIT":     func(s *session, _ storage.Status) uint64 { return uint64(s.limits.AppendSize) },
 }
 
 type statusRequest struct {
@@ -60,6 +62,12 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 	if err != nil {
 		return err
 	}
+	reclaimed := uint64(0)
+	if slices.Contains(items, "DELETED-STORAGE") && st.Deleted > 0 {
+		if reclaimed, err = deletedStorage(ctx, box); err != nil {
+			return err
+		}
+	}
 	o := &s.out
 	o.text("* STATUS ")
 	o.mailbox(name)
@@ -68,7 +76,11 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 		o.text(sep)
 		o.text(item)
 		o.byte(' ')
-		o.number(statusItems[item](s, st))
+		if of := statusItems[item]; of != nil {
+			o.number(of(s, st))
+		} else {
+			o.number(reclaimed)
+		}
 		sep = " "
 	}
 	o.byte(')')
