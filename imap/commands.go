@@ -7,6 +7,7 @@ var commands = map[string]command{
 	"NOOP":         {states: always, parse: parseNoop, updates: allUpdates},
 	"LOGOUT":       {states: always, parse: parseLogout},
 	"ID":           {states: always, parse: parseID, updates: allUpdates},
+	"LANGUAGE":     {states: always, parse: parseLanguage, updates: allUpdates},
 	"STARTTLS":     {states: before, parse: parseStartTLS},
 	"AUTHENTICATE": {states: before, parse: parseAuthenticate},
 	"LOGIN":        {states: before, parse: parseLogin, ready: (*session).loginReady},
