@@ -56,6 +56,10 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 			s, addr := newServer(t, func(s *Server) {
 				s.Store = open(t)
 				s.ID = map[string]string{"name": "Posthouse"}
+				s.Annotations = map[string]string{"/comment": "Closed on Sunday", "/admin": "mailto:postmaster@example.test"}
+				if strings.HasSuffix(path, "-set.txt") {
+					s.QuotaAdmin = func(user string) bool { return user == "alice" }
+				}
 				if strings.HasPrefix(filepath.Base(path), "tls") {
 					s.PlainAuth = nil
 				}

@@ -24,7 +24,10 @@ var seedCommands = []string{
 	"a SEARCH RETURN (MIN SAVE) CHARSET UTF-8 OR (NOT FROM a) SENTSINCE 1-Jan-2026 $ BODY {1+}\r\nx\r\n", "a NOOP {5+}\r\nb LOG\r\n",
 	"a APPEND Sent (\\Seen) CATENATE (URL \"/INBOX/;UID=2/;SECTION=1.MIME\" TEXT {2+}\r\nab URL {6+}\r\n;UID=1) {1+}\r\nx\r\n",
 	"a REPLACE 1 INBOX (\\Draft) ~{1+}\r\n\x00\r\n", "a UID REPLACE 2 Sent CATENATE (URL \";UID=2\" UTF8 (~{2+}\r\nab))\r\n",
-	"a FETCH 1:2 (EMAILID THREADID SAVEDATE PREVIEW (LAZY))\r\n", "a FETCH 2 PREVIEW (LAZY)\r\n", "a SEARCH SAVEDSINCE 1-Jan-2026 OR EMAILID M1 THREADID T1 SAVEDATESUPPORTED\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
+	"a FETCH 1:2 (EMAILID THREADID SAVEDATE PREVIEW (LAZY))\r\n", "a FETCH 2 PREVIEW (LAZY)\r\n", "a SEARCH SAVEDSINCE 1-Jan-2026 OR EMAILID M1 THREADID T1 SAVEDATESUPPORTED\r\n",
+	"a SETMETADATA INBOX (/private/a ~{3+}\r\na\x00b /shared/b \"x\" /private/c NIL)\r\nb GETMETADATA (MAXSIZE 2 DEPTH infinity) INBOX (/private /shared/b)\r\n",
+	"a GETMETADATA \"\" (DEPTH 1) /private\r\n", "a LIST \"\" * RETURN (METADATA (DEPTH 1) (/private \"/shared/x\"))\r\n", "a GETQUOTAROOT INBOX\r\n",
+	"a SETQUOTA \"\" (STORAGE 1 MESSAGE 2)\r\nb GETQUOTA {0+}\r\n\r\n", "a STATUS INBOX (DELETED DELETED-STORAGE)\r\n", "a LANGUAGE de en-GB\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
 }
 
 // FuzzSession sends anything to a session in each state. No session may
@@ -40,6 +43,7 @@ func FuzzSession(f *testing.F) {
 		deliverTo(t, store, "alice", "INBOX", plainMessage)
 		deliverTo(t, store, "alice", "INBOX", mixedMessage)
 		s := quietServer(store)
+		s.QuotaAdmin = func(string) bool { return true }
 		prelude := []string{"", "z LOGIN alice secret\r\n", "z LOGIN alice secret\r\nz SELECT INBOX\r\n"}[state%3]
 		converse(t, s, prelude, input)
 	})

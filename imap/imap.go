@@ -54,6 +54,15 @@ type Server struct {
 	// nil: nobody.
 	PlainAuth func(remote netip.Addr) bool
 
+	// Annotations are the shared ones of the server (RFC 5464 §6.2.1), by their
+	// names without the scope: "/comment", and "/admin" with a URI of who runs
+	// the server. Clients read them. nil: none.
+	Annotations map[string]string
+
+	// QuotaAdmin says who may change quotas with SETQUOTA, of the own account
+	// and of mailboxes that he administers; nil: nobody.
+	QuotaAdmin func(user string) bool
+
 	Limits   Limits
 	Timeouts Timeouts
 	ID       map[string]string // answer to ID (RFC 2971); nil: NIL
