@@ -18,7 +18,8 @@ type candidate struct {
 	part   *message.Part
 	body   message.OpenBody
 	header []byte
-	score  int // of the fuzzy keys that match (RFC 6203 §4); 0: none did
+	piece  []byte // the memory of header, as a rule
+	score  int    // of the fuzzy keys that match (RFC 6203 §4); 0: none did
 }
 
 // take goes on to another message.
@@ -80,9 +81,15 @@ func (c *candidate) rootHeader(ctx context.Context) ([]byte, error) {
 	}
 	most := min(c.body.Size(), maxHeader)
 	for n := min(most, headerPiece); ; n = min(most, 8*n) {
-		b, err := readAll(c.body, 0, n)
-		if err != nil {
-			return nil, err
+		b := c.piece
+		if b = b[:min(int(n), cap(b))]; len(b) < int(n) {
+			b = make([]byte, n)
+		}
+		if k, err := c.body.ReadAt(b, 0); k < len(b) {
+			return nil, noEOF(err)
+		}
+		if n == headerPiece {
+			c.piece = b
 		}
 		end := headerEnd(b)
 		if end == 0 && n < most {

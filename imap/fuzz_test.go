@@ -21,7 +21,10 @@ var seedCommands = []string{
 	"a RENAME x z\r\n", "a DELETE z\r\n", "a STATUS INBOX (MESSAGES SIZE)\r\n", "a APPEND INBOX (\\Seen) \" 1-Jan-2026 00:00:00 +0000\" {3+}\r\nabc {2+}\r\nde\r\n",
 	"a IDLE\r\nDONE\r\n", "a ENABLE IMAP4rev2\r\n", "a FETCH 1:* (FLAGS UID ENVELOPE BODYSTRUCTURE BODY[1.MIME]<1.5> BODY[HEADER.FIELDS (to \"x\")] BINARY.SIZE[1])\r\n",
 	"a UID FETCH *:1 FULL\r\n", "a STORE 1 -FLAGS.SILENT (x \\Seen)\r\n", "a UID COPY 1:2 Sent\r\n", "a MOVE 2 Trash\r\n", "a EXPUNGE\r\n", "a UID EXPUNGE 1\r\n", "a CLOSE\r\n",
-	"a SEARCH RETURN (MIN SAVE) CHARSET UTF-8 OR (NOT FROM a) SENTSINCE 1-Jan-2026 $ BODY {1+}\r\nx\r\n", "a NOOP {5+}\r\nb LOG\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
+	"a SEARCH RETURN (MIN SAVE) CHARSET UTF-8 OR (NOT FROM a) SENTSINCE 1-Jan-2026 $ BODY {1+}\r\nx\r\n", "a NOOP {5+}\r\nb LOG\r\n",
+	"a SORT RETURN (UPDATE CONTEXT PARTIAL -1:-2 COUNT) (REVERSE DATE SUBJECT DISPLAYTO) UTF-8 OR FUZZY TEXT \"a b\" ALL\r\n", "a UID SORT (FROM CC SIZE) US-ASCII ALL\r\n",
+	"a THREAD REFERENCES UTF-8 ALL\r\n", "a UID THREAD ORDEREDSUBJECT UTF-8 1:*\r\n", "a CANCELUPDATE \"a\"\r\n", "a UID FETCH 1:* FLAGS (PARTIAL -1:-50)\r\n",
+	"a UID SEARCH RETURN (UPDATE RELEVANCY SAVE) FUZZY SUBJECT lunch\r\n", "a ESEARCH IN (mailboxes (INBOX x) subtree-one Work selected) RETURN (MIN) SUBJECT x\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
 }
 
 // FuzzSession sends anything to a session in each state. No session may
@@ -168,7 +171,7 @@ func referenceCommands(input []byte) (commands []string) {
 func FuzzSearch(f *testing.F) {
 	for _, seed := range []string{
 		"ALL", "OR SEEN (NOT UNSEEN)", "1:3,*", "UID 1:2 $", "BODY \"x\" TEXT y SUBJECT z", "SENTON 1-Jan-2026 BEFORE \"2-Feb-2027\"",
-		"HEADER a b LARGER 5 SMALLER 900", "KEYWORD x UNKEYWORD y", "OLDER 5 YOUNGER 6", "NEW OLD RECENT",
+		"HEADER a b LARGER 5 SMALLER 900", "KEYWORD x UNKEYWORD y", "OLDER 5 YOUNGER 6", "NEW OLD RECENT", "FUZZY (TEXT \"a b\" NOT FROM bob) OR SUBJECT lunch CC x",
 	} {
 		f.Add([]byte(seed))
 	}
