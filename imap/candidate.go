@@ -83,12 +83,12 @@ func (c *candidate) rootHeader(ctx context.Context) ([]byte, error) {
 	for n := min(most, headerPiece); ; n = min(most, 8*n) {
 		b := c.piece
 		if b = b[:min(int(n), cap(b))]; len(b) < int(n) {
-			b = make([]byte, n)
+			b = make([]byte, n, max(n, headerPiece))
 		}
 		if k, err := c.body.ReadAt(b, 0); k < len(b) {
 			return nil, noEOF(err)
 		}
-		if n == headerPiece {
+		if cap(b) == headerPiece {
 			c.piece = b
 		}
 		end := headerEnd(b)
