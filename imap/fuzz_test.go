@@ -27,7 +27,10 @@ var seedCommands = []string{
 	"a FETCH 1:2 (EMAILID THREADID SAVEDATE PREVIEW (LAZY))\r\n", "a FETCH 2 PREVIEW (LAZY)\r\n", "a SEARCH SAVEDSINCE 1-Jan-2026 OR EMAILID M1 THREADID T1 SAVEDATESUPPORTED\r\n",
 	"a SETMETADATA INBOX (/private/a ~{3+}\r\na\x00b /shared/b \"x\" /private/c NIL)\r\nb GETMETADATA (MAXSIZE 2 DEPTH infinity) INBOX (/private /shared/b)\r\n",
 	"a GETMETADATA \"\" (DEPTH 1) /private\r\n", "a LIST \"\" * RETURN (METADATA (DEPTH 1) (/private \"/shared/x\"))\r\n", "a GETQUOTAROOT INBOX\r\n",
-	"a SETQUOTA \"\" (STORAGE 1 MESSAGE 2)\r\nb GETQUOTA {0+}\r\n\r\n", "a STATUS INBOX (DELETED DELETED-STORAGE)\r\n", "a LANGUAGE de en-GB\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
+	"a SETQUOTA \"\" (STORAGE 1 MESSAGE 2)\r\nb GETQUOTA {0+}\r\n\r\n", "a STATUS INBOX (DELETED DELETED-STORAGE)\r\n", "a LANGUAGE de en-GB\r\n",
+	"a SORT RETURN (UPDATE CONTEXT PARTIAL -1:-2 COUNT) (REVERSE DATE SUBJECT DISPLAYTO) UTF-8 OR FUZZY TEXT \"a b\" ALL\r\n", "a UID SORT (FROM CC SIZE) US-ASCII ALL\r\n",
+	"a THREAD REFERENCES UTF-8 ALL\r\n", "a UID THREAD ORDEREDSUBJECT UTF-8 1:*\r\n", "a CANCELUPDATE \"a\"\r\n", "a UID FETCH 1:* FLAGS (PARTIAL -1:-50)\r\n",
+	"a UID SEARCH RETURN (UPDATE RELEVANCY SAVE) FUZZY SUBJECT lunch\r\n", "a ESEARCH IN (mailboxes (INBOX x) subtree-one Work selected) RETURN (MIN) SUBJECT x\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
 }
 
 // FuzzSession sends anything to a session in each state. No session may
@@ -175,7 +178,7 @@ func referenceCommands(input []byte) (commands []string) {
 func FuzzSearch(f *testing.F) {
 	for _, seed := range []string{
 		"ALL", "OR SEEN (NOT UNSEEN)", "1:3,*", "UID 1:2 $", "BODY \"x\" TEXT y SUBJECT z", "SENTON 1-Jan-2026 BEFORE \"2-Feb-2027\"",
-		"HEADER a b LARGER 5 SMALLER 900", "KEYWORD x UNKEYWORD y", "OLDER 5 YOUNGER 6", "NEW OLD RECENT",
+		"HEADER a b LARGER 5 SMALLER 900", "KEYWORD x UNKEYWORD y", "OLDER 5 YOUNGER 6", "NEW OLD RECENT", "FUZZY (TEXT \"a b\" NOT FROM bob) OR SUBJECT lunch CC x",
 	} {
 		f.Add([]byte(seed))
 	}

@@ -10,6 +10,9 @@
 //     can't be finished ends the connection.
 //   - Sequence numbers mean what the client was last told: no EXPUNGE is sent
 //     while FETCH, STORE or SEARCH runs (RFC 3501 §7.4.1).
+//   - A search, a sort and a thread hold keys, never messages: up to 200 octets
+//     a message. What they read of headers is kept for the next ones within a
+//     bound for all sessions (Limits.SearchMemory).
 //   - A client sees fixed texts; the reason of a failure goes to the log.
 //   - Sessions share what they hold of a mailbox, at most 40 octets a message;
 //     one that is told of nothing for a while keeps at most one older state of

@@ -17,7 +17,8 @@ type searchRequest struct {
 	page     page      // with returnPartial
 	order    []sortKey // of SORT; nil: SEARCH
 	key      key
-	modSeqs  bool // a key asks for mod-sequences (RFC 7162 §3.1.5)
+	modSeqs  bool  // a key asks for mod-sequences (RFC 7162 §3.1.5)
+	refused  error // what the command is answered whatever there is
 }
 
 var errBadCharset = no("BADCHARSET (US-ASCII UTF-8)", "Charset not supported")
@@ -30,26 +31,31 @@ func searchParser(kind numKind) func(*parser) request {
 		r.options(p)
 		if p.keyword("CHARSET") {
 			p.space()
-			p.charset()
-			p.space()
+			r.charset(p)
 		}
 		r.keys(p)
 		return r
 	}
 }
 
-// charset reads the charset of the strings that follow. US-ASCII is part of
-// UTF-8, and all strings are checked to be that.
-func (p *parser) charset() {
+// charset reads the charset of the strings that follow, and a space. US-ASCII
+// is part of UTF-8, and all strings are checked to be that. What stands behind
+// another charset is not read.
+func (r *searchRequest) charset(p *parser) {
 	switch strings.ToUpper(p.astring()) {
 	case "US-ASCII", "UTF-8":
+		p.space()
 	default:
-		p.refuse(errBadCharset)
+		r.refused = errBadCharset
+		p.pos = len(p.buf)
 	}
 }
 
 // keys reads the keys at the end of a command.
 func (r *searchRequest) keys(p *parser) {
+	if r.refused != nil || p.err != nil {
+		return
+	}
 	k := &keyParser{parser: p}
 	r.key = k.all()
 	r.modSeqs = p.modSeqs
@@ -96,7 +102,7 @@ func (r *searchRequest) run(ctx context.Context, s *session) (result, error) {
 		v.saved = r.saved(v, found.at)
 	}
 	switch {
-	case r.extended && r.returns == returnSave:
+	case r.returns&^(returnUpdate|returnContext) == returnSave:
 	case r.extended || r.order == nil && s.enabled(rev2):
 		r.tellExtended(s, "", found.numbered(r.kind, v), found)
 	default:
@@ -117,6 +123,9 @@ type hits struct {
 
 // search returns the messages that match, in order.
 func (r *searchRequest) search(ctx context.Context, run *searchRun) (found hits, err error) {
+	if r.refused != nil {
+		return found, r.refused
+	}
 	run.scored = r.needsScores()
 	found.at, err = run.find(ctx, r.key)
 	found.scores = run.scores

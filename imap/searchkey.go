@@ -191,7 +191,7 @@ func lacksFlag(flags storage.SystemFlags) func(*parser) key {
 
 func keywordKey(p *parser) key {
 	p.space()
-	k := p.flag()
+	k := imap.Flag(p.atom())
 	return viewKey(func(c *candidate) bool { return c.view.flags(c.entry).HasKeyword(k) })
 }
 
