@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"strconv"
 
@@ -13,14 +14,18 @@ import (
 // every FETCH response that tells of a change has MODSEQ (RFC 7162 §3.1).
 // Many commands do this besides ENABLE, and some while a mailbox is selected:
 // then the client learns from which mod-sequence on it is told.
-func (s *session) useModSeqs() {
+func (s *session) useModSeqs(ctx context.Context) {
 	if s.enabled(condstore) {
 		return
 	}
 	s.extensions |= condstore
-	if s.view != nil {
-		s.tellHighestModSeq(s.view.told())
+	if s.view == nil {
+		return
 	}
+	if _, err := s.view.settled(ctx); err != nil {
+		s.log(ctx, slog.LevelWarn, "expunges are not known", err) // the client is told of fewer changes than there are
+	}
+	s.tellHighestModSeq(s.view.told())
 }
 
 // modSeq reads a mod-sequence-value (RFC 7162 §7): 63 bits, not zero.

@@ -90,7 +90,7 @@ func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
 // spans returns where the messages that are asked for stand.
 func (r *fetchRequest) spans(ctx context.Context, s *session) ([]span, error) {
 	if r.needs&needModSeq != 0 {
-		s.useModSeqs()
+		s.useModSeqs(ctx)
 	}
 	spans, err := s.view.spans(r.set, r.kind)
 	if err == nil && r.vanished {

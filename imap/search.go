@@ -90,7 +90,7 @@ func (p *parser) keyword(word string) bool {
 func (r *searchRequest) run(ctx context.Context, s *session) (result, error) {
 	v := s.view
 	if r.modSeqs {
-		s.useModSeqs()
+		s.useModSeqs(ctx)
 	}
 	found, err := r.search(ctx, s)
 	if err != nil {

@@ -251,7 +251,7 @@ func or(a, b key) key {
 	if a.cost > b.cost {
 		a, b = b, a
 	}
-	return key{cost: b.cost, match: func(ctx context.Context, c *candidate) (bool, error) {
+	return key{cost: b.cost, within: withinAny(a, b), match: func(ctx context.Context, c *candidate) (bool, error) {
 		if ok, err := a.match(ctx, c); ok || err != nil {
 			return ok, err
 		}

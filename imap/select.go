@@ -59,7 +59,7 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 		return result{}, err
 	}
 	if r.condstore {
-		s.useModSeqs()
+		s.useModSeqs(ctx)
 	}
 	s.view, s.state = v, imap.ConnStateSelected
 	s.describe(v)

@@ -64,7 +64,7 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 		return err
 	}
 	if slices.Contains(items, "HIGHESTMODSEQ") {
-		s.useModSeqs()
+		s.useModSeqs(ctx)
 	}
 	o := &s.out
 	o.text("* STATUS ")

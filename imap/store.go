@@ -76,7 +76,7 @@ func (p *parser) flag() imap.Flag {
 func (r *storeRequest) run(ctx context.Context, s *session) (result, error) {
 	v := s.view
 	if r.conditional {
-		s.useModSeqs()
+		s.useModSeqs(ctx)
 	}
 	if v.readOnly {
 		return result{}, errReadOnly
