@@ -292,7 +292,7 @@ func offlineRounds(t *testing.T, store storage.Store, quick bool) {
 	o := &offline{quick: quick, r: rand.New(rand.NewPCG(seed, 1)), flags: map[int]string{}}
 	r := rand.New(rand.NewPCG(seed, 2))
 	others(t, box, r, 20)
-	for round := range 25 {
+	for round := range 15 {
 		o.client = login(t, addr)
 		if quick {
 			o.ok("ENABLE QRESYNC")
