@@ -10,6 +10,9 @@
 //     can't be finished ends the connection.
 //   - Sequence numbers mean what the client was last told: no EXPUNGE is sent
 //     while FETCH, STORE or SEARCH runs (RFC 3501 §7.4.1).
+//   - A client that comes back with the highest mod-sequence it was sent, the
+//     last HIGHESTMODSEQ counting for more than any MODSEQ before it, misses no
+//     change (RFC 7162).
 //   - A client sees fixed texts; the reason of a failure goes to the log.
 //   - An idle session holds its view of a mailbox, 16 octets a message, and
 //     no buffer.
