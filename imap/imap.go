@@ -13,6 +13,9 @@
 //   - A search, a sort and a thread hold keys, never messages: up to 200 octets
 //     a message. What they read of headers is kept for the next ones within a
 //     bound for all sessions (Limits.SearchMemory).
+//   - A client that comes back with the highest mod-sequence it was sent, the
+//     last HIGHESTMODSEQ counting for more than any MODSEQ before it, misses no
+//     change (RFC 7162).
 //   - A client sees fixed texts; the reason of a failure goes to the log.
 //   - Sessions share what they hold of a mailbox, at most 40 octets a message;
 //     one that is told of nothing for a while keeps at most one older state of

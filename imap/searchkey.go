@@ -286,7 +286,7 @@ func or(a, b key) key {
 	if a.cost > b.cost {
 		a, b = b, a
 	}
-	either := key{cost: b.cost, fleeting: a.fleeting || b.fleeting, numbered: a.numbered || b.numbered}
+	either := key{cost: b.cost, within: withinAny(a, b), fleeting: a.fleeting || b.fleeting, numbered: a.numbered || b.numbered}
 	if a.possible != nil && b.possible != nil {
 		either.possible = func(c *candidate) bool { return a.possible(c) || b.possible(c) }
 	}
