@@ -16,6 +16,7 @@ var (
 		"BINARY",
 		"CATENATE",
 		"CHILDREN",
+		"COMPRESS=DEFLATE",
 		"CREATE-SPECIAL-USE",
 		"ESEARCH",
 		"IDLE",

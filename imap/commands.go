@@ -24,6 +24,7 @@ var commands = map[string]command{
 	"NAMESPACE":   {states: loggedIn, parse: parseNamespace, updates: allUpdates},
 	"STATUS":      {states: loggedIn, parse: parseStatus, updates: allUpdates},
 	"APPEND":      {states: loggedIn, stream: runAppend, updates: allUpdates},
+	"COMPRESS":    {states: loggedIn, parse: parseCompress},
 	"IDLE":        {states: loggedIn, parse: parseIdle, updates: allUpdates},
 
 	"CHECK":    {states: selected, parse: parseCheck, updates: allUpdates},
