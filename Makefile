@@ -12,8 +12,8 @@ check: ## the same with the race detector
 bench: ## the whole node beside Postfix and Dovecot, one run, ratios
 	go run ./bench
 
-stress: ## the long versions of the durability tests, and 10,000 connections
-	POSTHOUSE_CUTS=10000 POSTHOUSE_ROT=10000 POSTHOUSE_KILLS=50 POSTHOUSE_CONNECTIONS=10000 go test -timeout 60m ./internal/engine/... ./storage/... ./queue/... ./examples/fullnode/...
+stress: ## the long versions of the durability tests, 10,000 connections, and half an hour of 50 IMAP sessions
+	POSTHOUSE_CUTS=10000 POSTHOUSE_ROT=10000 POSTHOUSE_KILLS=50 POSTHOUSE_CONNECTIONS=10000 POSTHOUSE_STRESS=30m go test -timeout 60m ./internal/engine/... ./storage/... ./queue/... ./imap ./examples/fullnode/...
 
 FUZZTIME ?= 5m
 fuzz: ## every fuzz target, FUZZTIME each

@@ -31,6 +31,9 @@ type appendRequest struct {
 // runAppend reads and runs APPEND, with several messages if need be (RFC 3502).
 func runAppend(ctx context.Context, s *session) (result, error) {
 	r := &appendRequest{most: maxAppends}
+	if limit := s.limits.Messages; limit > 0 {
+		r.most = min(r.most, limit)
+	}
 	defer r.close()
 	r.begin(s)
 	if err := r.read(ctx); err != nil {
@@ -71,7 +74,10 @@ func (r *appendRequest) read(ctx context.Context) error {
 }
 
 func (r *appendRequest) tooMany() error {
-	if r.most == 1 {
+	switch r.most {
+	case r.s.limits.Messages:
+		return r.s.errTooMany()
+	case 1:
 		return bad("Unexpected text after the command")
 	}
 	return no(imap.ResponseCodeLimit, "Too many messages")

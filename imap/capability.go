@@ -17,22 +17,28 @@ var (
 		"CATENATE",
 		"CHILDREN",
 		"COMPRESS=DEFLATE",
+		"CONDSTORE",
 		"CREATE-SPECIAL-USE",
 		"ESEARCH",
 		"IDLE",
+		"INPROGRESS",
 		"LIST-EXTENDED",
 		"LIST-STATUS",
 		"MOVE",
 		"MULTIAPPEND",
 		"NAMESPACE",
+		"NOTIFY",
 		"OBJECTID",
 		"PREVIEW",
 		"REPLACE",
+		"QRESYNC",
 		"SAVEDATE",
 		"SEARCHRES",
 		"SPECIAL-USE",
 		"STATUS=SIZE",
+		"UIDONLY",
 		"UIDPLUS",
+		"UNAUTHENTICATE",
 		"UNSELECT",
 		"WITHIN",
 	}
@@ -45,6 +51,7 @@ func (s *session) capabilityCode() string {
 	b.WriteString("CAPABILITY " + strings.Join(capsAlways, " "))
 	if s.states() != before {
 		b.WriteString(" " + strings.Join(capsAfter, " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
+		b.WriteString(s.messageLimitCapability())
 		return b.String()
 	}
 	if s.canStartTLS() {

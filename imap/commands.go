@@ -22,10 +22,13 @@ var commands = map[string]command{
 	"LIST":        {states: loggedIn, parse: parseList, updates: allUpdates},
 	"LSUB":        {states: loggedIn, parse: parseLsub, updates: allUpdates},
 	"NAMESPACE":   {states: loggedIn, parse: parseNamespace, updates: allUpdates},
+	"NOTIFY":      {states: loggedIn, parse: parseNotify, updates: allUpdates},
 	"STATUS":      {states: loggedIn, parse: parseStatus, updates: allUpdates},
 	"APPEND":      {states: loggedIn, stream: runAppend, updates: allUpdates},
 	"COMPRESS":    {states: loggedIn, parse: parseCompress},
 	"IDLE":        {states: loggedIn, parse: parseIdle, updates: allUpdates},
+
+	"UNAUTHENTICATE": {states: loggedIn, parse: parseUnauthenticate},
 
 	"CHECK":    {states: selected, parse: parseCheck, updates: allUpdates},
 	"CLOSE":    {states: selected, parse: parseClose},

@@ -16,17 +16,19 @@ type fetchItem struct {
 type needs uint8
 
 const (
-	needIndex needs = 1 << iota // the part index
-	needBody                    // the content
-	needSeen                    // the item sets \Seen
-	needFlags                   // the item is FLAGS
-	needUID                     // the item is UID
+	needIndex  needs = 1 << iota // the part index
+	needBody                     // the content
+	needSeen                     // the item sets \Seen
+	needFlags                    // the item is FLAGS
+	needUID                      // the item is UID
+	needModSeq                   // the item is MODSEQ
 )
 
 // simpleItems are the items without a section.
 var simpleItems = map[string]fetchItem{
 	"UID":           {needs: needUID, write: writeUID},
 	"FLAGS":         {needs: needFlags, write: writeFlags},
+	"MODSEQ":        {needs: needModSeq, write: writeModSeq},
 	"INTERNALDATE":  {write: writeInternalDate},
 	"RFC822.SIZE":   {write: writeSize},
 	"ENVELOPE":      {needs: needIndex, write: writeEnvelope},

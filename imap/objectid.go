@@ -121,7 +121,7 @@ func isObjectChar(c byte) bool {
 // emailIDKey reads on after EMAILID.
 func emailIDKey(p *parser) key {
 	want := p.objectID()
-	return key{costIndex, func(ctx context.Context, c *candidate) (bool, error) {
+	return key{cost: costIndex, match: func(ctx context.Context, c *candidate) (bool, error) {
 		id, err := c.beside.object(ctx, c.view, c.entry.uid)
 		return err == nil && id.Email == want, err
 	}}
@@ -130,7 +130,7 @@ func emailIDKey(p *parser) key {
 // threadIDKey reads on after THREADID.
 func threadIDKey(p *parser) key {
 	want := p.objectID()
-	return key{costHeader, func(ctx context.Context, c *candidate) (bool, error) {
+	return key{cost: costHeader, match: func(ctx context.Context, c *candidate) (bool, error) {
 		id, err := c.beside.object(ctx, c.view, c.entry.uid)
 		if err != nil || id.Thread != "" {
 			return err == nil && id.Thread == want, err

@@ -15,6 +15,9 @@ type parser struct {
 	pos  int
 	utf8 bool // mailbox names come in UTF-8 (IMAP4rev2 or UTF8=ACCEPT is enabled)
 	err  error
+
+	uidOnly bool // sequence numbers are refused (RFC 9586)
+	modSeqs bool // a search key asked for mod-sequences (RFC 7162)
 }
 
 // literal is an announced string: "{size}" at the end of a line.

@@ -354,7 +354,3 @@ const (
 func plainResponse(user, password string) string {
 	return base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
 }
-
-func flagged() *imap.SearchCriteria {
-	return &imap.SearchCriteria{Flag: []imap.Flag{imap.FlagFlagged}}
-}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,46 +12,6 @@ import (
 	"github.com/posthouse-mail/posthouse/internal/realtest"
 )
 
-func (n *testNode) port(service string) string {
-	_, port, _ := strings.Cut(n.address[service], ":")
-	return port
-}
-
-func TestMbsyncFetchesEverythingAndBringsChangesBack(t *testing.T) {
-	realtest.Require(t, "mbsync")
-	n := startNode(t, "")
-	for i := range 50 {
-		n.sendOne(fmt.Sprintf("Subject: message %d\r\n\r\nbody %d\r\n", i, i))
-	}
-	dir := t.TempDir()
-	require.NoError(t, os.Mkdir(filepath.Join(dir, "mail"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rc"), []byte(strings.Join([]string{
-		"IMAPStore far", "Host 127.0.0.1", "Port " + n.port("IMAP"), "User " + n.user, "Pass " + n.password, "SSLType None", "AuthMechs LOGIN", "",
-		"MaildirStore near", "Path " + dir + "/mail/", "Inbox " + dir + "/mail/INBOX", "SubFolders Verbatim", "",
-		"Channel all", "Far :far:", "Near :near:", "Patterns *", "Create Both", "Expunge Both", "SyncState *", "",
-	}, "\n")), 0o600))
-	runTool(t, dir, "mbsync", "-c", "rc", "-a")
-	files := maildirFiles(t, dir)
-	require.Len(t, files, 50)
-	// A flag that is set here appears there; a new message too.
-	require.NoError(t, os.Rename(files[0], filepath.Join(dir, "mail/INBOX/cur", filepath.Base(strings.Split(files[0], ":")[0])+":2,FS")))
-	runTool(t, dir, "mbsync", "-c", "rc", "-a")
-	c := n.imapClient()
-	status, err := c.Select("INBOX", nil).Wait()
-	require.NoError(t, err)
-	require.EqualValues(t, 50, status.NumMessages)
-	found, err := c.Search(flagged(), nil).Wait()
-	require.NoError(t, err)
-	require.Len(t, found.AllSeqNums(), 1)
-}
-
-func maildirFiles(t *testing.T, dir string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "mail/INBOX/*/*"))
-	require.NoError(t, err)
-	return files
-}
-
 // sendOne sends one message to the node's user by SMTP.
 func (n *testNode) sendOne(content string) {
 	n.t.Helper()
@@ -61,25 +19,6 @@ func (n *testNode) sendOne(content string) {
 	c.mailFrom("EHLO", "someone@example.org", n.user)
 	require.Regexp(n.t, "^250 ", c.data([]byte(content)))
 	c.Close()
-}
-
-func TestFetchmailTakesMailByPOP3(t *testing.T) {
-	realtest.Require(t, "fetchmail")
-	n := startNode(t, "")
-	for i := range 5 {
-		n.sendOne(fmt.Sprintf("Subject: message %d\r\n\r\nbody %d\r\n", i, i))
-	}
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rc"), []byte(fmt.Sprintf(
-		"poll 127.0.0.1 service %s proto POP3 user %q pass %q sslproto \"\" nokeep mda \"cat >>%s/mbox\"\n",
-		n.port("POP3"), n.user, n.password, dir)), 0o600))
-	runTool(t, dir, "fetchmail", "--nosyslog", "--pidfile", filepath.Join(dir, "pid"), "-f", filepath.Join(dir, "rc"))
-	mbox, err := os.ReadFile(filepath.Join(dir, "mbox"))
-	require.NoError(t, err)
-	for i := range 5 {
-		require.Contains(t, string(mbox), fmt.Sprintf("body %d", i))
-	}
-	require.Empty(t, bodies(t, n.imapClient(), "INBOX"), "nokeep deletes what was fetched")
 }
 
 func TestSwaksSubmitsOverTLSWithALogin(t *testing.T) {

@@ -37,6 +37,8 @@ func Run(t *testing.T, open Open) {
 		{"Kinds", kindTests},
 		{"Public", publicTests},
 		{"ACLs", aclTests},
+		{"Annotations", annotationTests},
+		{"Shared", sharedTests},
 		{"Append", appendTests},
 		{"Messages", messagesTests},
 		{"Content", contentTests},
