@@ -45,7 +45,7 @@ var explained = []explanation{
 	{"select", `STATUS .*`, "", `tagged OK( .CLIENTBUG.)?`, "Dovecot complains of STATUS on the selected mailbox (RFC 9051 §6.3.11)"},
 
 	// Object IDs.
-	{"", `(SELECT|EXAMINE) .*`, "here", `OK .MAILBOXID .*`, "Dovecot has no OBJECTID"},
+	{"", `(2: )?(SELECT|EXAMINE) .*`, "here", `OK .MAILBOXID .*`, "Dovecot has no OBJECTID"},
 	{"", `CREATE .*`, "", `tagged OK( .MAILBOXID .*)?`, "Dovecot has no OBJECTID"},
 
 	// \Recent.
