@@ -2,6 +2,7 @@ package imap
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -159,6 +160,60 @@ func BenchmarkSearchBody(b *testing.B) {
 		measure(b, c, "SEARCH BODY needle")
 		b.ReportMetric(perRun(b)/bareSearch([]byte(text), 1000), "ratio-to-bare-scan")
 	})
+}
+
+// fillVaried appends n messages of 3 KiB to alice's INBOX, each with a header of
+// its own, in no order of their dates.
+func fillVaried(b *testing.B, store storage.Store, n int) {
+	b.Helper()
+	account, err := store.Account(b.Context(), "alice")
+	require.NoError(b, err)
+	box, err := account.Mailbox(b.Context(), "INBOX")
+	require.NoError(b, err)
+	text := strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz\r\n", 72)
+	msgs := make([]storage.NewMessage, 0, 100)
+	for i := range n {
+		date := received.Add(time.Duration(i*7919%n) * time.Minute)
+		header := fmt.Sprintf("Received: from a.example.test by mx.example.test with ESMTPS id %d\r\n\tfor <alice@example.test>; %s\r\n"+
+			"From: Sender Number%d <s%d@example.test>\r\nTo: Alice <alice@example.test>\r\nSubject: Re: message %d about things\r\nDate: %s\r\n"+
+			"Message-ID: <%d@example.test>\r\nReferences: <%d@example.test> <%d@example.test>\r\n\r\n",
+			i, date.Format(time.RFC1123Z), i%500, i%500, i/10, date.Format(time.RFC1123Z), i, i/10, i/2)
+		msgs = append(msgs, storage.NewMessage{Body: message.FromBytes([]byte(header + text)), Date: date})
+		if len(msgs) == cap(msgs) || i == n-1 {
+			_, err := box.Append(b.Context(), msgs...)
+			require.NoError(b, err)
+			msgs = msgs[:0]
+		}
+	}
+}
+
+// overVaried measures a command over 10,000 varied messages: cold, when nothing
+// of their headers has been read, and warm.
+func overVaried(b *testing.B, command string) {
+	store := openStores["local"](b)
+	fillVaried(b, store, 10_000)
+	b.Run("cold", func(b *testing.B) {
+		s := quietServer(store)
+		s.Limits.SearchMemory = -1
+		c := login(b, start(b, s))
+		c.ok("EXAMINE INBOX")
+		measure(b, c, command)
+	})
+	b.Run("warm", func(b *testing.B) {
+		c := login(b, start(b, quietServer(store)))
+		c.ok("EXAMINE INBOX")
+		c.ok(command)
+		measure(b, c, command)
+	})
+}
+
+func BenchmarkSearchFlagged(b *testing.B) { overVaried(b, "SEARCH FLAGGED") }
+func BenchmarkSearchSubject(b *testing.B) { overVaried(b, "SEARCH SUBJECT nowhere") }
+func BenchmarkSearchFrom(b *testing.B)    { overVaried(b, "SEARCH FROM number77") }
+func BenchmarkSortDate(b *testing.B)      { overVaried(b, "SORT (DATE) UTF-8 ALL") }
+func BenchmarkSortSubject(b *testing.B)   { overVaried(b, "SORT (SUBJECT) UTF-8 ALL") }
+func BenchmarkThreadReferences(b *testing.B) {
+	overVaried(b, "THREAD REFERENCES UTF-8 ALL")
 }
 
 // bareSearch returns how many nanoseconds it takes to look for a needle in

@@ -26,6 +26,7 @@ var commands = map[string]command{
 	"STATUS":      {states: loggedIn, parse: parseStatus, updates: allUpdates},
 	"APPEND":      {states: loggedIn, stream: runAppend, updates: allUpdates},
 	"COMPRESS":    {states: loggedIn, parse: parseCompress},
+	"ESEARCH":     {states: loggedIn, parse: parseESearch, updates: allUpdates},
 	"IDLE":        {states: loggedIn, parse: parseIdle, updates: allUpdates},
 
 	"UNAUTHENTICATE": {states: loggedIn, parse: parseUnauthenticate},
@@ -35,14 +36,20 @@ var commands = map[string]command{
 	"UNSELECT": {states: selected, parse: parseUnselect},
 	"EXPUNGE":  {states: selected, parse: parseExpunge, updates: allUpdates},
 	"SEARCH":   {states: selected, parse: searchParser(bySeq), updates: allButExpunge},
+	"SORT":     {states: selected, parse: sortParser(bySeq), updates: allButExpunge},
+	"THREAD":   {states: selected, parse: threadParser(bySeq), updates: allButExpunge},
 	"FETCH":    {states: selected, parse: fetchParser(bySeq), updates: allButExpunge},
 	"STORE":    {states: selected, parse: storeParser(bySeq), updates: allButExpunge},
 	"COPY":     {states: selected, parse: copyParser(bySeq), updates: allUpdates},
 	"MOVE":     {states: selected, parse: moveParser(bySeq), updates: allUpdates},
 	"REPLACE":  {states: selected, stream: replaceStream(bySeq), updates: allUpdates},
 
+	"CANCELUPDATE": {states: selected, parse: parseCancelUpdate, updates: allUpdates},
+
 	"UID EXPUNGE": {states: selected, parse: parseUIDExpunge, updates: allUpdates},
 	"UID SEARCH":  {states: selected, parse: searchParser(byUID), updates: allUpdates},
+	"UID SORT":    {states: selected, parse: sortParser(byUID), updates: allUpdates},
+	"UID THREAD":  {states: selected, parse: threadParser(byUID), updates: allUpdates},
 	"UID FETCH":   {states: selected, parse: fetchParser(byUID), updates: allUpdates},
 	"UID STORE":   {states: selected, parse: storeParser(byUID), updates: allUpdates},
 	"UID COPY":    {states: selected, parse: copyParser(byUID), updates: allUpdates},

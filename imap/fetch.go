@@ -21,6 +21,7 @@ type fetchRequest struct {
 
 	since    uint64 // only messages that changed after this mod-sequence (RFC 7162 §3.1.4.1); 0: all
 	vanished bool   // and UIDs that are gone since then (RFC 7162 §3.2.6)
+	page     page   // of the messages of set; zero: all
 }
 
 func fetchParser(kind numKind) func(*parser) request {
@@ -58,7 +59,7 @@ type fetching struct {
 
 func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
 	spans, err := r.spans(ctx, s)
-	if err != nil || len(spans) == 0 {
+	if spans = r.cutPage(spans); err != nil || len(spans) == 0 {
 		return result{}, err
 	}
 	spans, lowest := s.limitMessages(spans)

@@ -182,12 +182,12 @@ func FuzzSearch(f *testing.F) {
 		if p.end() != nil {
 			return
 		}
-		s := &session{view: v}
-		found, err := (&searchRequest{key: k}).search(context.Background(), s)
+		s := &session{server: quietServer(nil), view: v, limits: Limits{}.withDefaults()}
+		found, err := s.newRun(v).find(context.Background(), k)
 		if err != nil {
 			t.Fatal(err)
 		}
-		others, err := (&searchRequest{key: not(k)}).search(context.Background(), s)
+		others, err := s.newRun(v).find(context.Background(), not(k))
 		if err != nil || len(found)+len(others) != v.len() {
 			t.Fatalf("%q: %v and %v: %v", input, found, others, err)
 		}

@@ -62,6 +62,7 @@ type Server struct {
 
 	pool   front.Pool
 	boards boards
+	heads  headCache
 }
 
 // Limits bound what a client may ask. A zero field means its default.
@@ -76,6 +77,7 @@ type Limits struct {
 	SpoolMemory  int64 // octets of an appended message that stay in memory; default 64 KiB
 	Views        int64 // octets of memory, about, for mailboxes that nobody has selected any more; default 64 MiB, negative: none
 	Messages     int   // messages that one command processes (RFC 9738), which should be 1,000 or more; 0: no limit
+	SearchMemory int64 // octets of headers that searches of all sessions keep for the next; default 64 MiB, negative: none
 }
 
 // Timeouts of a session. A zero field means its default.
@@ -110,6 +112,7 @@ func (l Limits) withDefaults() Limits {
 	l.BadAfter = orDefault(l.BadAfter, 20)
 	l.SpoolMemory = orDefault(l.SpoolMemory, 64<<10)
 	l.Views = orDefault(l.Views, 64<<20)
+	l.SearchMemory = orDefault(l.SearchMemory, 64<<20)
 	return l
 }
 

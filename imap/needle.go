@@ -10,11 +10,15 @@ import (
 )
 
 // needle is a string that a search looks for, in any letter case.
-type needle struct{ folded []byte }
+type needle struct {
+	said   string // as the client wrote it
+	folded []byte
+	text   string // the same
+}
 
 func newNeedle(s string) *needle {
 	folded, _ := fold.Append(nil, []byte(s))
-	return &needle{folded}
+	return &needle{s, folded, string(folded)}
 }
 
 // haystack is the scratch space of a search.

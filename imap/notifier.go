@@ -67,7 +67,7 @@ func (n *notifier) take() (ids []storage.MailboxID, list, overflow bool) {
 // group says that is about it (RFC 5465 §6).
 func (n *notifier) eventsOf(info *storage.MailboxInfo) events {
 	for i := range n.groups {
-		if g := &n.groups[i]; !g.filter.ofSelected() && g.covers(info, true) {
+		if g := &n.groups[i]; !g.ofSelected() && g.covers(info, true) {
 			return g.events
 		}
 	}

@@ -39,32 +39,10 @@ var errBadEvent = no("BADEVENT (MessageNew MessageExpunge FlagChange MailboxName
 
 // eventGroup is what a client wants to know of some mailboxes.
 type eventGroup struct {
-	filter mailboxFilter
-	names  []string // of subtree and mailboxes
+	mailboxFilter
 	events events
 	items  []fetchItem // of new messages in the selected mailbox
 }
-
-// mailboxFilter says which mailboxes a group is about (RFC 5465 §6).
-type mailboxFilter int
-
-const (
-	filterSelected mailboxFilter = iota + 1 // 0 is no filter
-	filterSelectedDelayed
-	filterInboxes
-	filterPersonal
-	filterSubscribed
-	filterSubtree
-	filterMailboxes
-)
-
-var mailboxFilters = map[string]mailboxFilter{
-	"SELECTED": filterSelected, "SELECTED-DELAYED": filterSelectedDelayed, "INBOXES": filterInboxes, "PERSONAL": filterPersonal,
-	"SUBSCRIBED": filterSubscribed, "SUBTREE": filterSubtree, "MAILBOXES": filterMailboxes,
-}
-
-func (f mailboxFilter) ofSelected() bool { return f == filterSelected || f == filterSelectedDelayed }
-func (f mailboxFilter) named() bool      { return f == filterSubtree || f == filterMailboxes }
 
 // Bounds of NOTIFY.
 const (
@@ -107,15 +85,12 @@ func parseNotify(p *parser) request {
 // group reads "(" filter SP events ")".
 func (r *notifyRequest) group(p *parser) {
 	p.expect('(')
-	g := eventGroup{filter: mailboxFilters[p.word()]}
-	if g.filter == 0 || len(r.groups) >= maxEventGroups || g.filter.ofSelected() && r.selected() != nil {
+	g := eventGroup{mailboxFilter: p.mailboxFilter()}
+	r.names += len(g.names)
+	if len(r.groups) >= maxEventGroups || r.names > maxNotifyNames || g.ofSelected() && r.selected() != nil {
 		p.fail("Invalid event group")
 	}
 	p.space()
-	if g.filter.named() {
-		r.mailboxes(p, &g)
-		p.space()
-	}
 	if !p.keyword("NONE") {
 		p.list(func() { g.event(p) })
 		g.check(p)
@@ -127,28 +102,11 @@ func (r *notifyRequest) group(p *parser) {
 // selected returns the group of the selected mailbox, nil when there is none.
 func (r *notifyRequest) selected() *eventGroup {
 	for i := range r.groups {
-		if r.groups[i].filter.ofSelected() {
+		if r.groups[i].ofSelected() {
 			return &r.groups[i]
 		}
 	}
 	return nil
-}
-
-// mailboxes reads one name or a list of names.
-func (r *notifyRequest) mailboxes(p *parser, g *eventGroup) {
-	one := func() {
-		if r.names++; r.names > maxNotifyNames {
-			p.fail("Too many mailboxes")
-		}
-		if name := p.mailbox(); name != "" { // what can't exist has no events
-			g.names = append(g.names, name)
-		}
-	}
-	if p.peek() == '(' {
-		p.list(one)
-		return
-	}
-	one()
 }
 
 func (g *eventGroup) event(p *parser) {
@@ -165,7 +123,7 @@ func (g *eventGroup) event(p *parser) {
 		return
 	}
 	p.space()
-	if !g.filter.ofSelected() {
+	if !g.ofSelected() {
 		p.fail("Items can be told of the selected mailbox only")
 		return
 	}
@@ -186,14 +144,14 @@ func (g *eventGroup) check(p *parser) {
 		p.fail("Missing events")
 	case has != 0 && has != pair, g.events&flagChange != 0 && has != pair:
 		p.fail("MessageNew and MessageExpunge must come together")
-	case g.filter.ofSelected() && g.events&^messageEvents != 0:
+	case g.ofSelected() && g.events&^messageEvents != 0:
 		p.fail("Event is not one of the selected mailbox")
 	}
 }
 
 // covers reports whether a group is about a mailbox that is not selected.
 func (g *eventGroup) covers(info *storage.MailboxInfo, personal bool) bool {
-	switch g.filter {
+	switch g.kind {
 	case filterInboxes:
 		return personal && info.Name == storage.Inbox
 	case filterPersonal:
@@ -202,7 +160,9 @@ func (g *eventGroup) covers(info *storage.MailboxInfo, personal bool) bool {
 		return info.Subscribed
 	}
 	for _, name := range g.names {
-		if info.Name == name || g.filter == filterSubtree && strings.HasPrefix(info.Name, name+storage.Separator) {
+		rest, below := strings.CutPrefix(info.Name, name+storage.Separator)
+		switch {
+		case info.Name == name, below && g.kind == filterSubtree, below && g.kind == filterSubtreeOne && !strings.Contains(rest, storage.Separator):
 			return true
 		}
 	}

@@ -135,10 +135,7 @@ func threadIDKey(p *parser) key {
 		if err != nil || id.Thread != "" {
 			return err == nil && id.Thread == want, err
 		}
-		if err := c.open(ctx); err != nil {
-			return false, err
-		}
-		header, err := c.headerOf(c.part)
+		header, err := c.rootHeader(ctx)
 		return err == nil && threadID(header, id.Email) == want, err
 	}}
 }

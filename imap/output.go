@@ -86,7 +86,13 @@ func (o *output) size(n int64)    { o.b = strconv.AppendInt(o.b, n, 10) }
 // end ends a response line.
 func (o *output) end() {
 	o.b = append(o.b, '\r', '\n')
-	if len(o.b) >= spillSize {
+	o.more()
+}
+
+// more lets a part of a line go whose end is still to come; it can't be taken
+// back then.
+func (o *output) more() {
+	if len(o.b) >= spillSize && o.conn != nil {
 		o.spill()
 	}
 }

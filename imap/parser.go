@@ -18,6 +18,7 @@ type parser struct {
 
 	uidOnly bool // sequence numbers are refused (RFC 9586)
 	modSeqs bool // a search key asked for mod-sequences (RFC 7162)
+	fuzzy   bool // the search key that is being read stands behind FUZZY
 }
 
 // literal is an announced string: "{size}" at the end of a line.

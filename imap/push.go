@@ -111,7 +111,7 @@ func (s *session) pushable() updates {
 		return allUpdates
 	case n == nil || n.selected.events&messageNew == 0:
 		return noUpdates
-	case n.selected.filter == filterSelectedDelayed && !s.idling:
+	case n.selected.kind == filterSelectedDelayed && !s.idling:
 		return allButExpunge
 	}
 	return allUpdates

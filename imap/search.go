@@ -2,76 +2,65 @@ package imap
 
 import (
 	"context"
-	"errors"
-	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
-
-	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// searchRequest is SEARCH or UID SEARCH (RFC 9051 §6.4.4).
+// searchRequest is SEARCH, SORT, or one of them by UID (RFC 9051 §6.4.4,
+// RFC 5256 §3).
 type searchRequest struct {
 	kind     numKind
 	extended bool // RETURN was given: the answer is ESEARCH
 	returns  searchReturns
+	page     page      // with returnPartial
+	order    []sortKey // of SORT; nil: SEARCH
 	key      key
-	modSeqs  bool     // a key asks for mod-sequences (RFC 7162 §3.1.5)
-	lowest   imap.UID // see result
-}
-
-// searchReturns is a set of result options (RFC 4731, RFC 5182).
-type searchReturns uint8
-
-const (
-	returnMin searchReturns = 1 << iota
-	returnMax
-	returnAll
-	returnCount
-	returnSave
-)
-
-var searchOptions = map[string]searchReturns{
-	"MIN": returnMin, "MAX": returnMax, "ALL": returnAll, "COUNT": returnCount, "SAVE": returnSave,
+	modSeqs  bool // a key asks for mod-sequences (RFC 7162 §3.1.5)
 }
 
 var errBadCharset = no("BADCHARSET (US-ASCII UTF-8)", "Charset not supported")
 
+// searchParser reads SEARCH and UID SEARCH.
 func searchParser(kind numKind) func(*parser) request {
 	return func(p *parser) request {
 		r := &searchRequest{kind: kind}
 		p.space()
-		if p.keyword("RETURN") {
-			p.space()
-			r.extended = true
-			p.list(func() { r.option(p) })
-			p.space()
-		}
-		if r.returns == 0 {
-			r.returns = returnAll
-		}
+		r.options(p)
 		if p.keyword("CHARSET") {
 			p.space()
-			switch strings.ToUpper(p.astring()) {
-			case "US-ASCII", "UTF-8":
-			default:
-				p.refuse(errBadCharset)
-			}
+			p.charset()
 			p.space()
 		}
-		r.key = (&keyParser{parser: p}).all()
-		r.modSeqs = p.modSeqs
+		r.keys(p)
 		return r
 	}
 }
 
-func (r *searchRequest) option(p *parser) {
-	o, ok := searchOptions[p.word()]
-	if !ok {
-		p.fail("Unknown RETURN option")
+// charset reads the charset of the strings that follow. US-ASCII is part of
+// UTF-8, and all strings are checked to be that.
+func (p *parser) charset() {
+	switch strings.ToUpper(p.astring()) {
+	case "US-ASCII", "UTF-8":
+	default:
+		p.refuse(errBadCharset)
 	}
-	r.returns |= o
+}
+
+// keys reads the keys at the end of a command.
+func (r *searchRequest) keys(p *parser) {
+	k := &keyParser{parser: p}
+	r.key = k.all()
+	r.modSeqs = p.modSeqs
+	if p.err == nil && k.fuzzies == 0 && r.needsScores() {
+		p.fail("RELEVANCY needs FUZZY")
+	}
+}
+
+// needsScores reports whether relevancy is asked for.
+func (r *searchRequest) needsScores() bool {
+	return r.returns&returnRelevancy != 0 || slices.ContainsFunc(r.order, func(k sortKey) bool { return k.by == byRelevancy })
 }
 
 // keyword takes a word if it is next.
@@ -92,7 +81,11 @@ func (r *searchRequest) run(ctx context.Context, s *session) (result, error) {
 	if r.modSeqs {
 		s.useModSeqs()
 	}
-	found, err := r.search(ctx, s)
+	if r.returns&returnUpdate != 0 && s.inUse(s.running.tag) {
+		return result{}, bad("Tag is in use for updates")
+	}
+	run := s.newRun(v)
+	found, err := r.search(ctx, run)
 	if err != nil {
 		if r.returns&returnSave != 0 {
 			v.saved = nil // RFC 5182 §2.1
@@ -100,90 +93,90 @@ func (r *searchRequest) run(ctx context.Context, s *session) (result, error) {
 		return result{}, err
 	}
 	if r.returns&returnSave != 0 {
-		v.saved = r.saved(v, found)
+		v.saved = r.saved(v, found.at)
 	}
 	switch {
-	case r.returns == returnSave:
-	case r.extended || s.enabled(rev2):
-		r.tellExtended(s, r.numbers(v, found), r.highest(v, found))
+	case r.extended && r.returns == returnSave:
+	case r.extended || r.order == nil && s.enabled(rev2):
+		r.tellExtended(s, "", found.numbered(r.kind, v), found)
 	default:
-		r.tell(s, r.numbers(v, found), r.highest(v, found))
+		r.tell(s, found.numbered(r.kind, v), found.modseq)
 	}
-	return result{lowest: r.lowest}, nil
+	if r.returns&returnUpdate != 0 {
+		s.keepContext(r, found.at)
+	}
+	return result{lowest: run.lowest}, nil
 }
 
-// search returns the indexes of the messages that match. A message that is
-// gone or can't be read does not match.
-func (r *searchRequest) search(ctx context.Context, s *session) (found []int, err error) {
-	logged := false
-	c := &candidate{view: s.view}
-	defer c.forget()
-	n, budget := s.view.len(), s.messageBudget()
-	for k := range n {
-		i := budget.order(k, n)
-		c.take(i)
-		if !budget.spend(r.key, c) {
-			continue
-		}
-		if budget.over {
-			r.lowest = budget.lowest
-			break
-		}
-		s.progress(k, n)
-		ok, err := r.key.match(ctx, c)
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case errors.Is(err, storage.ErrNoMailbox):
-			return nil, errMailboxGone
-		case !errors.Is(err, storage.ErrNoMessage) && !logged:
-			logged = true
-			s.log(ctx, slog.LevelError, "message could not be searched", err, "mailbox", s.view.name, "uid", c.entry.uid)
-		}
-		if ok && err == nil {
-			found = append(found, i)
-		}
-	}
-	budget.sort(found)
-	return found, nil
+// hits is what a search found.
+type hits struct {
+	at     []int  // indexes of messages, in the order of the answer
+	scores []byte // of each, when they are asked for (RFC 6203 §4)
+	modseq uint64 // the highest, when it is asked for (RFC 7162 §3.1.5)
 }
 
-// saved is what "$" means afterwards (RFC 5182 §2.1).
+// search returns the messages that match, in order.
+func (r *searchRequest) search(ctx context.Context, run *searchRun) (found hits, err error) {
+	run.scored = r.needsScores()
+	found.at, err = run.find(ctx, r.key)
+	found.scores = run.scores
+	if err == nil && r.order != nil {
+		found, err = run.sort(ctx, r.order, found)
+	}
+	if err == nil {
+		found.modseq = r.highest(run.view, found.at)
+	}
+	return found, err
+}
+
+// saved is what "$" means afterwards (RFC 5182 §2.1, RFC 9394 §3.1).
 func (r *searchRequest) saved(v *view, found []int) []imap.UID {
-	if len(found) > 0 && r.returns&(returnAll|returnCount) == 0 && r.returns&(returnMin|returnMax) != 0 {
-		var ends []int
-		if r.returns&returnMin != 0 {
-			ends = append(ends, found[0])
+	if r.returns&(returnAll|returnCount) == 0 && r.returns&(returnMin|returnMax|returnPartial) != 0 {
+		var some []int
+		if r.returns&returnPartial != 0 {
+			from, to := r.page.of(len(found))
+			some = append(some, found[from:to]...)
 		}
-		if last := found[len(found)-1]; r.returns&returnMax != 0 && (len(ends) == 0 || last != ends[0]) {
-			ends = append(ends, last)
+		if len(found) > 0 && r.returns&returnMin != 0 {
+			some = append(some, found[0])
 		}
-		found = ends
+		if len(found) > 0 && r.returns&returnMax != 0 {
+			some = append(some, found[len(found)-1])
+		}
+		found = some
 	}
 	uids := make([]imap.UID, len(found))
 	for k, i := range found {
 		uids[k] = v.at(i).uid
 	}
-	return uids
+	slices.Sort(uids)
+	return slices.Compact(uids)
 }
 
-// numbers turns indexes into what the command counts in.
-func (r *searchRequest) numbers(v *view, found []int) []uint32 {
-	numbers := make([]uint32, len(found))
-	for k, i := range found {
-		if r.kind == byUID {
-			numbers[k] = uint32(v.at(i).uid)
-		} else {
-			numbers[k] = uint32(i + 1)
-		}
+// numbered turns indexes into what the command counts in.
+func (h hits) numbered(kind numKind, v *view) []uint32 {
+	numbers := make([]uint32, len(h.at))
+	for k, i := range h.at {
+		numbers[k] = v.number(i, kind)
 	}
 	return numbers
 }
 
+// number is what a command calls the message at an index.
+func (v *view) number(i int, kind numKind) uint32 {
+	if kind == byUID {
+		return uint32(v.at(i).uid)
+	}
+	return uint32(i + 1)
+}
+
 func (r *searchRequest) tell(s *session, numbers []uint32, modseq uint64) {
 	o := &s.out
-	o.text("* SEARCH")
+	if r.order == nil {
+		o.text("* SEARCH")
+	} else {
+		o.text("* SORT")
+	}
 	for _, n := range numbers {
 		o.byte(' ')
 		o.number(uint64(n))
@@ -192,37 +185,6 @@ func (r *searchRequest) tell(s *session, numbers []uint32, modseq uint64) {
 		o.text(" (MODSEQ ")
 		o.number(modseq)
 		o.byte(')')
-	}
-	o.end()
-}
-
-// tellExtended sends ESEARCH (RFC 9051 §7.3.4).
-func (r *searchRequest) tellExtended(s *session, numbers []uint32, modseq uint64) {
-	o := &s.out
-	o.text(`* ESEARCH (TAG "`)
-	o.text(s.running.tag)
-	o.text(`")`)
-	if r.kind == byUID {
-		o.text(" UID")
-	}
-	item := func(which searchReturns, name string, n uint32) {
-		if r.returns&which != 0 {
-			o.text(name)
-			o.number(uint64(n))
-		}
-	}
-	if n := len(numbers); n > 0 {
-		item(returnMin, " MIN ", numbers[0])
-		item(returnMax, " MAX ", numbers[n-1])
-		if r.returns&returnAll != 0 {
-			o.text(" ALL ")
-			o.b = appendUIDs(o.b, numbers)
-		}
-	}
-	item(returnCount, " COUNT ", uint32(len(numbers)))
-	if modseq != 0 {
-		o.text(" MODSEQ ")
-		o.number(modseq)
 	}
 	o.end()
 }

@@ -7,13 +7,18 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/emersion/go-imap/v2"
+
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // key is one search key (RFC 9051 §6.4.4), or several joined by AND, OR and NOT.
 type key struct {
-	cost  cost
-	match func(ctx context.Context, c *candidate) (bool, error)
+	cost     cost
+	fleeting bool                    // what matches changes without a change of a message: numbers, ages, "$"
+	numbered bool                    // it holds sequence numbers
+	possible func(c *candidate) bool // false: match would say no; nil: nothing is known without looking
+	match    func(ctx context.Context, c *candidate) (bool, error)
 
 	// within holds for all messages that the key can match; nil: for all there
 	// are. It names the messages that a search is about.
@@ -39,8 +44,9 @@ const (
 // keyParser reads search keys.
 type keyParser struct {
 	*parser
-	keys  int
-	depth int
+	keys    int
+	depth   int
+	fuzzies int // FUZZY stands so often
 }
 
 // all reads keys up to the end of a list or of the command and joins them by AND.
@@ -69,9 +75,13 @@ func (p *keyParser) one() key {
 		if p.uidOnly && c != '$' {
 			p.refuse(errUIDRequired)
 		}
-		return setKey(p.numSet(), bySeq)
+		k := setKey(p.numSet(), bySeq)
+		k.fleeting, k.numbered = true, c != '$'
+		return k
 	}
 	switch name := p.word(); name {
+	case "FUZZY":
+		return p.fuzzyKey()
 	case "NOT":
 		p.space()
 		return not(p.one())
@@ -88,6 +98,16 @@ func (p *keyParser) one() key {
 		}
 		return read(p.parser)
 	}
+}
+
+// fuzzyKey reads the key behind FUZZY (RFC 6203 §3). Keys that look for no text
+// are as exact as without it.
+func (p *keyParser) fuzzyKey() key {
+	before := p.fuzzy
+	defer func() { p.fuzzy = before }()
+	p.fuzzy, p.fuzzies = true, p.fuzzies+1
+	p.space()
+	return p.one()
 }
 
 // searchKeys are the keys that contain no other keys (RFC 9051 §6.4.4,
@@ -177,11 +197,11 @@ func keywordKey(p *parser) key {
 
 func setKey(set numSet, kind numKind) key {
 	var spans []span
-	resolved := false
-	return namingKey(func(c *candidate) bool {
-		if !resolved {
+	var resolved *searchRun
+	k := namingKey(func(c *candidate) bool {
+		if resolved != c.run {
 			spans, _ = c.view.clip(set, kind)
-			resolved = true
+			resolved = c.run
 		}
 		_, in := slices.BinarySearchFunc(spans, c.i, func(s span, i int) int {
 			switch {
@@ -194,6 +214,8 @@ func setKey(set numSet, kind numKind) key {
 		})
 		return in
 	})
+	k.fleeting = set.saved || slices.ContainsFunc(set.ranges, func(r imap.SeqRange) bool { return r.Start == 0 || r.Stop == 0 })
+	return k
 }
 
 func dateKey(cost cost, of func(*candidate, context.Context) (day, bool, error), holds func(have, want day) bool) func(*parser) key {
@@ -219,21 +241,9 @@ func ageKey(holds func(age, limit int64) bool) func(*parser) key {
 	return func(p *parser) key {
 		p.space()
 		limit, now := int64(p.nzNumber()), time.Now().Unix()
-		return viewKey(func(c *candidate) bool { return holds(now-c.entry.sent, limit) })
-	}
-}
-
-func fieldKey(name string) func(*parser) key {
-	return func(p *parser) key {
-		n := newNeedle(p.searchText())
-		return key{cost: costHeader, match: func(ctx context.Context, c *candidate) (bool, error) { return c.fieldHolds(ctx, name, n) }}
-	}
-}
-
-func contentKey(holds func(*candidate, context.Context, *needle) (bool, error)) func(*parser) key {
-	return func(p *parser) key {
-		n := newNeedle(p.searchText())
-		return key{cost: costBody, match: func(ctx context.Context, c *candidate) (bool, error) { return holds(c, ctx, n) }}
+		k := viewKey(func(c *candidate) bool { return holds(now-c.entry.sent, limit) })
+		k.fleeting = true
+		return k
 	}
 }
 
@@ -243,31 +253,58 @@ func and(keys []key) key {
 		return keys[0]
 	}
 	slices.SortStableFunc(keys, func(a, b key) int { return cmp.Compare(a.cost, b.cost) })
-	return key{cost: keys[len(keys)-1].cost, within: withinAll(keys), match: func(ctx context.Context, c *candidate) (bool, error) {
+	all := key{cost: keys[len(keys)-1].cost, within: withinAll(keys)}
+	var bounds []func(*candidate) bool
+	for _, k := range keys {
+		all.fleeting, all.numbered = all.fleeting || k.fleeting, all.numbered || k.numbered
+		if k.possible != nil {
+			bounds = append(bounds, k.possible)
+		}
+	}
+	if bounds != nil {
+		all.possible = func(c *candidate) bool {
+			for _, possible := range bounds {
+				if !possible(c) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	all.match = func(ctx context.Context, c *candidate) (bool, error) {
 		for _, k := range keys {
 			if ok, err := k.match(ctx, c); !ok || err != nil {
 				return false, err
 			}
 		}
 		return true, nil
-	}}
+	}
+	return all
 }
 
 func or(a, b key) key {
 	if a.cost > b.cost {
 		a, b = b, a
 	}
-	return key{cost: b.cost, match: func(ctx context.Context, c *candidate) (bool, error) {
+	either := key{cost: b.cost, fleeting: a.fleeting || b.fleeting, numbered: a.numbered || b.numbered}
+	if a.possible != nil && b.possible != nil {
+		either.possible = func(c *candidate) bool { return a.possible(c) || b.possible(c) }
+	}
+	either.match = func(ctx context.Context, c *candidate) (bool, error) {
 		if ok, err := a.match(ctx, c); ok || err != nil {
 			return ok, err
 		}
 		return b.match(ctx, c)
-	}}
+	}
+	return either
 }
 
 func not(k key) key {
-	return key{cost: k.cost, match: func(ctx context.Context, c *candidate) (bool, error) {
+	opposite := k
+	opposite.possible, opposite.within = nil, nil
+	opposite.match = func(ctx context.Context, c *candidate) (bool, error) {
 		ok, err := k.match(ctx, c)
 		return !ok, err
-	}}
+	}
+	return opposite
 }

@@ -120,7 +120,7 @@ func (s *session) unselect() {
 	if s.view != nil {
 		s.giveBack(s.view)
 	}
-	s.view, s.heard, s.vanished = nil, 0, false
+	s.view, s.contexts, s.heard, s.vanished = nil, nil, 0, false
 	s.state = imap.ConnStateAuthenticated
 }
 

@@ -50,7 +50,8 @@ type session struct {
 	heard      uint64     // the highest mod-sequence of the selected mailbox that the client was sent
 	vanished   bool       // the client was told of expunges since it was last sent HIGHESTMODSEQ
 
-	notify atomic.Pointer[notifier] // nil: NOTIFY is not in force
+	notify   atomic.Pointer[notifier] // nil: NOTIFY is not in force
+	contexts []*liveContext
 
 	selected atomic.Uint64 // ID of the selected mailbox; 0: none
 	dirty    atomic.Bool   // the selected mailbox changed

@@ -25,6 +25,7 @@ type changed struct {
 // so that each number means what it meant before, then what there is now.
 func (s *session) tell(v *view, n news) {
 	o := &s.out
+	s.tellGone(n.gone, n.goneUID)
 	s.vanished = s.vanished || len(n.gone) > 0
 	if s.enabled(qresync | uidOnly) {
 		s.tellVanished(" ", rangesOf(n.goneUID))

@@ -30,6 +30,7 @@ func (s *session) update(ctx context.Context, which updates) error {
 	before := v.len()
 	n, err := v.refresh(ctx, which)
 	s.tell(v, n) // with an error too: what was found is in the view now
+	s.tellContexts(ctx, v)
 	if n.arrived {
 		s.tellItems(ctx, v, before-len(n.gone))
 	}

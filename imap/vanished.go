@@ -132,7 +132,7 @@ func (s *session) tellVanished(which string, gone []imap.SeqRange) {
 }
 
 // fetchModifiers are what may follow the items of FETCH (RFC 7162 §3.1.4.1,
-// §3.2.6).
+// §3.2.6, RFC 9394 §3.3).
 var fetchModifiers = map[string]func(p *parser, r *fetchRequest){
 	"CHANGEDSINCE": func(p *parser, r *fetchRequest) {
 		p.space()
@@ -140,6 +140,13 @@ var fetchModifiers = map[string]func(p *parser, r *fetchRequest){
 			p.fail("Repeated FETCH modifier")
 		}
 		r.since = p.modSeq()
+	},
+	"PARTIAL": func(p *parser, r *fetchRequest) {
+		if r.page != (page{}) || r.kind != byUID {
+			p.fail("PARTIAL not allowed here")
+		}
+		p.space()
+		r.page = p.page()
 	},
 	"VANISHED": func(p *parser, r *fetchRequest) {
 		if r.vanished || r.kind != byUID {
