@@ -44,6 +44,10 @@ var explained = []explanation{
 	{"select", `SELECT ""`, "", `tagged NO .*`, "Dovecot says that the empty name can't be one, here there is no such mailbox"},
 	{"select", `STATUS .*`, "", `tagged OK( .CLIENTBUG.)?`, "Dovecot complains of STATUS on the selected mailbox (RFC 9051 §6.3.11)"},
 
+	// Object IDs.
+	{"", `(2: )?(SELECT|EXAMINE) .*`, "here", `OK .MAILBOXID .*`, "Dovecot has no OBJECTID"},
+	{"", `CREATE .*`, "", `tagged OK( .MAILBOXID .*)?`, "Dovecot has no OBJECTID"},
+
 	// \Recent.
 	{"", `EXAMINE INBOX`, "", `\d+ RECENT`, "EXAMINE shows no message as recent here; it takes no \\Recent away either"},
 	{"select", `COPY 1 INBOX`, "", `\d RECENT`, "nor does a mailbox that EXAMINE has opened"},

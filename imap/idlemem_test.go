@@ -64,7 +64,7 @@ func resident() int {
 // BenchmarkIdleMemory reports what a connection in IDLE costs a server, in
 // KiB of resident memory. The goal is 12 without TLS.
 func BenchmarkIdleMemory(b *testing.B) {
-	for _, kind := range []string{"plain", "tls"} {
+	for _, kind := range []string{"plain", "tls", "deflate"} {
 		b.Run(kind, func(b *testing.B) {
 			for b.Loop() {
 				b.ReportMetric(idleCost(b, kind, 2000), "KiB/connection")
@@ -106,6 +106,9 @@ func idleCost(b *testing.B, kind string, connections int) float64 {
 			c = talk(b, conn)
 		}
 		c.ok("LOGIN alice secret")
+		if kind == "deflate" {
+			c.compress()
+		}
 		c.ok("SELECT INBOX")
 		c.send("i IDLE\r\n")
 		require.Equal(b, "+ idling", c.line())

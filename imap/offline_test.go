@@ -38,7 +38,7 @@ var (
 	vanishedLine = regexp.MustCompile(`^\* VANISHED (\(EARLIER\) )?([0-9:,]+)$`)
 	highestCode  = regexp.MustCompile(`\[HIGHESTMODSEQ (\d+)\]`)
 	validityCode = regexp.MustCompile(`\[UIDVALIDITY (\d+)\]`)
-	modSeqOf   = regexp.MustCompile(`MODSEQ \((\d+)\)`)
+	modSeqOf     = regexp.MustCompile(`MODSEQ \((\d+)\)`)
 	searchLine   = regexp.MustCompile(`^\* SEARCH([0-9 ]*)`)
 )
 

@@ -132,6 +132,9 @@ func (s *session) farewell(ctx context.Context, err error) {
 		text = bye.text
 	case errors.Is(err, wire.ErrInterrupted):
 		text = "Server is shutting down"
+	case errors.Is(err, wire.ErrCorrupt), errors.Is(err, wire.ErrExpands):
+		bye = &goodbye{text: "Compressed data can't be read"}
+		text = bye.text
 	case isTimeout(err):
 		text = "Idle for too long"
 	default:

@@ -10,7 +10,8 @@
 //     TLS); buffers come from a pool when octets arrive.
 //   - Every read, write and handshake has a deadline. A line that has begun
 //     must end within LineTimeout; a transfer must keep its minimum rate.
-//   - No octet that arrived before a TLS handshake is seen after it.
+//   - No octet that arrived before a TLS handshake, or before compression
+//     began, is seen after it.
 //
 // One goroutine reads. Writes may come from any goroutine, one at a time
 // being the caller's business when several writes belong together.
@@ -71,6 +72,7 @@ type Conn struct {
 	long        []byte  // a line that did not fit the buffer
 	transfer    transfer
 	interrupted atomic.Bool
+	zip         *compression // nil: none
 
 	mu  sync.Mutex // guards out
 	out *buffer    // nil while nothing is pending
@@ -144,4 +146,7 @@ func (c *Conn) Release() {
 	defer c.mu.Unlock()
 	c.err = net.ErrClosed
 	c.dropOutput()
+	if c.zip != nil {
+		c.zip.dropInput()
+	}
 }

@@ -13,10 +13,11 @@ func (c *Conn) Linger(d time.Duration, limit int64) {
 	if c.Flush() != nil || !closeWrite(c.nc) {
 		return
 	}
+	c.dropInput()
 	deadline := time.Now().Add(d)
 	for limit > 0 {
 		c.Advance(c.Buffered())
-		if c.fill(deadline, false) != nil {
+		if c.receive(deadline, false) != nil { // compressed or not
 			return
 		}
 		limit -= int64(c.Buffered())

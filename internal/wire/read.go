@@ -128,10 +128,21 @@ func (c *Conn) transferDeadline() time.Time {
 
 // fill waits for input and reads what has arrived. stoppable says that an
 // Interrupt may end the wait.
-func (c *Conn) fill(deadline time.Time, stoppable bool) error {
+func (c *Conn) fill(deadline time.Time, stoppable bool) (err error) {
 	if err := c.Flush(); err != nil {
 		return err
 	}
+	if c.zip != nil {
+		err = c.inflate(deadline, stoppable)
+	} else {
+		err = c.receive(deadline, stoppable)
+	}
+	c.transfer.got += int64(c.w)
+	return err
+}
+
+// receive waits for octets as they are sent and reads them.
+func (c *Conn) receive(deadline time.Time, stoppable bool) error {
 	if c.wait != nil {
 		c.dropInput()
 		buf, n, err := c.wait.held()
@@ -168,7 +179,6 @@ func (c *Conn) read() error {
 
 func (c *Conn) filled(buf *buffer, n int, err error) error {
 	c.in, c.r, c.w = buf, 0, n
-	c.transfer.got += int64(n)
 	switch {
 	case n > 0:
 		return nil

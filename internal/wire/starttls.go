@@ -13,6 +13,9 @@ func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) error {
 	if c.tls != nil {
 		return ErrAlreadyTLS
 	}
+	if c.zip != nil {
+		return ErrCompressed
+	}
 	if c.Buffered() > 0 {
 		return ErrEarlyInput
 	}

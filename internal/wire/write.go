@@ -52,6 +52,9 @@ func (c *Conn) Flush() error {
 	if c.n > 0 && c.err == nil {
 		c.flush()
 	}
+	if c.zip != nil {
+		c.flushDeflate()
+	}
 	c.dropOutput()
 	return c.err
 }
@@ -77,13 +80,23 @@ func (c *Conn) room() []byte {
 	return c.out.b[c.n:]
 }
 
-// flush writes the buffer out; each write of at most bufferSize octets has a
-// deadline of its own.
+// flush writes the buffer out, or to the encoder.
 func (c *Conn) flush() {
-	if c.err = c.outer.SetWriteDeadline(time.Now().Add(c.t.Write)); c.err == nil {
-		_, c.err = c.nc.Write(c.out.b[:c.n])
+	if c.zip != nil {
+		c.deflate(c.out.b[:c.n])
+	} else {
+		c.err = c.send(c.out.b[:c.n])
 	}
 	c.n = 0
+}
+
+// send writes p, which has at most bufferSize octets, with a deadline of its own.
+func (c *Conn) send(p []byte) error {
+	if err := c.outer.SetWriteDeadline(time.Now().Add(c.t.Write)); err != nil {
+		return err
+	}
+	_, err := c.nc.Write(p)
+	return err
 }
 
 func (c *Conn) dropOutput() {
@@ -91,4 +104,7 @@ func (c *Conn) dropOutput() {
 		putBuffer(c.out)
 	}
 	c.out, c.n = nil, 0
+	if c.zip != nil {
+		c.zip.dropOutput()
+	}
 }
