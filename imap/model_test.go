@@ -287,7 +287,7 @@ func agree(t *testing.T, addr, box string, mirrors []*mirror) {
 		}
 		flags, modseq := maps.Clone(m.flags), maps.Clone(m.modseq)
 		require.NoError(t, m.lookAtAll())
-		require.Equal(t, truth.uids, m.uids)
+		require.True(t, slices.Equal(truth.uids, m.uids), "%v, not %v", m.uids, truth.uids)
 		require.Equal(t, truth.modseq, m.modseq)
 		for _, uid := range m.uids {
 			if told, known := flags[uid]; known {
