@@ -15,8 +15,8 @@ bench: ## the whole node beside Postfix and Dovecot, one run, ratios
 bench-imap: ## work with mailboxes over IMAP beside Dovecot, one run, ratios and goals
 	go run ./bench imap -million 1000000
 
-stress: ## the long versions of the durability tests, and 10,000 connections
-	POSTHOUSE_CUTS=10000 POSTHOUSE_ROT=10000 POSTHOUSE_KILLS=50 POSTHOUSE_CONNECTIONS=10000 go test -timeout 60m ./internal/engine/... ./storage/... ./queue/... ./examples/fullnode/...
+stress: ## the long versions of the durability tests, 10,000 connections, and half an hour of 50 IMAP sessions
+	POSTHOUSE_CUTS=10000 POSTHOUSE_ROT=10000 POSTHOUSE_KILLS=50 POSTHOUSE_CONNECTIONS=10000 POSTHOUSE_STRESS=30m go test -timeout 60m ./internal/engine/... ./storage/... ./queue/... ./imap ./examples/fullnode/...
 
 FUZZTIME ?= 5m
 fuzz: ## every fuzz target, FUZZTIME each

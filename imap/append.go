@@ -16,39 +16,34 @@ const maxAppends = 100
 
 var errAppendTooBig = no(imap.ResponseCodeTooBig, "Message is too large")
 
-// appendRequest is APPEND (RFC 9051 §6.3.12) while it arrives: its messages
-// go to spools, only what stands around them is collected.
+// appendRequest is APPEND (RFC 9051 §6.3.12), or the end of REPLACE, while it
+// arrives: its messages go to spools, only what stands around them is
+// collected.
 type appendRequest struct {
-	s     *session
-	dest  string
-	box   storage.Mailbox
+	appendReader
+	dest  storage.Mailbox
+	most  int // messages that may come
 	msgs  []storage.NewMessage
-	total int64
+	spool *message.Spool // of the message that arrives
+	total int64          // octets of all messages
 }
 
 // runAppend reads and runs APPEND, with several messages if need be (RFC 3502).
 func runAppend(ctx context.Context, s *session) (result, error) {
-	r := &appendRequest{s: s}
-	defer r.close()
-	for {
-		m, err := r.arguments(ctx)
-		if err == nil {
-			err = r.room()
-		}
-		if err != nil {
-			if endsSession(err) {
-				return result{}, err
-			}
-			return result{}, s.refused(err)
-		}
-		if err := r.receive(m); err != nil {
-			return result{}, err
-		}
-		if len(s.in.buf) == 0 && s.in.next == nil {
-			break
-		}
+	r := &appendRequest{most: maxAppends}
+	if limit := s.limits.Messages; limit > 0 {
+		r.most = min(r.most, limit)
 	}
-	return r.store(ctx)
+	defer r.close()
+	r.begin(s)
+	if err := r.read(ctx); err != nil {
+		return result{}, r.refused(err)
+	}
+	uids, err := r.dest.Append(ctx, r.msgs...)
+	if err != nil {
+		return result{}, toDestination(err)
+	}
+	return result{code: r.appended(ctx, uids)}, nil
 }
 
 func (r *appendRequest) close() {
@@ -57,123 +52,144 @@ func (r *appendRequest) close() {
 	}
 }
 
-// arguments reads up to the literal of the next message. A mailbox name that
-// is a literal itself is collected on the way.
-func (r *appendRequest) arguments(ctx context.Context) (m storage.NewMessage, err error) {
-	in := &r.s.in
-	in.own()
-	start := 0
-	if r.dest == "" {
-		start = r.s.running.args
-		if in.next != nil && in.next.mark == start+1 { // the name itself
-			if err := in.collectLiteral(); err != nil {
-				return m, err
-			}
-			if err := in.collectLine(); err != nil {
-				return m, err
-			}
+// read takes everything from the mailbox's name on. Messages that could not be
+// spooled are found here, once everything has been read.
+func (r *appendRequest) read(ctx context.Context) error {
+	r.p.space()
+	name := r.p.decodeName(r.astring())
+	for more := true; more; more = !r.done() {
+		if err := r.message(ctx, name); err != nil {
+			return err
+		}
+		if len(r.msgs) == r.most && !r.done() {
+			return r.tooMany()
 		}
 	}
-	p := &parser{buf: in.buf, lits: in.lits, pos: start, utf8: r.s.enabled(rev2 | utf8only)}
-	p.space()
-	name := ""
-	if r.dest == "" {
-		name = p.mailbox()
-		p.space()
-	}
-	if m, err = p.appendArguments(in.next); err != nil {
-		return m, err
-	}
-	if r.dest == "" {
-		if r.box, err = r.s.mailbox(ctx, name, storage.RightInsert); err != nil {
-			return m, toDestination(err)
+	for _, m := range r.msgs {
+		if _, err := m.Body.(*message.Spool).Write(nil); err != nil {
+			return errors.Join(errors.New("message could not be spooled"), err)
 		}
-		r.dest = name
-	}
-	return m, nil
-}
-
-// appendArguments reads "[flags SP] [date SP]" before a message's literal.
-func (p *parser) appendArguments(next *literal) (m storage.NewMessage, err error) {
-	if p.peek() == '(' {
-		m.Flags = p.flags()
-		p.space()
-	}
-	if p.peek() == '"' {
-		m.Date = p.dateTime()
-		p.space()
-	}
-	if p.err == nil && (next == nil || next.mark != p.pos) {
-		p.fail("Missing message literal")
-	}
-	return m, p.err
-}
-
-// room refuses a message before the client is told to send it.
-func (r *appendRequest) room() error {
-	size := r.s.in.next.size
-	switch {
-	case size > r.s.limits.AppendSize-r.total:
-		return errAppendTooBig
-	case len(r.msgs) >= maxAppends:
-		return no(imap.ResponseCodeLimit, "Too many messages")
-	case size == 0:
-		return no(imap.ResponseCodeCannot, "A message must not be empty")
 	}
 	return nil
 }
 
-// receive takes a message off the connection, and the line that follows it.
-func (r *appendRequest) receive(m storage.NewMessage) error {
-	s, in := r.s, &r.s.in
+func (r *appendRequest) tooMany() error {
+	switch r.most {
+	case r.s.limits.Messages:
+		return r.s.errTooMany()
+	case 1:
+		return bad("Unexpected text after the command")
+	}
+	return no(imap.ResponseCodeLimit, "Too many messages")
+}
+
+// message reads "SP [flags SP] [date SP] data". The mailbox is looked up before
+// any data is let come.
+func (r *appendRequest) message(ctx context.Context, name string) error {
+	var m storage.NewMessage
+	r.p.space()
+	if r.p.peek() == '(' {
+		m.Flags = r.p.flags()
+		r.p.space()
+	}
+	if r.p.peek() == '"' {
+		m.Date = r.p.dateTime()
+		r.p.space()
+	}
+	data := r.data()
+	if r.p.err != nil {
+		return r.p.err
+	}
+	if r.dest == nil {
+		box, err := r.s.mailbox(ctx, name, storage.RightInsert)
+		if err != nil {
+			return toDestination(err)
+		}
+		r.dest = box
+	}
+	r.spool = message.NewSpool(r.s.server.SpoolDir, r.s.limits.SpoolMemory)
+	m.Body = r.spool
+	r.msgs = append(r.msgs, m)
+	if err := data(ctx); err != nil {
+		return err
+	}
+	if r.spool.Size() == 0 {
+		return errEmptyMessage
+	}
+	return nil
+}
+
+var errEmptyMessage = no(imap.ResponseCodeCannot, "A message must not be empty")
+
+// data finds out in which form the message comes, and returns what reads it.
+func (r *appendRequest) data() func(context.Context) error {
+	switch {
+	case r.atLiteral():
+		return func(context.Context) error { return r.literal() }
+	case r.p.keyword("CATENATE"):
+		return r.catenate
+	case r.p.keyword("UTF8"):
+		return func(context.Context) error { return r.utf8Literal() }
+	}
+	r.p.fail("Missing message literal")
+	return nil
+}
+
+// literal takes the announced literal into the message. It is refused before
+// the client is told to send it when there is no room.
+func (r *appendRequest) literal() error {
+	in := &r.s.in
 	l := *in.next
+	switch {
+	case l.size > r.room():
+		return errAppendTooBig
+	case l.size == 0 && !r.catenating:
+		return errEmptyMessage
+	}
 	if err := in.allow(l); err != nil {
 		return err
 	}
-	spool := message.NewSpool(s.server.SpoolDir, s.limits.SpoolMemory)
-	m.Body = spool
-	r.msgs = append(r.msgs, m)
-	r.total += l.size
-	s.conn.BeginTransfer(minimumRate)
-	defer s.conn.EndTransfer()
-	for left := l.size; left > 0; {
-		w, err := s.conn.Window()
-		if err != nil {
-			return &broken{err}
-		}
-		w = w[:min(left, int64(len(w)))]
-		_, _ = spool.Write(w) // sticky: store asks for it once everything was read
-		s.conn.Advance(len(w))
-		left -= int64(len(w))
-	}
-	in.buf, in.lits, in.next = nil, nil, nil
-	line, err := in.line()
-	if err != nil {
+	if err := in.transfer(l.size, r.spool); err != nil {
 		return err
 	}
-	in.buf = append([]byte(nil), line...)
-	in.announced()
-	return nil
+	r.total += l.size
+	return r.next()
 }
 
-// store keeps the messages.
-func (r *appendRequest) store(ctx context.Context) (result, error) {
-	for _, m := range r.msgs {
-		if _, err := m.Body.(*message.Spool).Write(nil); err != nil {
-			return result{}, errors.Join(errors.New("message could not be spooled"), err)
-		}
+// room is how many octets may still come.
+func (r *appendRequest) room() int64 { return r.s.limits.AppendSize - r.total }
+
+// utf8Literal reads "(~{n})" after UTF8 (RFC 6855 §4): a message that may have
+// UTF-8 in its header. It is stored as every other.
+func (r *appendRequest) utf8Literal() error {
+	if !r.s.enabled(utf8only) {
+		return bad("UTF8 is not enabled")
 	}
-	uids, err := r.box.Append(ctx, r.msgs...)
-	if err != nil {
-		return result{}, toDestination(err)
+	r.p.space()
+	r.p.expect('(')
+	if r.p.err == nil && (!r.atLiteral() || !r.s.in.next.binary) {
+		r.p.fail("Missing binary literal")
 	}
-	st, err := r.box.Status(ctx)
-	if err != nil || len(uids) == 0 {
-		return result{}, nil // stored all the same
+	if r.p.err != nil {
+		return r.p.err
 	}
-	if r.s.selected.Load() == uint64(r.box.ID()) {
+	if err := r.literal(); err != nil {
+		return err
+	}
+	r.p.expect(')')
+	return r.p.err
+}
+
+// appended is the response code for messages that were stored (RFC 4315 §3).
+// They are stored even when it can't be made.
+func (r *appendRequest) appended(ctx context.Context, uids []imap.UID) string {
+	if r.s.selected.Load() == uint64(r.dest.ID()) {
 		r.s.dirty.Store(true)
 	}
+	st, err := r.dest.Status(ctx)
+	if err != nil || len(uids) == 0 {
+		return ""
+	}
 	code := strconv.AppendUint([]byte("APPENDUID "), uint64(st.UIDValidity), 10)
-	return result{code: string(appendUIDs(append(code, ' '), uids))}, nil
+	return string(appendUIDs(append(code, ' '), uids))
 }

@@ -425,7 +425,7 @@ func TestI32EndsInTheMiddle(t *testing.T) {
 	c.send("a CREATE Done\r\n")
 	require.NoError(t, c.conn.(halfCloser).CloseWrite())
 	_, answer := c.until("a")
-	require.Equal(t, "OK CREATE completed", answer, "work of a client that has finished sending is done")
+	require.Contains(t, answer, "CREATE completed", "work of a client that has finished sending is done")
 
 	c = login(t, addr)
 	c.send("a APPEND Done {1000+}\r\nhalf")

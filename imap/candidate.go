@@ -16,12 +16,13 @@ type candidate struct {
 	part   *message.Part
 	body   message.OpenBody
 	header []byte
+	beside beside // kept from one message to the next
 }
 
 // take goes on to another message.
 func (c *candidate) take(i int) {
 	c.forget()
-	*c = candidate{view: c.view, i: i, entry: c.view.at(i)}
+	*c = candidate{view: c.view, i: i, entry: c.view.at(i), beside: c.beside}
 }
 
 func (c *candidate) forget() {

@@ -14,19 +14,30 @@ var (
 	capsAlways = []string{"IMAP4rev1", "IMAP4rev2", "LITERAL+", "ENABLE", "ID", "SASL-IR"}
 	capsAfter  = []string{
 		"BINARY",
+		"CATENATE",
 		"CHILDREN",
+		"CONDSTORE",
 		"CREATE-SPECIAL-USE",
 		"ESEARCH",
 		"IDLE",
+		"INPROGRESS",
 		"LIST-EXTENDED",
 		"LIST-STATUS",
 		"MOVE",
 		"MULTIAPPEND",
 		"NAMESPACE",
+		"NOTIFY",
+		"OBJECTID",
+		"PREVIEW",
+		"REPLACE",
+		"SAVEDATE",
+		"QRESYNC",
 		"SEARCHRES",
 		"SPECIAL-USE",
 		"STATUS=SIZE",
+		"UIDONLY",
 		"UIDPLUS",
+		"UNAUTHENTICATE",
 		"UNSELECT",
 		"WITHIN",
 	}
@@ -39,6 +50,7 @@ func (s *session) capabilityCode() string {
 	b.WriteString("CAPABILITY " + strings.Join(capsAlways, " "))
 	if s.states() != before {
 		b.WriteString(" " + strings.Join(capsAfter, " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
+		b.WriteString(s.messageLimitCapability())
 		return b.String()
 	}
 	if s.canStartTLS() {

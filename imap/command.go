@@ -29,6 +29,9 @@ type result struct {
 	code string // of a response code, without brackets
 	text string // instead of "NAME completed"
 
+	expunged bool     // messages are gone: the answer has HIGHESTMODSEQ, if the client wants to know
+	lowest   imap.UID // of those that were processed when MESSAGELIMIT kept others from it; 0: all were
+
 	answered bool // the command has written its tagged answer already
 }
 
@@ -114,6 +117,7 @@ func (s *session) command(ctx context.Context) error {
 	}
 	o := open(s.in.buf)
 	s.running = o
+	s.pace.begin()
 	s.out.reset()
 	reply, err := s.execute(ctx, o)
 	if err = s.finish(ctx, o, reply, err); err != nil {
@@ -138,7 +142,7 @@ func (s *session) execute(ctx context.Context, o opening) (result, error) {
 	if err := s.in.collect(); err != nil {
 		return result{}, err
 	}
-	p := &parser{buf: s.in.buf, lits: s.in.lits, pos: o.args, utf8: s.enabled(rev2 | utf8only)}
+	p := &parser{buf: s.in.buf, lits: s.in.lits, pos: o.args, utf8: s.enabled(rev2 | utf8only), uidOnly: s.enabled(uidOnly)}
 	r := c.parse(p)
 	if err := p.end(); err != nil {
 		return result{}, err
@@ -162,6 +166,8 @@ func (s *session) lookUpCommand(o opening) (command, error) {
 		return c, bad("Unknown command")
 	case c.states&s.states() == 0:
 		return c, bad("Command not allowed in this state")
+	case s.enabled(uidOnly) && usesNumbers(o.name):
+		return c, errUIDRequired
 	case c.ready != nil:
 		return c, c.ready(s)
 	}
@@ -189,7 +195,10 @@ func (s *session) updated(ctx context.Context, c command, reply result, err erro
 	if news := s.update(ctx, c.updates); news != nil && (err == nil || endsSession(news)) {
 		return reply, news
 	}
-	return reply, err
+	if c.updates != noUpdates {
+		s.tellNotes(ctx)
+	}
+	return s.highestModSeq(reply), err
 }
 
 // endsSession tells errors that end a session from those that a command answers.
@@ -207,6 +216,9 @@ func (s *session) finish(ctx context.Context, o opening, reply result, err error
 	tag := o.tagOrStar()
 	if err == nil && reply.answered {
 		return nil
+	}
+	if reply.lowest != 0 && !endsSession(err) {
+		reply = s.tellMessageLimit(o, reply, err)
 	}
 	if err == nil {
 		if reply.text == "" {

@@ -22,9 +22,12 @@ var commands = map[string]command{
 	"LIST":        {states: loggedIn, parse: parseList, updates: allUpdates},
 	"LSUB":        {states: loggedIn, parse: parseLsub, updates: allUpdates},
 	"NAMESPACE":   {states: loggedIn, parse: parseNamespace, updates: allUpdates},
+	"NOTIFY":      {states: loggedIn, parse: parseNotify, updates: allUpdates},
 	"STATUS":      {states: loggedIn, parse: parseStatus, updates: allUpdates},
 	"APPEND":      {states: loggedIn, stream: runAppend, updates: allUpdates},
 	"IDLE":        {states: loggedIn, parse: parseIdle, updates: allUpdates},
+
+	"UNAUTHENTICATE": {states: loggedIn, parse: parseUnauthenticate},
 
 	"CHECK":    {states: selected, parse: parseCheck, updates: allUpdates},
 	"CLOSE":    {states: selected, parse: parseClose},
@@ -35,6 +38,7 @@ var commands = map[string]command{
 	"STORE":    {states: selected, parse: storeParser(bySeq), updates: allButExpunge},
 	"COPY":     {states: selected, parse: copyParser(bySeq), updates: allUpdates},
 	"MOVE":     {states: selected, parse: moveParser(bySeq), updates: allUpdates},
+	"REPLACE":  {states: selected, stream: replaceStream(bySeq), updates: allUpdates},
 
 	"UID EXPUNGE": {states: selected, parse: parseUIDExpunge, updates: allUpdates},
 	"UID SEARCH":  {states: selected, parse: searchParser(byUID), updates: allUpdates},
@@ -42,4 +46,5 @@ var commands = map[string]command{
 	"UID STORE":   {states: selected, parse: storeParser(byUID), updates: allUpdates},
 	"UID COPY":    {states: selected, parse: copyParser(byUID), updates: allUpdates},
 	"UID MOVE":    {states: selected, parse: moveParser(byUID), updates: allUpdates},
+	"UID REPLACE": {states: selected, stream: replaceStream(byUID), updates: allUpdates},
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/emersion/go-imap/v2"
-
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -30,27 +28,29 @@ func copyParser(kind numKind) func(*parser) request {
 }
 
 func (r *copyRequest) run(ctx context.Context, s *session) (result, error) {
-	uids, err := r.uids(s)
-	if err != nil || len(uids) == 0 {
+	spans, err := r.spans(s)
+	if err != nil || len(spans) == 0 {
 		return result{}, err
 	}
-	c, err := s.view.box.Copy(ctx, uids, r.dest)
+	if _, lowest := s.limitMessages(spans); lowest != 0 {
+		return result{}, s.errTooMany() // all or none (RFC 9738 §3.1)
+	}
+	uids := s.view.uidSet(spans)
+	var c storage.Copied
+	s.patiently(func() { c, err = s.view.box.Copy(ctx, uids, r.dest) })
 	if err != nil {
 		return result{}, toDestination(err)
 	}
 	return result{code: copyUID(c)}, nil
 }
 
-// uids names the messages to copy; none when a set of UIDs names none.
-func (r *copyRequest) uids(s *session) (imap.UIDSet, error) {
+// spans returns where the messages to copy stand; none when a set of UIDs
+// names none.
+func (r *copyRequest) spans(s *session) ([]span, error) {
 	if r.dest == "" {
 		return nil, toDestination(storage.ErrNoMailbox)
 	}
-	spans, err := s.view.spans(r.set, r.kind)
-	if err != nil {
-		return nil, err
-	}
-	return s.view.uidSet(spans), nil
+	return s.view.spans(r.set, r.kind)
 }
 
 // copyUID is the response code of RFC 4315 §3, "" when nothing was copied.

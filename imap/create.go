@@ -60,5 +60,8 @@ func (r *createRequest) run(ctx context.Context, s *session) (result, error) {
 	if err := creatable(r.name); err != nil {
 		return result{}, err
 	}
-	return result{}, s.account.Create(ctx, r.name, storage.NewMailbox{Attrs: r.attrs})
+	if err := s.account.Create(ctx, r.name, storage.NewMailbox{Attrs: r.attrs}); err != nil {
+		return result{}, err
+	}
+	return result{code: s.mailboxIDCode(ctx, r.name)}, nil
 }

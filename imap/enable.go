@@ -18,7 +18,10 @@ const (
 
 // enableable is what ENABLE knows, and what each turns on.
 var enableable = map[string]extensions{
+	"CONDSTORE": condstore,
 	"IMAP4rev2": rev2,
+	"QRESYNC":   condstore | qresync,
+	"UIDONLY":   uidOnly,
 }
 
 // enabled reports whether the client has turned on any of these.
@@ -39,10 +42,12 @@ func parseEnable(p *parser) request {
 // run passes over what is not known.
 func (r *enableRequest) run(_ context.Context, s *session) (result, error) {
 	s.out.text("* ENABLED")
+	before, told := s.extensions, map[string]bool{}
 	for _, word := range r.words {
 		for name, e := range enableable {
-			if strings.EqualFold(name, word) && s.extensions&e != e {
+			if strings.EqualFold(name, word) && before&e != e && !told[name] {
 				s.extensions |= e
+				told[name] = true
 				s.out.text(" " + name)
 			}
 		}

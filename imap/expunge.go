@@ -1,6 +1,10 @@
 package imap
 
-import "context"
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+)
 
 type expungeRequest struct {
 	uids numSet
@@ -31,10 +35,15 @@ func (r *expungeRequest) run(ctx context.Context, s *session) (result, error) {
 		}
 	}
 	doomed := v.deleted(spans)
+	var lowest imap.UID
+	if r.only {
+		spans, lowest = s.limitMessages(v.spansOfSet(doomed))
+		doomed = v.deleted(spans)
+	}
 	if len(doomed) == 0 {
 		return result{}, nil
 	}
-	_, err := v.box.Expunge(ctx, doomed)
+	gone, err := v.box.Expunge(ctx, doomed)
 	s.dirty.Store(true) // tell it even if the store's note is late
-	return result{}, err
+	return result{expunged: len(gone) > 0, lowest: lowest}, err
 }

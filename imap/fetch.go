@@ -18,6 +18,9 @@ type fetchRequest struct {
 	kind  numKind
 	items []fetchItem
 	needs needs // of all items
+
+	since    uint64 // only messages that changed after this mod-sequence (RFC 7162 §3.1.4.1); 0: all
+	vanished bool   // and UIDs that are gone since then (RFC 7162 §3.2.6)
 }
 
 func fetchParser(kind numKind) func(*parser) request {
@@ -26,8 +29,13 @@ func fetchParser(kind numKind) func(*parser) request {
 		r := &fetchRequest{set: p.numSet(), kind: kind}
 		p.space()
 		r.items = p.fetchItems()
+		p.fetchModifiers(r)
 		for _, item := range r.items {
 			r.needs |= item.needs
+		}
+		if r.since != 0 && r.needs&needModSeq == 0 {
+			r.items = append(r.items, simpleItems["MODSEQ"])
+			r.needs |= needModSeq
 		}
 		return r
 	}
@@ -44,13 +52,16 @@ type fetching struct {
 	entry *entry        // of the view
 	part  *message.Part // with needIndex
 	body  message.OpenBody
+
+	beside beside
 }
 
 func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
-	spans, err := s.view.spans(r.set, r.kind)
+	spans, err := r.spans(ctx, s)
 	if err != nil || len(spans) == 0 {
 		return result{}, err
 	}
+	spans, lowest := s.limitMessages(spans)
 	seen, err := r.setSeen(ctx, s, spans)
 	if err != nil {
 		return result{}, err
@@ -75,7 +86,22 @@ func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
 			}
 		}
 	}
-	return result{}, r.verdict(s, missing, failed)
+	return result{lowest: lowest}, r.verdict(s, missing, failed)
+}
+
+// spans returns where the messages that are asked for stand.
+func (r *fetchRequest) spans(ctx context.Context, s *session) ([]span, error) {
+	if r.needs&needModSeq != 0 {
+		s.useModSeqs()
+	}
+	spans, err := s.view.spans(r.set, r.kind)
+	if err == nil && r.vanished {
+		err = r.tellEarlier(ctx, s)
+	}
+	if err == nil && r.since != 0 {
+		spans, err = s.view.changedSince(ctx, spans, r.since)
+	}
+	return spans, err
 }
 
 // verdict is the outcome of a FETCH that could not show everything.
@@ -110,8 +136,8 @@ func (r *fetchRequest) setSeen(ctx context.Context, s *session, spans []span) (i
 	if err != nil {
 		return nil, err
 	}
-	s.takeOver(changed, update.Op, update.Flags)
-	return unseen, nil
+	_, err = s.takeOver(ctx, changed, update.Op, update.Flags)
+	return unseen, err
 }
 
 // message writes one FETCH response. When it can't, nothing of it is
@@ -134,9 +160,7 @@ func (r *fetchRequest) message(ctx context.Context, m *fetching, seen bool) erro
 
 func (r *fetchRequest) write(ctx context.Context, m *fetching, seen bool) error {
 	o := m.out
-	o.text("* ")
-	o.number(uint64(m.i + 1))
-	o.text(" FETCH (")
+	m.s.beginFetch(m.view, m.i)
 	sep := ""
 	for _, item := range r.items {
 		o.text(sep)
@@ -145,7 +169,18 @@ func (r *fetchRequest) write(ctx context.Context, m *fetching, seen bool) error 
 		}
 		sep = " "
 	}
-	if r.kind == byUID && r.needs&needUID == 0 {
+	r.writeMore(m, seen)
+	o.byte(')')
+	o.end()
+	return o.err
+}
+
+// writeMore adds the items that the client did not ask for; seen says that the
+// message got the flag just now.
+func (r *fetchRequest) writeMore(m *fetching, seen bool) {
+	o, s := m.out, m.s
+	always := r.kind == byUID && !s.enabled(uidOnly)
+	if r.needs&needUID == 0 && (always || seen && s.tellsUID()) {
 		o.text(" UID ")
 		o.number(uint64(m.entry.uid))
 	}
@@ -154,9 +189,11 @@ func (r *fetchRequest) write(ctx context.Context, m *fetching, seen bool) error 
 		o.flags(m.view, m.entry)
 		o.byte(')')
 	}
-	o.byte(')')
-	o.end()
-	return o.err
+	// RFC 7162 §3.1, §3.2.4
+	if r.needs&needModSeq == 0 && (seen && s.enabled(condstore) || r.kind == byUID && s.enabled(qresync)) {
+		o.byte(' ')
+		s.modSeqOf(m.entry)
+	}
 }
 
 // open gets what the items need of the message.

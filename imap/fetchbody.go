@@ -21,10 +21,7 @@ func bodyItem(s *imap.FetchItemBodySection, label string) fetchItem {
 	if whole(s) {
 		item.needs &^= needIndex
 	}
-	names := make(map[string]bool, len(s.HeaderFields)+len(s.HeaderFieldsNot))
-	for _, n := range append(s.HeaderFields, s.HeaderFieldsNot...) {
-		names[strings.ToLower(n)] = true
-	}
+	names := fieldSet(s)
 	item.write = func(_ context.Context, m *fetching) error {
 		m.out.text(label)
 		m.out.byte(' ')
@@ -42,6 +39,17 @@ func bodyItem(s *imap.FetchItemBodySection, label string) fetchItem {
 		return m.octets(m.body, from, to-from, s.Partial)
 	}
 	return item
+}
+
+// fieldSet returns the names of fields that a section is about, in lower case.
+func fieldSet(s *imap.FetchItemBodySection) map[string]bool {
+	names := make(map[string]bool, len(s.HeaderFields)+len(s.HeaderFieldsNot))
+	for _, list := range [][]string{s.HeaderFields, s.HeaderFieldsNot} {
+		for _, n := range list {
+			names[strings.ToLower(n)] = true
+		}
+	}
+	return names
 }
 
 // whole reports whether a section is the message as it is.
@@ -91,9 +99,18 @@ const maxHeader = 1 << 20
 // fields writes the fields of a header that are asked for, or those that are
 // not, and the empty line.
 func (m *fetching) fields(from, to int64, s *imap.FetchItemBodySection, names map[string]bool) error {
-	header, err := readAll(m.body, from, min(to-from, maxHeader))
+	kept, err := keptFields(m.body, from, to, s, names)
 	if err != nil {
 		return err
+	}
+	return m.octets(bytes.NewReader(kept), 0, int64(len(kept)), s.Partial)
+}
+
+// keptFields reads a header and keeps what a section asks for.
+func keptFields(r io.ReaderAt, from, to int64, s *imap.FetchItemBodySection, names map[string]bool) ([]byte, error) {
+	header, err := readAll(r, from, min(to-from, maxHeader))
+	if err != nil {
+		return nil, err
 	}
 	var kept bytes.Buffer
 	wanted := s.HeaderFieldsNot == nil
@@ -106,7 +123,7 @@ func (m *fetching) fields(from, to int64, s *imap.FetchItemBodySection, names ma
 		kept.WriteString("\r\n")
 	}
 	kept.WriteString("\r\n")
-	return m.octets(bytes.NewReader(kept.Bytes()), 0, int64(kept.Len()), s.Partial)
+	return kept.Bytes(), nil
 }
 
 // isBlank reports whether a line is the empty one that ends a header.

@@ -16,21 +16,26 @@ type fetchItem struct {
 type needs uint8
 
 const (
-	needIndex needs = 1 << iota // the part index
-	needBody                    // the content
-	needSeen                    // the item sets \Seen
-	needFlags                   // the item is FLAGS
-	needUID                     // the item is UID
+	needIndex  needs = 1 << iota // the part index
+	needBody                     // the content
+	needSeen                     // the item sets \Seen
+	needFlags                    // the item is FLAGS
+	needUID                      // the item is UID
+	needModSeq                   // the item is MODSEQ
 )
 
 // simpleItems are the items without a section.
 var simpleItems = map[string]fetchItem{
 	"UID":           {needs: needUID, write: writeUID},
 	"FLAGS":         {needs: needFlags, write: writeFlags},
+	"MODSEQ":        {needs: needModSeq, write: writeModSeq},
 	"INTERNALDATE":  {write: writeInternalDate},
 	"RFC822.SIZE":   {write: writeSize},
 	"ENVELOPE":      {needs: needIndex, write: writeEnvelope},
 	"BODYSTRUCTURE": {needs: needIndex, write: writeBodyStructure},
+	"EMAILID":       {write: writeEmailID},
+	"THREADID":      {needs: needIndex | needBody, write: writeThreadID},
+	"SAVEDATE":      {write: writeSaveDate},
 }
 
 // fetchMacros are short forms (RFC 9051 §6.4.5).
@@ -107,6 +112,8 @@ func (p *parser) fetchItem(name string) fetchItem {
 	case "BINARY", "BINARY.PEEK":
 		section := &imap.FetchItemBinarySection{Part: p.binarySection(), Partial: p.partial(), Peek: name == "BINARY.PEEK"}
 		return binaryItem(section)
+	case "PREVIEW":
+		return p.previewItem()
 	case "BINARY.SIZE":
 		return binarySizeItem(p.binarySection())
 	}

@@ -19,9 +19,12 @@ var seedCommands = []string{
 	"a LOGIN alice secret\r\n", "a LOGIN {5}\r\nalice {6+}\r\nsecret\r\n", "a AUTHENTICATE PLAIN\r\nAGFsaWNlAHNlY3JldA==\r\n", "a ID (\"a\" NIL)\r\n",
 	"a SELECT INBOX\r\n", "a LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (a* %b) RETURN (STATUS (MESSAGES) CHILDREN)\r\n", "a LSUB \"\" %\r\n", "a CREATE x/y (USE (\\Sent))\r\n",
 	"a RENAME x z\r\n", "a DELETE z\r\n", "a STATUS INBOX (MESSAGES SIZE)\r\n", "a APPEND INBOX (\\Seen) \" 1-Jan-2026 00:00:00 +0000\" {3+}\r\nabc {2+}\r\nde\r\n",
-	"a IDLE\r\nDONE\r\n", "a ENABLE IMAP4rev2\r\n", "a FETCH 1:* (FLAGS UID ENVELOPE BODYSTRUCTURE BODY[1.MIME]<1.5> BODY[HEADER.FIELDS (to \"x\")] BINARY.SIZE[1])\r\n",
+	"a IDLE\r\nDONE\r\n", "a NOTIFY SET STATUS (SELECTED (MessageNew (UID BODY.PEEK[]) MessageExpunge FlagChange)) (SUBTREE (a \"b\") (MailboxName))\r\n", "a ENABLE IMAP4rev2\r\n", "a FETCH 1:* (FLAGS UID ENVELOPE BODYSTRUCTURE BODY[1.MIME]<1.5> BODY[HEADER.FIELDS (to \"x\")] BINARY.SIZE[1])\r\n",
 	"a UID FETCH *:1 FULL\r\n", "a STORE 1 -FLAGS.SILENT (x \\Seen)\r\n", "a UID COPY 1:2 Sent\r\n", "a MOVE 2 Trash\r\n", "a EXPUNGE\r\n", "a UID EXPUNGE 1\r\n", "a CLOSE\r\n",
-	"a SEARCH RETURN (MIN SAVE) CHARSET UTF-8 OR (NOT FROM a) SENTSINCE 1-Jan-2026 $ BODY {1+}\r\nx\r\n", "a NOOP {5+}\r\nb LOG\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
+	"a SEARCH RETURN (MIN SAVE) CHARSET UTF-8 OR (NOT FROM a) SENTSINCE 1-Jan-2026 $ BODY {1+}\r\nx\r\n", "a NOOP {5+}\r\nb LOG\r\n",
+	"a APPEND Sent (\\Seen) CATENATE (URL \"/INBOX/;UID=2/;SECTION=1.MIME\" TEXT {2+}\r\nab URL {6+}\r\n;UID=1) {1+}\r\nx\r\n",
+	"a REPLACE 1 INBOX (\\Draft) ~{1+}\r\n\x00\r\n", "a UID REPLACE 2 Sent CATENATE (URL \";UID=2\" UTF8 (~{2+}\r\nab))\r\n",
+	"a FETCH 1:2 (EMAILID THREADID SAVEDATE PREVIEW (LAZY))\r\n", "a FETCH 2 PREVIEW (LAZY)\r\n", "a SEARCH SAVEDSINCE 1-Jan-2026 OR EMAILID M1 THREADID T1 SAVEDATESUPPORTED\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
 }
 
 // FuzzSession sends anything to a session in each state. No session may

@@ -120,7 +120,7 @@ func TestPanicInAPushEndsItsSessionOnly(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
 	n := quietServer(memory.New()).newSession(wire.New(server, wire.Timeouts{}))
-	n.view, n.idle = &view{box: startled{}}, true
+	n.view, n.idle, n.idling = &view{box: startled{}}, true, true
 	n.dirty.Store(true)
 	n.push(t.Context())
 	require.False(t, n.idle)

@@ -11,8 +11,9 @@
 //   - Sequence numbers mean what the client was last told: no EXPUNGE is sent
 //     while FETCH, STORE or SEARCH runs (RFC 3501 §7.4.1).
 //   - A client sees fixed texts; the reason of a failure goes to the log.
-//   - An idle session holds its view of a mailbox, 16 octets a message, and
-//     no buffer.
+//   - Sessions share what they hold of a mailbox, at most 40 octets a message;
+//     one that is told of nothing for a while keeps at most one older state of
+//     it, whatever happens meanwhile. An idle session holds no buffer.
 //
 // The words of the protocol (flags, UIDs, sets, response codes) are those of
 // github.com/emersion/go-imap/v2.
@@ -59,7 +60,8 @@ type Server struct {
 	SpoolDir string            // for messages that are being appended; "" means os.TempDir
 	Logger   *slog.Logger      // nil means slog.Default()
 
-	pool front.Pool
+	pool   front.Pool
+	boards boards
 }
 
 // Limits bound what a client may ask. A zero field means its default.
@@ -72,6 +74,8 @@ type Limits struct {
 	BadAfter     int   // bad commands in a row after login; default 20
 	AuthFailures int   // failed logins of a session; default 5
 	SpoolMemory  int64 // octets of an appended message that stay in memory; default 64 KiB
+	Views        int64 // octets of memory, about, for mailboxes that nobody has selected any more; default 64 MiB, negative: none
+	Messages     int   // messages that one command processes (RFC 9738), which should be 1,000 or more; 0: no limit
 }
 
 // Timeouts of a session. A zero field means its default.
@@ -84,6 +88,7 @@ type Timeouts struct {
 	Write     time.Duration // each write; default 3 minutes
 	Handshake time.Duration // a TLS handshake; default 30 seconds
 	AuthDelay time.Duration // grows with each failed login by this; default 1 second, negative: none
+	Progress  time.Duration // between reports on how far a long command is (RFC 9585); default 10 seconds, negative: none
 }
 
 func orDefault[T comparable](v, def T) T {
@@ -104,18 +109,21 @@ func (l Limits) withDefaults() Limits {
 	l.BadBefore = orDefault(l.BadBefore, 10)
 	l.BadAfter = orDefault(l.BadAfter, 20)
 	l.SpoolMemory = orDefault(l.SpoolMemory, 64<<10)
+	l.Views = orDefault(l.Views, 64<<20)
 	return l
 }
 
 func (t Timeouts) wire() wire.Timeouts {
 	return wire.Timeouts{
-		Idle: orDefault(t.Login, 3*time.Minute), Line: t.Line,
+		Idle: t.login(), Line: t.Line,
 		Read: t.Read, Write: t.Write, Handshake: t.Handshake,
 	}
 }
 
-func (t Timeouts) idle() time.Duration { return orDefault(t.Idle, 31*time.Minute) }
-func (t Timeouts) push() time.Duration { return orDefault(t.Push, 24*time.Hour) }
+func (t Timeouts) login() time.Duration    { return orDefault(t.Login, 3*time.Minute) }
+func (t Timeouts) idle() time.Duration     { return orDefault(t.Idle, 31*time.Minute) }
+func (t Timeouts) push() time.Duration     { return orDefault(t.Push, 24*time.Hour) }
+func (t Timeouts) progress() time.Duration { return orDefault(t.Progress, 10*time.Second) }
 
 // Serve accepts connections from l and serves each until it ends. It closes l,
 // and returns ErrServerClosed when the server is stopped or ctx ends. The end

@@ -1,9 +1,11 @@
 package imap
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,8 +20,11 @@ import (
 // mirror is what a client believes of a mailbox from what it was told.
 type mirror struct {
 	*client
-	uids  []string // by sequence number; "" not known yet
-	flags map[string]string
+	box     string
+	uids    []string // by sequence number; "" not known yet
+	flags   map[string]string
+	modseq  map[string]uint64
+	modseqs bool // whether it asks for them
 }
 
 var (
@@ -27,6 +32,7 @@ var (
 	expungeLine = regexp.MustCompile(`^\* (\d+) EXPUNGE$`)
 	fetchLine   = regexp.MustCompile(`^\* (\d+) FETCH \((.*)\)$`)
 	uidItem     = regexp.MustCompile(`UID (\d+)`)
+	modseqItem  = regexp.MustCompile(`MODSEQ \((\d+)\)`)
 	flagsItem   = regexp.MustCompile(`FLAGS \(([^)]*)\)`)
 )
 
@@ -69,9 +75,31 @@ func (m *mirror) fetched(number, items string) error {
 			return fmt.Errorf("message %d was %s", n, known)
 		}
 		m.uids[n-1] = v[1]
+		if err := m.ascending(n - 1); err != nil {
+			return err
+		}
+	}
+	if v := modseqItem.FindStringSubmatch(items); v != nil && m.uids[n-1] != "" {
+		modseq, _ := strconv.ParseUint(v[1], 10, 64)
+		if known := m.modseq[m.uids[n-1]]; modseq < known {
+			return fmt.Errorf("ModSeq was %d", known)
+		}
+		m.modseq[m.uids[n-1]] = modseq
 	}
 	if v := flagsItem.FindStringSubmatch(items); v != nil && m.uids[n-1] != "" {
 		m.flags[m.uids[n-1]] = strings.Join(strings.Fields(strings.ReplaceAll(v[1], `\Recent`, "")), " ")
+	}
+	return nil
+}
+
+// ascending compares the UID at index i with those around it.
+func (m *mirror) ascending(i int) error {
+	uid, _ := strconv.Atoi(m.uids[i])
+	for k := max(i-1, 0); k < min(i+2, len(m.uids)); k++ {
+		other, _ := strconv.Atoi(m.uids[k])
+		if other != 0 && cmp.Compare(other, uid) != cmp.Compare(k, i) {
+			return fmt.Errorf("message %d is %d", k+1, other)
+		}
 	}
 	return nil
 }
@@ -124,6 +152,9 @@ func (m *mirror) random(r *rand.Rand) string {
 		fmt.Sprintf("COPY %d INBOX", a), fmt.Sprintf("MOVE %d INBOX", b), fmt.Sprintf("SEARCH %d:%d SEEN", a, b),
 		fmt.Sprintf("STORE %d +FLAGS (\\Deleted)", a), fmt.Sprintf("FETCH %d BODY[]<0.0>", a), "CHECK",
 	}
+	if m.modseqs {
+		commands = append(commands, fmt.Sprintf("FETCH %d:%d (UID FLAGS MODSEQ)", a, b), fmt.Sprintf("UID FETCH %d:* (MODSEQ)", a))
+	}
 	return commands[r.IntN(len(commands))]
 }
 
@@ -132,41 +163,116 @@ func (m *mirror) random(r *rand.Rand) string {
 func TestManySessionsBelieveTheSame(t *testing.T) {
 	for name, open := range openStores {
 		t.Run(name, func(t *testing.T) {
-			manySessions(t, func(s *Server) { s.Store = open(t); s.Limits.BadAfter = 1 << 30 })
+			manySessions(t, crowd{sessions: 6, commands: 150, boxes: []string{"INBOX"}}, func(s *Server) { s.Store = open(t) })
 		})
 	}
 }
 
-func manySessions(t *testing.T, change func(*Server)) {
-	s, addr := newServer(t, change)
-	for range 10 {
-		deliver(t, s.Store, plainMessage)
+// TestFiftySessionsBelieveTheSame is the same with more sessions. With
+// POSTHOUSE_STRESS, a duration, they go on for so long, on five mailboxes
+// between which they move.
+func TestFiftySessionsBelieveTheSame(t *testing.T) {
+	c := crowd{sessions: 50, commands: 20, boxes: []string{"INBOX"}}
+	if long := os.Getenv("POSTHOUSE_STRESS"); long != "" {
+		d, err := time.ParseDuration(long)
+		require.NoError(t, err)
+		c.until = time.Now().Add(d)
+		c.boxes = []string{"INBOX", "One", "Two", "Three", "Four"}
+		c.commands = 200
 	}
-	mirrors := make([]*mirror, 6)
+	for name, open := range openStores {
+		if name == "local" || c.until.IsZero() {
+			t.Run(name, func(t *testing.T) { manySessions(t, c, func(s *Server) { s.Store = open(t) }) })
+		}
+	}
+}
+
+// crowd is sessions that change mailboxes at random.
+type crowd struct {
+	sessions int
+	commands int       // of each, before what they believe is compared
+	boxes    []string  // that they choose from
+	until    time.Time // rounds of commands begin before this time; one does in any case
+}
+
+func manySessions(t *testing.T, c crowd, change func(*Server)) {
+	s, addr := newServer(t, func(s *Server) {
+		s.Limits.BadAfter = 1 << 30
+		change(s)
+	})
+	for _, box := range c.boxes {
+		for range 10 {
+			deliverTo(t, s.Store, "alice", box, plainMessage)
+		}
+	}
+	mirrors := make([]*mirror, c.sessions)
 	for i := range mirrors {
-		mirrors[i] = &mirror{client: login(t, addr), flags: map[string]string{}}
-		require.NoError(t, mirrors[i].do("SELECT INBOX"))
+		mirrors[i] = newMirror(t, addr)
+		require.NoError(t, mirrors[i].enter("SELECT", c.boxes[i%len(c.boxes)]))
 	}
-	var wg sync.WaitGroup
-	for i, m := range mirrors {
-		r := rand.New(rand.NewPCG(uint64(i), uint64(time.Now().UnixNano())))
-		wg.Go(func() {
-			for range 150 {
-				if err := m.do(m.random(r)); err != nil {
+	for round := uint64(0); round == 0 || time.Now().Before(c.until); round++ {
+		var wg sync.WaitGroup
+		for i, m := range mirrors {
+			r := rand.New(rand.NewPCG(uint64(i)+round<<32, uint64(time.Now().UnixNano())))
+			wg.Go(func() {
+				if err := m.roam(r, c); err != nil {
 					t.Error(err)
-					return
 				}
-			}
-		})
+			})
+		}
+		if wg.Wait(); t.Failed() {
+			return
+		}
+		for _, box := range c.boxes {
+			agree(t, addr, box, mirrors)
+		}
 	}
-	wg.Wait()
-	if t.Failed() {
-		return
+}
+
+// newMirror logs in a client that asks for all that there is to believe.
+func newMirror(t *testing.T, addr string) *mirror {
+	m := &mirror{client: login(t, addr)}
+	m.modseqs = slices.Contains(capsAfter, "CONDSTORE")
+	return m
+}
+
+// enter selects a mailbox, of which nothing is known.
+func (m *mirror) enter(command, box string) error {
+	m.box, m.uids, m.flags, m.modseq = box, nil, map[string]string{}, map[string]uint64{}
+	return m.do(command + " " + box)
+}
+
+// roam runs random commands, on this mailbox and that.
+func (m *mirror) roam(r *rand.Rand, c crowd) error {
+	if err := m.conn.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
+		return err
 	}
-	truth := &mirror{client: login(t, addr), flags: map[string]string{}}
-	require.NoError(t, truth.do("EXAMINE INBOX"))
-	require.NoError(t, truth.do("UID FETCH 1:* (FLAGS)"))
+	for range c.commands {
+		box := c.boxes[r.IntN(len(c.boxes))]
+		var err error
+		if len(c.boxes) > 1 && r.IntN(20) == 0 {
+			err = m.enter("SELECT", box)
+		} else {
+			err = m.do(strings.ReplaceAll(m.random(r), "INBOX", box))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agree compares what the clients in a mailbox believe with what one sees
+// that comes now.
+func agree(t *testing.T, addr, box string, mirrors []*mirror) {
+	truth := newMirror(t, addr)
+	defer truth.conn.Close()
+	require.NoError(t, truth.enter("EXAMINE", box))
+	require.NoError(t, truth.lookAtAll())
 	for _, m := range mirrors {
+		if m.box != box {
+			continue
+		}
 		require.NoError(t, m.do("NOOP"))
 		require.Len(t, m.uids, len(truth.uids))
 		for i, uid := range m.uids {
@@ -174,13 +280,24 @@ func manySessions(t *testing.T, change func(*Server)) {
 				require.Equal(t, truth.uids[i], uid, "message %d", i+1)
 			}
 		}
-		told := maps.Clone(m.flags)
-		require.NoError(t, m.do("UID FETCH 1:* (FLAGS)"))
+		flags, modseq := maps.Clone(m.flags), maps.Clone(m.modseq)
+		require.NoError(t, m.lookAtAll())
 		require.Equal(t, truth.uids, m.uids)
+		require.Equal(t, truth.modseq, m.modseq)
 		for _, uid := range m.uids {
-			if flags, known := told[uid]; known {
-				require.Equal(t, truth.flags[uid], flags, "flags of %s", uid)
+			if told, known := flags[uid]; known {
+				require.Equal(t, truth.flags[uid], told, "flags of %s", uid)
 			}
+			require.LessOrEqual(t, modseq[uid], truth.modseq[uid], "ModSeq of %s", uid)
 		}
 	}
+}
+
+// lookAtAll asks for everything, and forgets what is said of no message.
+func (m *mirror) lookAtAll() error {
+	m.flags, m.modseq = map[string]string{}, map[string]uint64{}
+	if m.modseqs {
+		return m.do("UID FETCH 1:* (FLAGS MODSEQ)")
+	}
+	return m.do("UID FETCH 1:* (FLAGS)")
 }

@@ -1,6 +1,10 @@
 package imap
 
-import "context"
+import (
+	"context"
+
+	"github.com/posthouse-mail/posthouse/storage"
+)
 
 type moveRequest struct{ copyRequest }
 
@@ -15,11 +19,13 @@ func (r *moveRequest) run(ctx context.Context, s *session) (result, error) {
 	if s.view.readOnly {
 		return result{}, errReadOnly
 	}
-	uids, err := r.uids(s)
-	if err != nil || len(uids) == 0 {
+	spans, err := r.spans(s)
+	if err != nil || len(spans) == 0 {
 		return result{}, err
 	}
-	c, err := s.view.box.Move(ctx, uids, r.dest)
+	spans, lowest := s.limitMessages(spans)
+	var c storage.Copied
+	s.patiently(func() { c, err = s.view.box.Move(ctx, s.view.uidSet(spans), r.dest) })
 	if err != nil {
 		return result{}, toDestination(err)
 	}
@@ -27,5 +33,5 @@ func (r *moveRequest) run(ctx context.Context, s *session) (result, error) {
 	if code := copyUID(c); code != "" {
 		s.out.status("*", "OK", code, "Moved")
 	}
-	return result{}, nil
+	return result{expunged: len(c.Source) > 0, lowest: lowest}, nil
 }

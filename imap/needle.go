@@ -2,19 +2,18 @@ package imap
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"sync"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/posthouse-mail/posthouse/internal/fold"
 )
 
 // needle is a string that a search looks for, in any letter case.
 type needle struct{ folded []byte }
 
 func newNeedle(s string) *needle {
-	folded, _ := appendFolded(nil, []byte(s))
+	folded, _ := fold.Append(nil, []byte(s))
 	return &needle{folded}
 }
 
@@ -30,7 +29,7 @@ var haystacks = sync.Pool{New: func() any { return new(haystack) }}
 func (n *needle) in(s string) bool {
 	h := haystacks.Get().(*haystack)
 	defer haystacks.Put(h)
-	h.folded, _ = appendFolded(h.folded[:0], []byte(s))
+	h.folded, _ = fold.Append(h.folded[:0], []byte(s))
 	return bytes.Contains(h.folded, n.folded)
 }
 
@@ -51,7 +50,7 @@ func (n *needle) inReader(r io.Reader) (bool, error) {
 			return false, err
 		}
 		var used int
-		h.folded, used = appendFolded(h.folded, h.raw[:filled])
+		h.folded, used = fold.Append(h.folded, h.raw[:filled])
 		pending = copy(h.raw[:], h.raw[used:filled])
 		if bytes.Contains(h.folded, n.folded) {
 			return true, nil
@@ -62,56 +61,4 @@ func (n *needle) inReader(r io.Reader) (bool, error) {
 		keep := min(len(h.folded), len(n.folded)-1)
 		h.folded = h.folded[:copy(h.folded, h.folded[len(h.folded)-keep:])]
 	}
-}
-
-// appendFolded appends text with its letter case removed and returns how much
-// of it was used: all but the first octets of a character that is cut off.
-func appendFolded(dst, text []byte) (folded []byte, used int) {
-	i, piece := 0, 16 // pieces grow while they are ASCII: what is copied in vain stays small
-	for i < len(text) {
-		n := len(dst)
-		dst = append(dst, text[i:min(i+piece, len(text))]...)
-		k := lowerASCII(dst[n:])
-		if piece *= 2; k < len(dst)-n {
-			piece = 16
-		}
-		dst, i = dst[:n+k], i+k
-		for i < len(text) && text[i] >= utf8.RuneSelf {
-			if !utf8.FullRune(text[i:]) && len(text)-i < utf8.UTFMax {
-				return dst, i
-			}
-			r, size := utf8.DecodeRune(text[i:])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(dst, text[i])
-			} else {
-				dst = utf8.AppendRune(dst, unicode.ToLower(unicode.ToUpper(r)))
-			}
-			i += size
-		}
-	}
-	return dst, i
-}
-
-// lowerASCII turns b into small letters up to the first octet above 127, and
-// returns where that is. It takes eight octets at a time: the carry into the
-// high bit of each tells whether it is at least 'A', and above 'Z'.
-func lowerASCII(b []byte) (n int) {
-	const (
-		each = 0x0101010101010101
-		high = 0x80 * each
-	)
-	for ; n+8 <= len(b); n += 8 {
-		w := binary.LittleEndian.Uint64(b[n:])
-		if w&high != 0 {
-			break
-		}
-		capital := (w + (0x80-'A')*each) &^ (w + (0x7f-'Z')*each) & high
-		binary.LittleEndian.PutUint64(b[n:], w|capital>>2)
-	}
-	for ; n < len(b) && b[n] < utf8.RuneSelf; n++ {
-		if c := b[n]; 'A' <= c && c <= 'Z' {
-			b[n] = c + 'a' - 'A'
-		}
-	}
-	return n
 }

@@ -1,34 +1,14 @@
 package imap
 
 import (
-	"bytes"
 	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
-	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
-
-func TestLowerASCIIOfEveryOctetAtEveryPlace(t *testing.T) {
-	for c := range 256 {
-		for at := range 17 {
-			b := bytes.Repeat([]byte{'-'}, 17)
-			b[at] = byte(c)
-			n := lowerASCII(b)
-			if c >= 0x80 {
-				require.Equal(t, at, n)
-				continue
-			}
-			require.Equal(t, 17, n)
-			require.Equal(t, byte(unicode.ToLower(rune(c))), b[at])
-			b[at] = '-'
-			require.Equal(t, strings.Repeat("-", 17), string(b), "the others stay")
-		}
-	}
-}
 
 func TestFoldingMixedTextIsLinear(t *testing.T) {
 	n := newNeedle("nowhere")

@@ -15,6 +15,9 @@ type parser struct {
 	pos  int
 	utf8 bool // mailbox names come in UTF-8 (IMAP4rev2 or UTF8=ACCEPT is enabled)
 	err  error
+
+	uidOnly bool // sequence numbers are refused (RFC 9586)
+	modSeqs bool // a search key asked for mod-sequences (RFC 7162)
 }
 
 // literal is an announced string: "{size}" at the end of a line.
@@ -135,10 +138,17 @@ func (p *parser) string() string {
 	return ""
 }
 
+// binaryNotAllowed is said to a literal8 where only a literal may stand.
+const binaryNotAllowed = "Binary literal not allowed here"
+
 func (p *parser) literal() string {
 	l := p.lits[0]
 	if l.start == 0 { // announced, but not read
 		p.fail("Literal not allowed here")
+		return ""
+	}
+	if l.binary {
+		p.fail(binaryNotAllowed)
 		return ""
 	}
 	p.lits = p.lits[1:]

@@ -3,6 +3,7 @@ package imap
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math"
 
 	"github.com/emersion/go-imap/v2"
@@ -209,17 +210,22 @@ func (s *scanner) refuse(bound int64) error {
 	return nil
 }
 
-func (s *scanner) discard(n int64) error {
+func (s *scanner) discard(n int64) error { return s.transfer(n, io.Discard) }
+
+// transfer reads n octets into w, whose errors are sticky: who has w asks for
+// them once everything was read.
+func (s *scanner) transfer(n int64, w io.Writer) error {
 	s.conn.BeginTransfer(minimumRate)
 	defer s.conn.EndTransfer()
 	for n > 0 {
-		w, err := s.conn.Window()
+		b, err := s.conn.Window()
 		if err != nil {
 			return &broken{err}
 		}
-		k := min(n, int64(len(w)))
-		s.conn.Advance(int(k))
-		n -= k
+		b = b[:min(n, int64(len(b)))]
+		_, _ = w.Write(b)
+		s.conn.Advance(len(b))
+		n -= int64(len(b))
 	}
 	return nil
 }

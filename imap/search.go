@@ -17,6 +17,8 @@ type searchRequest struct {
 	extended bool // RETURN was given: the answer is ESEARCH
 	returns  searchReturns
 	key      key
+	modSeqs  bool     // a key asks for mod-sequences (RFC 7162 §3.1.5)
+	lowest   imap.UID // see result
 }
 
 // searchReturns is a set of result options (RFC 4731, RFC 5182).
@@ -59,6 +61,7 @@ func searchParser(kind numKind) func(*parser) request {
 			p.space()
 		}
 		r.key = (&keyParser{parser: p}).all()
+		r.modSeqs = p.modSeqs
 		return r
 	}
 }
@@ -86,6 +89,9 @@ func (p *parser) keyword(word string) bool {
 
 func (r *searchRequest) run(ctx context.Context, s *session) (result, error) {
 	v := s.view
+	if r.modSeqs {
+		s.useModSeqs()
+	}
 	found, err := r.search(ctx, s)
 	if err != nil {
 		if r.returns&returnSave != 0 {
@@ -99,11 +105,11 @@ func (r *searchRequest) run(ctx context.Context, s *session) (result, error) {
 	switch {
 	case r.returns == returnSave:
 	case r.extended || s.enabled(rev2):
-		r.tellExtended(s, r.numbers(v, found))
+		r.tellExtended(s, r.numbers(v, found), r.highest(v, found))
 	default:
-		r.tell(s, r.numbers(v, found))
+		r.tell(s, r.numbers(v, found), r.highest(v, found))
 	}
-	return result{}, nil
+	return result{lowest: r.lowest}, nil
 }
 
 // search returns the indexes of the messages that match. A message that is
@@ -112,8 +118,18 @@ func (r *searchRequest) search(ctx context.Context, s *session) (found []int, er
 	logged := false
 	c := &candidate{view: s.view}
 	defer c.forget()
-	for i := range s.view.len() {
+	n, budget := s.view.len(), s.messageBudget()
+	for k := range n {
+		i := budget.order(k, n)
 		c.take(i)
+		if !budget.spend(r.key, c) {
+			continue
+		}
+		if budget.over {
+			r.lowest = budget.lowest
+			break
+		}
+		s.progress(k, n)
 		ok, err := r.key.match(ctx, c)
 		switch {
 		case err == nil:
@@ -129,6 +145,7 @@ func (r *searchRequest) search(ctx context.Context, s *session) (found []int, er
 			found = append(found, i)
 		}
 	}
+	budget.sort(found)
 	return found, nil
 }
 
@@ -164,18 +181,23 @@ func (r *searchRequest) numbers(v *view, found []int) []uint32 {
 	return numbers
 }
 
-func (r *searchRequest) tell(s *session, numbers []uint32) {
+func (r *searchRequest) tell(s *session, numbers []uint32, modseq uint64) {
 	o := &s.out
 	o.text("* SEARCH")
 	for _, n := range numbers {
 		o.byte(' ')
 		o.number(uint64(n))
 	}
+	if modseq != 0 {
+		o.text(" (MODSEQ ")
+		o.number(modseq)
+		o.byte(')')
+	}
 	o.end()
 }
 
 // tellExtended sends ESEARCH (RFC 9051 §7.3.4).
-func (r *searchRequest) tellExtended(s *session, numbers []uint32) {
+func (r *searchRequest) tellExtended(s *session, numbers []uint32, modseq uint64) {
 	o := &s.out
 	o.text(`* ESEARCH (TAG "`)
 	o.text(s.running.tag)
@@ -198,5 +220,9 @@ func (r *searchRequest) tellExtended(s *session, numbers []uint32) {
 		}
 	}
 	item(returnCount, " COUNT ", uint32(len(numbers)))
+	if modseq != 0 {
+		o.text(" MODSEQ ")
+		o.number(modseq)
+	}
 	o.end()
 }

@@ -14,6 +14,10 @@ import (
 type key struct {
 	cost  cost
 	match func(ctx context.Context, c *candidate) (bool, error)
+
+	// within holds for all messages that the key can match; nil: for all there
+	// are. It names the messages that a search is about.
+	within func(c *candidate) bool
 }
 
 // cost says what a key has to look at. Cheaper keys are asked first.
@@ -62,6 +66,9 @@ func (p *keyParser) one() key {
 		p.expect(')')
 		return k
 	case c >= '0' && c <= '9', c == '*', c == '$':
+		if p.uidOnly && c != '$' {
+			p.refuse(errUIDRequired)
+		}
 		return setKey(p.numSet(), bySeq)
 	}
 	switch name := p.word(); name {
@@ -84,7 +91,7 @@ func (p *keyParser) one() key {
 }
 
 // searchKeys are the keys that contain no other keys (RFC 9051 §6.4.4,
-// RFC 5032).
+// RFC 5032, RFC 8474 §6, RFC 8514 §4.3).
 var searchKeys = map[string]func(p *parser) key{
 	"ALL":        hasFlag(0),
 	"ANSWERED":   hasFlag(storage.Answered),
@@ -105,6 +112,9 @@ var searchKeys = map[string]func(p *parser) key{
 	"KEYWORD":    func(p *parser) key { return keywordKey(p) },
 	"UNKEYWORD":  func(p *parser) key { return not(keywordKey(p)) },
 	"UID":        func(p *parser) key { p.space(); return setKey(p.numSet(), byUID) },
+	"UIDAFTER":   uidKey(func(have, limit uint32) bool { return have > limit }),
+	"UIDBEFORE":  uidKey(func(have, limit uint32) bool { return have < limit }),
+	"MODSEQ":     modSeqKey,
 	"BEFORE":     dateKey(costView, (*candidate).received, func(have, want day) bool { return have < want }),
 	"ON":         dateKey(costView, (*candidate).received, func(have, want day) bool { return have == want }),
 	"SINCE":      dateKey(costView, (*candidate).received, func(have, want day) bool { return have >= want }),
@@ -125,8 +135,14 @@ var searchKeys = map[string]func(p *parser) key{
 		name := p.astring()
 		return fieldKey(name)(p)
 	},
-	"BODY": contentKey((*candidate).bodyHolds),
-	"TEXT": contentKey((*candidate).textHolds),
+	"SAVEDBEFORE":       dateKey(costIndex, (*candidate).savedOn, func(have, want day) bool { return have < want }),
+	"SAVEDON":           dateKey(costIndex, (*candidate).savedOn, func(have, want day) bool { return have == want }),
+	"SAVEDSINCE":        dateKey(costIndex, (*candidate).savedOn, func(have, want day) bool { return have >= want }),
+	"SAVEDATESUPPORTED": func(*parser) key { return viewKey((*candidate).savesDates) },
+	"EMAILID":           emailIDKey,
+	"THREADID":          threadIDKey,
+	"BODY":              contentKey((*candidate).bodyHolds),
+	"TEXT":              contentKey((*candidate).textHolds),
 }
 
 // searchText reads the string that a key looks for.
@@ -140,7 +156,7 @@ func (p *parser) searchText() string {
 }
 
 func viewKey(match func(c *candidate) bool) key {
-	return key{costView, func(_ context.Context, c *candidate) (bool, error) { return match(c), nil }}
+	return key{cost: costView, match: func(_ context.Context, c *candidate) (bool, error) { return match(c), nil }}
 }
 
 func hasFlag(flags storage.SystemFlags) func(*parser) key {
@@ -162,7 +178,7 @@ func keywordKey(p *parser) key {
 func setKey(set numSet, kind numKind) key {
 	var spans []span
 	resolved := false
-	return viewKey(func(c *candidate) bool {
+	return namingKey(func(c *candidate) bool {
 		if !resolved {
 			spans, _ = c.view.clip(set, kind)
 			resolved = true
@@ -184,7 +200,7 @@ func dateKey(cost cost, of func(*candidate, context.Context) (day, bool, error),
 	return func(p *parser) key {
 		p.space()
 		want := p.date()
-		return key{cost, func(ctx context.Context, c *candidate) (bool, error) {
+		return key{cost: cost, match: func(ctx context.Context, c *candidate) (bool, error) {
 			have, ok, err := of(c, ctx)
 			return ok && holds(have, want), err
 		}}
@@ -210,14 +226,14 @@ func ageKey(holds func(age, limit int64) bool) func(*parser) key {
 func fieldKey(name string) func(*parser) key {
 	return func(p *parser) key {
 		n := newNeedle(p.searchText())
-		return key{costHeader, func(ctx context.Context, c *candidate) (bool, error) { return c.fieldHolds(ctx, name, n) }}
+		return key{cost: costHeader, match: func(ctx context.Context, c *candidate) (bool, error) { return c.fieldHolds(ctx, name, n) }}
 	}
 }
 
 func contentKey(holds func(*candidate, context.Context, *needle) (bool, error)) func(*parser) key {
 	return func(p *parser) key {
 		n := newNeedle(p.searchText())
-		return key{costBody, func(ctx context.Context, c *candidate) (bool, error) { return holds(c, ctx, n) }}
+		return key{cost: costBody, match: func(ctx context.Context, c *candidate) (bool, error) { return holds(c, ctx, n) }}
 	}
 }
 
@@ -227,7 +243,7 @@ func and(keys []key) key {
 		return keys[0]
 	}
 	slices.SortStableFunc(keys, func(a, b key) int { return cmp.Compare(a.cost, b.cost) })
-	return key{keys[len(keys)-1].cost, func(ctx context.Context, c *candidate) (bool, error) {
+	return key{cost: keys[len(keys)-1].cost, within: withinAll(keys), match: func(ctx context.Context, c *candidate) (bool, error) {
 		for _, k := range keys {
 			if ok, err := k.match(ctx, c); !ok || err != nil {
 				return false, err
@@ -241,7 +257,7 @@ func or(a, b key) key {
 	if a.cost > b.cost {
 		a, b = b, a
 	}
-	return key{b.cost, func(ctx context.Context, c *candidate) (bool, error) {
+	return key{cost: b.cost, match: func(ctx context.Context, c *candidate) (bool, error) {
 		if ok, err := a.match(ctx, c); ok || err != nil {
 			return ok, err
 		}
@@ -250,7 +266,7 @@ func or(a, b key) key {
 }
 
 func not(k key) key {
-	return key{k.cost, func(ctx context.Context, c *candidate) (bool, error) {
+	return key{cost: k.cost, match: func(ctx context.Context, c *candidate) (bool, error) {
 		ok, err := k.match(ctx, c)
 		return !ok, err
 	}}

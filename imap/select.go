@@ -9,23 +9,35 @@ import (
 )
 
 type selectRequest struct {
-	name     string
-	readOnly bool
+	name      string
+	readOnly  bool
+	condstore bool    // RFC 7162 §3.1.8
+	resync    *resync // nil: not asked for
 }
 
 // parseSelect reads SELECT (RFC 9051 §6.3.2).
 func parseSelect(p *parser) request {
-	p.space()
-	return &selectRequest{name: p.mailbox()}
+	return parseSelection(p)
 }
 
 // parseExamine reads EXAMINE (RFC 9051 §6.3.3).
 func parseExamine(p *parser) request {
+	r := parseSelection(p)
+	r.readOnly = true
+	return r
+}
+
+func parseSelection(p *parser) *selectRequest {
 	p.space()
-	return &selectRequest{name: p.mailbox(), readOnly: true}
+	r := &selectRequest{name: p.mailbox()}
+	p.selectParameters(r)
+	return r
 }
 
 func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
+	if r.resync != nil && !s.enabled(qresync) {
+		return result{}, errNotResync
+	}
 	if s.view != nil {
 		s.unselect()
 		s.out.status("*", "OK", "CLOSED", "Previous mailbox is closed")
@@ -34,7 +46,10 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	v := &view{box: box, name: r.name, rights: storage.AllRights, readOnly: r.readOnly}
+	v := &view{
+		box: box, name: r.name, rights: storage.AllRights, readOnly: r.readOnly,
+		board: s.server.boards.open(boardKey{s.user, box.ID()}),
+	}
 	// From here on changes are noticed; what load sees of them already does
 	// no harm when it is seen again.
 	s.selected.Store(uint64(box.ID()))
@@ -44,10 +59,20 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 	}
 	if err != nil {
 		s.selected.Store(0)
+		s.giveBack(v)
 		return result{}, err
+	}
+	if r.condstore {
+		s.useModSeqs()
 	}
 	s.view, s.state = v, imap.ConnStateSelected
 	s.describe(v)
+	if r.resync != nil {
+		if err := s.tellResync(ctx, r.resync); err != nil {
+			s.unselect()
+			return result{}, err
+		}
+	}
 	if r.readOnly {
 		return result{code: "READ-ONLY"}, nil
 	}
@@ -67,16 +92,18 @@ func (s *session) describe(v *view) {
 	o.text("] Flags permitted")
 	o.end()
 	s.tellExists(v)
-	if i := v.firstUnseen(); i >= 0 && !s.enabled(rev2) {
+	if i := v.firstUnseen(); i >= 0 && !s.enabled(rev2|uidOnly) {
 		s.okNumber("UNSEEN", uint64(i+1), "First unseen message")
 	}
 	s.okNumber("UIDVALIDITY", uint64(v.validity), "UIDs are valid")
 	s.okNumber("UIDNEXT", uint64(v.next), "Next UID")
+	s.out.status("*", "OK", "MAILBOXID "+mailboxID(v.box.ID()), "Mailbox is known by this")
 	if s.enabled(rev2) {
 		o.text(`* LIST () "` + storage.Separator + `" `)
 		o.mailbox(v.name)
 		o.end()
 	}
+	s.tellHighestModSeq(v.told()) // RFC 7162 §3.1.2.1: whether or not it was asked for
 }
 
 func (s *session) okNumber(code string, n uint64, text string) {
@@ -87,18 +114,15 @@ func (s *session) okNumber(code string, n uint64, text string) {
 	o.end()
 }
 
-func (v *view) firstUnseen() int {
-	for i := range v.len() {
-		if v.at(i).system()&storage.Seen == 0 {
-			return i
-		}
-	}
-	return -1
-}
-
 // unselect goes back to the authenticated state.
 func (s *session) unselect() {
 	s.selected.Store(0)
-	s.view = nil
+	if s.view != nil {
+		s.giveBack(s.view)
+	}
+	s.view, s.heard, s.vanished = nil, 0, false
 	s.state = imap.ConnStateAuthenticated
 }
+
+// giveBack ends a view.
+func (s *session) giveBack(v *view) { s.server.boards.close(v.board, s.limits.Views) }

@@ -28,6 +28,7 @@ type session struct {
 	state  imap.ConnState
 
 	running opening // the command that runs; zero between commands
+	pace    pace    // of reports on how far it is
 
 	idling bool // IDLE runs
 
@@ -46,6 +47,10 @@ type session struct {
 	out        output
 	view       *view      // nil: no mailbox is selected
 	extensions extensions // that the client has enabled (RFC 5161)
+	heard      uint64     // the highest mod-sequence of the selected mailbox that the client was sent
+	vanished   bool       // the client was told of expunges since it was last sent HIGHESTMODSEQ
+
+	notify atomic.Pointer[notifier] // nil: NOTIFY is not in force
 
 	selected atomic.Uint64 // ID of the selected mailbox; 0: none
 	dirty    atomic.Bool   // the selected mailbox changed
@@ -74,6 +79,7 @@ func (s *Server) newSession(c *wire.Conn) *session {
 		in:    scanner{conn: c, limits: limits},
 		out:   output{conn: c},
 		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
+		pace:  pace{every: s.Timeouts.progress()},
 	}
 	n.in.limits.Command = min(limits.Command, commandBeforeLogin)
 	return n
@@ -92,7 +98,7 @@ func (s *session) greet() {
 // commands runs one command after the other until one ends the session.
 func (s *session) commands(ctx context.Context) error {
 	for s.state != imap.ConnStateLogout {
-		if err := s.conn.Await(); err != nil {
+		if err := s.await(ctx); err != nil {
 			return err
 		}
 		if err := s.in.begin(); err != nil {
@@ -162,7 +168,10 @@ func (s *session) close() {
 		s.unwatch()
 	}
 	s.endPushes()
-	s.view = nil
+	if s.view != nil {
+		s.giveBack(s.view)
+		s.view = nil
+	}
 }
 
 // remote returns the client's address.

@@ -2,12 +2,13 @@ package imap
 
 import (
 	"context"
+	"slices"
 
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // statusItems is what STATUS can tell of a mailbox (RFC 9051 §6.3.11,
-// RFC 8438, RFC 7889).
+// RFC 8438, RFC 7889, RFC 7162, RFC 8474).
 var statusItems = map[string]func(s *session, st storage.Status) uint64{
 	"MESSAGES":    func(_ *session, st storage.Status) uint64 { return uint64(st.Messages) },
 	"RECENT":      func(_ *session, st storage.Status) uint64 { return uint64(st.Recent) },
@@ -17,6 +18,9 @@ var statusItems = map[string]func(s *session, st storage.Status) uint64{
 	"DELETED":     func(_ *session, st storage.Status) uint64 { return uint64(st.Deleted) },
 	"SIZE":        func(_ *session, st storage.Status) uint64 { return uint64(st.Size) },
 	"APPENDLIMIT": func(s *session, _ storage.Status) uint64 { return uint64(s.limits.AppendSize) },
+	"MAILBOXID":   nil, // is no number
+
+	"HIGHESTMODSEQ": func(_ *session, st storage.Status) uint64 { return st.HighestModSeq },
 }
 
 type statusRequest struct {
@@ -60,6 +64,14 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 	if err != nil {
 		return err
 	}
+	if slices.Contains(items, "HIGHESTMODSEQ") {
+		s.useModSeqs()
+	}
+	s.writeStatus(name, box.ID(), items, st)
+	return nil
+}
+
+func (s *session) writeStatus(name string, id storage.MailboxID, items []string, st storage.Status) {
 	o := &s.out
 	o.text("* STATUS ")
 	o.mailbox(name)
@@ -68,10 +80,13 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 		o.text(sep)
 		o.text(item)
 		o.byte(' ')
-		o.number(statusItems[item](s, st))
+		if number := statusItems[item]; number != nil {
+			o.number(number(s, st))
+		} else {
+			o.text(mailboxID(id))
+		}
 		sep = " "
 	}
 	o.byte(')')
 	o.end()
-	return nil
 }

@@ -14,6 +14,9 @@ type storeRequest struct {
 	op     imap.StoreFlagsOp
 	silent bool
 	flags  storage.Flags
+
+	conditional bool   // only messages that did not change after a mod-sequence (RFC 7162 §3.1.3)
+	unchanged   uint64 // that mod-sequence
 }
 
 // storeItems are the data items of STORE (RFC 9051 §6.4.6).
@@ -32,11 +35,16 @@ func storeParser(kind numKind) func(*parser) request {
 		p.space()
 		set := p.numSet()
 		p.space()
+		var modifiers storeRequest
+		if p.peek() == '(' {
+			p.storeModifiers(&modifiers)
+		}
 		r, ok := storeItems[p.word()]
 		if !ok {
 			p.fail("Unknown STORE item")
 		}
 		r.set, r.kind = set, kind
+		r.conditional, r.unchanged = modifiers.conditional, modifiers.unchanged
 		p.space()
 		r.flags = p.flags()
 		return &r
@@ -67,6 +75,9 @@ func (p *parser) flag() imap.Flag {
 
 func (r *storeRequest) run(ctx context.Context, s *session) (result, error) {
 	v := s.view
+	if r.conditional {
+		s.useModSeqs()
+	}
 	if v.readOnly {
 		return result{}, errReadOnly
 	}
@@ -74,64 +85,99 @@ func (r *storeRequest) run(ctx context.Context, s *session) (result, error) {
 	if err != nil || len(spans) == 0 {
 		return result{}, err
 	}
-	changed, _, err := v.box.StoreFlags(ctx, storage.FlagUpdate{UIDs: v.uidSet(spans), Op: r.op, Flags: r.flags})
+	spans, lowest := s.limitMessages(spans)
+	changed, failed, err := r.store(ctx, v, spans)
 	if err != nil {
 		return result{}, err
 	}
-	surprises := s.takeOver(changed, r.op, r.flags)
-	if r.silent {
+	surprises, err := s.takeOver(ctx, changed, r.op, r.flags)
+	if err != nil {
+		return result{}, err
+	}
+	if r.silent && !s.enabled(condstore) {
 		for _, i := range surprises {
 			s.tellFetchFlags(v, i)
 		}
-		return result{}, nil
+		return result{lowest: lowest}, nil
 	}
-	for _, p := range spans {
+	for _, p := range minus(spans, v.spansOfSet(failed)) {
 		for i := p.from; i < p.to; i++ {
-			r.tell(s, i)
+			surprise := len(surprises) > 0 && surprises[0] == i
+			if surprise {
+				surprises = surprises[1:]
+			}
+			r.tell(s, i, surprise)
 		}
 	}
-	return result{}, nil
+	reply := r.modified(v, failed)
+	reply.lowest = lowest
+	return reply, nil
 }
 
-// tell sends the flags of one message as they are now.
-func (r *storeRequest) tell(s *session, i int) {
-	if r.kind == byUID {
+// store changes flags. Every message has changed since mod-sequence 0, so
+// nothing is done then (RFC 7162 §3.1.3).
+func (r *storeRequest) store(ctx context.Context, v *view, spans []span) ([]storage.Message, imap.UIDSet, error) {
+	if r.conditional && r.unchanged == 0 {
+		return nil, v.uidsWhere(spans, func(*entry) bool { return true }), nil
+	}
+	return v.box.StoreFlags(ctx, storage.FlagUpdate{
+		UIDs: v.uidSet(spans), Op: r.op, Flags: r.flags, UnchangedSince: r.unchanged,
+	})
+}
+
+// tell sends what one message has now: the flags, unless the client can tell
+// them itself, and the mod-sequence if it knows of these.
+func (r *storeRequest) tell(s *session, i int, surprise bool) {
+	if surprise || r.kind == byUID && !r.silent {
 		s.tellFetchFlags(s.view, i)
 		return
 	}
-	o := &s.out
-	o.text("* ")
-	o.number(uint64(i + 1))
-	o.text(" FETCH (FLAGS (")
-	o.flags(s.view, s.view.at(i))
-	o.text("))")
+	o, e := &s.out, s.view.at(i)
+	s.beginFetch(s.view, i)
+	if s.tellsUID() || r.kind == byUID && !s.enabled(uidOnly) {
+		o.text("UID ")
+		o.number(uint64(e.uid))
+		o.byte(' ')
+	}
+	if !r.silent {
+		o.text("FLAGS (")
+		o.flags(s.view, e)
+		o.byte(')')
+	}
+	if s.enabled(condstore) {
+		if !r.silent {
+			o.byte(' ')
+		}
+		s.modSeqOf(e)
+	}
+	o.byte(')')
 	o.end()
 }
 
-// takeOver brings the outcome of a STORE into the view. It returns the
-// indexes of messages whose flags are not what the client must expect from
-// what it knew, because somebody else changed them too.
-func (s *session) takeOver(changed []storage.Message, op imap.StoreFlagsOp, flags storage.Flags) (surprises []int) {
-	var n news
-	v, i := s.view, 0
-	for _, m := range changed {
-		for i < v.len() && v.at(i).uid < m.UID {
-			i++
+// takeOver brings the outcome of a STORE into the view, with what else came
+// into the mailbox meanwhile, which it tells. It returns the indexes of
+// messages whose flags are not what the client must expect from what it knew,
+// because somebody else changed them too.
+func (s *session) takeOver(ctx context.Context, stored []storage.Message, op imap.StoreFlagsOp, flags storage.Flags) (surprises []int, err error) {
+	v := s.view
+	known := v.reader
+	n, err := v.refresh(ctx, allButExpunge)
+	others := n.changed[:0]
+	for _, c := range n.changed {
+		e := v.at(c.i)
+		for len(stored) > 0 && stored[0].UID < e.uid {
+			stored = stored[1:]
 		}
-		if i == v.len() {
-			break
-		}
-		if v.at(i).uid != m.UID {
+		if len(stored) == 0 || stored[0].UID != e.uid {
+			others = append(others, c)
 			continue
 		}
-		expected := v.flags(v.at(i)).Apply(op, flags)
-		v.change(i, m, &n)
-		if !expected.Equal(m.Flags) {
-			surprises = append(surprises, i)
+		expected := known.flags(known.at(c.i)).Apply(op, flags) // no index has moved
+		if !expected.Equal(v.flags(e)) {
+			surprises = append(surprises, c.i)
 		}
 	}
-	if n.keyword {
-		s.tellFlags(v)
-	}
-	return surprises
+	n.changed = others
+	s.tell(v, n)
+	return surprises, s.untold(err)
 }

@@ -25,6 +25,11 @@ type changed struct {
 // so that each number means what it meant before, then what there is now.
 func (s *session) tell(v *view, n news) {
 	o := &s.out
+	s.vanished = s.vanished || len(n.gone) > 0
+	if s.enabled(qresync | uidOnly) {
+		s.tellVanished(" ", rangesOf(n.goneUID))
+		n.gone = nil
+	}
 	for _, i := range slices.Backward(n.gone) {
 		o.text("* ")
 		o.number(uint64(i + 1))
@@ -38,10 +43,17 @@ func (s *session) tell(v *view, n news) {
 		s.tellFlags(v)
 	}
 	for _, c := range n.changed {
-		if c.flags {
+		if (c.flags || s.enabled(condstore)) && s.wantsFlags() {
 			s.tellFetchFlags(v, c.i)
 		}
 	}
+}
+
+// wantsFlags reports whether the client wants to know of flags that others
+// changed (RFC 5465 §5.1).
+func (s *session) wantsFlags() bool {
+	n := s.notify.Load()
+	return n == nil || n.selected.events&flagChange != 0
 }
 
 func (s *session) tellExists(v *view) {
@@ -65,14 +77,21 @@ func (s *session) tellFlags(v *view) {
 }
 
 func (s *session) tellFetchFlags(v *view, i int) {
-	o := &s.out
-	o.text("* ")
-	o.number(uint64(i + 1))
-	o.text(" FETCH (UID ")
-	o.number(uint64(v.at(i).uid))
-	o.text(" FLAGS (")
-	o.flags(v, v.at(i))
-	o.text("))")
+	o, e := &s.out, v.at(i)
+	s.beginFetch(v, i)
+	if !s.enabled(uidOnly) {
+		o.text("UID ")
+		o.number(uint64(e.uid))
+		o.byte(' ')
+	}
+	o.text("FLAGS (")
+	o.flags(v, e)
+	o.byte(')')
+	if s.enabled(condstore) {
+		o.byte(' ')
+		s.modSeqOf(e)
+	}
+	o.byte(')')
 	o.end()
 }
 

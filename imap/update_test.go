@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -58,11 +59,21 @@ func TestSilentStoreTellsWhatOthersChanged(t *testing.T) {
 }
 
 func TestSilentStoreTellsWhatItFindsChanged(t *testing.T) {
+	ctx := context.Background()
 	s := &session{view: fuzzView(t)}
-	m := storage.Message{UID: 2, ModSeq: 99, Flags: storage.NewFlags(`\Seen`, `\Answered`)}
-	require.Equal(t, []int{1}, s.takeOver([]storage.Message{m}, imap.StoreFlagsAdd, storage.NewFlags(`\Seen`)))
-	m.UID, m.Flags = 1, storage.NewFlags(`\Seen`)
-	require.Empty(t, s.takeOver([]storage.Message{m}, imap.StoreFlagsAdd, storage.NewFlags(`\Seen`)))
+	update := storage.FlagUpdate{Op: imap.StoreFlagsAdd, Flags: storage.NewFlags(`\Answered`)}
+	store := func(uids ...imap.UID) []storage.Message {
+		update.UIDs = imap.UIDSetNum(uids...)
+		stored, _, err := s.view.box.StoreFlags(ctx, update)
+		require.NoError(t, err)
+		return stored
+	}
+	store(2) // somebody else
+	update.Flags = storage.NewFlags(`\Seen`)
+	surprises, err := s.takeOver(ctx, store(1, 2), update.Op, update.Flags)
+	require.NoError(t, err)
+	require.Equal(t, []int{1}, surprises)
+	require.Empty(t, s.out.b, "nothing else is told")
 }
 
 func TestMoveBySequenceNumberMeansWhatTheClientSaw(t *testing.T) {
@@ -130,20 +141,33 @@ func TestRefreshWithoutTombstonesFindsWhatIsGone(t *testing.T) {
 	require.Equal(t, []changed{{0, true}, {1, true}}, n.changed)
 	require.True(t, n.arrived)
 	var uids []imap.UID
-	for _, e := range v.entries {
-		uids = append(uids, e.uid)
+	for i := range v.len() {
+		uids = append(uids, v.at(i).uid)
 	}
 	require.Equal(t, []imap.UID{2, 5, 7}, uids)
 }
 
-func TestKeywordSetsOfAViewAreForgotten(t *testing.T) {
-	v := &view{}
-	for i := range 5000 {
-		v.keywords.number([]imap.Flag{imap.Flag("k" + strings.Repeat("x", i%90) + string(rune('a'+i%26)) + strings.Repeat("y", i/90))})
+func TestKeywordSetsThatNoMessageHasAreForgotten(t *testing.T) {
+	ctx := context.Background()
+	v := fuzzView(t)
+	put := func(uid imap.UID, flags ...imap.Flag) {
+		_, _, err := v.box.StoreFlags(ctx, storage.FlagUpdate{UIDs: imap.UIDSetNum(uid), Op: imap.StoreFlagsSet, Flags: storage.NewFlags(flags...)})
+		require.NoError(t, err)
 	}
-	v.entries = []entry{{uid: 1}}
-	v.entries[0].flags, _ = v.pack(storage.NewFlags(`\Seen`, "kept"))
-	v.forgetKeywords()
-	require.Less(t, len(v.keywords.sets), 10)
-	require.True(t, v.flags(&v.entries[0]).Equal(storage.NewFlags(`\Seen`, "kept")))
+	put(1, `\Seen`, "kept")
+	_, err := v.refresh(ctx, allUpdates)
+	require.NoError(t, err)
+	old := v.reader
+	for i := range 2 * spareSets {
+		put(2, imap.Flag("k"+strconv.Itoa(i)))
+		_, err := v.board.catchUp(ctx, v.box)
+		require.NoError(t, err)
+	}
+	n, err := v.refresh(ctx, allUpdates)
+	require.NoError(t, err)
+	require.Equal(t, []changed{{1, true}}, n.changed, "new numbers alone are no change")
+	require.Less(t, len(v.keywords.sets), spareSets+10)
+	for _, r := range []*reader{&old, &v.reader} {
+		require.True(t, r.flags(r.at(0)).Equal(storage.NewFlags(`\Seen`, "kept")))
+	}
 }

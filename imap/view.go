@@ -1,9 +1,7 @@
 package imap
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -11,69 +9,36 @@ import (
 )
 
 // view is a mailbox as one session's client knows it: which messages there
-// are, under which sequence numbers, with which flags. It changes only
-// together with what the client is told (see update.go).
+// are, under which sequence numbers, with which flags. It moves to a newer
+// snapshot only together with what the client is told (see update.go).
 type view struct {
 	box      storage.Mailbox
 	name     string
 	rights   storage.Rights // of the session's user
 	readOnly bool
-	validity uint32
-	next     imap.UID // UIDNEXT when the mailbox was selected
 
-	entries  []entry // by ascending UID; entry i has sequence number i+1
-	keywords keywordTable
-	changed  uint64 // flags and arrivals up to this ModSeq are in entries
-	expunged uint64 // expunges up to this ModSeq are taken out of entries
-	owed     bool   // there may be expunges that could not be told yet
+	board  *board // nil: that of a mailbox which load makes
+	reader        // the snapshot that the client was told of
+	owed   bool   // the snapshot has messages that are gone, which could not be told yet
 
 	recent imap.UIDSet // messages that no session was told of before (RFC 3501 §2.3.2)
 	saved  []imap.UID  // the saved search result (RFC 5182), sorted
 }
 
-func (v *view) flags(e *entry) storage.Flags {
-	return storage.Flags{System: e.system(), Keywords: v.keywords.set(e.keywordSet()).flags}
-}
-
-// pack returns flags in an entry's form; grew tells of a keyword that was not
-// seen before.
-func (v *view) pack(f storage.Flags) (packed uint32, grew bool) {
-	n, grew := v.keywords.number(f.Keywords)
-	return n<<8 | uint32(f.System), grew
-}
-
-// len is how many messages there are.
-func (v *view) len() int { return len(v.entries) }
-
-// at returns the entry with sequence number i+1. It is not to be changed.
-func (v *view) at(i int) *entry { return &v.entries[i] }
-
-// load fills an empty view from the store.
+// load fills an empty view.
 func (v *view) load(ctx context.Context) error {
-	st, err := v.box.Status(ctx)
-	if err != nil {
-		return err
+	if v.board == nil {
+		v.board = newBoard(boardKey{id: v.box.ID()})
 	}
-	v.validity, v.next = st.UIDValidity, st.UIDNext
-	v.changed, v.expunged = st.HighestModSeq, st.HighestModSeq
-	v.entries = make([]entry, 0, st.Messages)
-	for m, err := range v.box.Messages(ctx, 0) {
-		if err != nil {
-			return err
-		}
-		v.append(m)
+	s, err := v.board.catchUp(ctx, v.box)
+	if err == nil {
+		v.show(s)
 	}
-	if n := v.len(); n > 0 {
-		v.next = max(v.next, v.at(n-1).uid+1)
-	}
-	return nil
+	return err
 }
 
-func (v *view) append(m storage.Message) (grew bool) {
-	packed, grew := v.pack(m.Flags)
-	v.entries = append(v.entries, newEntry(m, packed))
-	return grew
-}
+// show moves the view to a snapshot.
+func (v *view) show(s *snapshot) { v.reader = reader{snapshot: s} }
 
 // takeRecent marks the messages that no session was told of before
 // (RFC 3501 §2.3.2). from is the index of the first entry that may be one.
@@ -101,19 +66,6 @@ func (v *view) countRecent() (n uint64) {
 		n += uint64(s.to - s.from)
 	}
 	return n
-}
-
-// find returns the index of a UID, or where it would stand.
-func (v *view) find(uid imap.UID) (i int, ok bool) {
-	return slices.BinarySearchFunc(v.entries, uid, func(e entry, uid imap.UID) int { return cmp.Compare(e.uid, uid) })
-}
-
-// last returns the largest UID, 0 when there is none.
-func (v *view) last() imap.UID {
-	if v.len() == 0 {
-		return 0
-	}
-	return v.at(v.len() - 1).uid
 }
 
 // span is a range of indexes into a view's entries: from <= i < to.
@@ -175,13 +127,14 @@ func (v *view) spanOfUIDs(r imap.SeqRange) (s span) {
 
 func (v *view) spansOf(uids []imap.UID) []span {
 	var out []span
+	c := cursor{refs: v.refs}
 	for _, uid := range uids {
-		i, ok := v.find(uid)
-		switch {
-		case !ok:
-		case len(out) > 0 && out[len(out)-1].to == i:
+		if c.seek(uid) == nil {
+			continue
+		}
+		if i := c.index(); len(out) > 0 && out[len(out)-1].to == i {
 			out[len(out)-1].to++
-		default:
+		} else {
 			out = append(out, span{i, i + 1})
 		}
 	}

@@ -290,11 +290,12 @@ func (g *grown) removeAll() error {
 		if err != nil {
 			return err
 		}
+		g.share(b.id, b.acl, nil)
 		g.doom(b.id, st)
 		g.Delete(k)
 		return nil
 	})
-	for _, kind := range [...]byte{keySubscription, keyValidity} {
+	for _, kind := range [...]byte{keySubscription, keyValidity, keyAccountNote} {
 		if err == nil {
 			err = g.Scan(numberKey(kind, id), behind(kind, id), func(k, _ []byte) error { g.Delete(k); return nil })
 		}
@@ -302,6 +303,7 @@ func (g *grown) removeAll() error {
 	if err != nil {
 		return err
 	}
+	g.share(0, g.acl, nil)
 	g.Set(leftKey(g.tree.id), nil)
 	g.Delete(accountKey(g.user))
 	g.s.pending.changeTree(g.o, g.tree)

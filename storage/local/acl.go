@@ -74,6 +74,7 @@ func (a *account) SetACL(ctx context.Context, mailbox string, list storage.ACL) 
 			if g.acl.Equal(list) {
 				return errNothing
 			}
+			g.share(0, g.acl, list)
 			g.acl = list
 			return nil
 		}
@@ -84,6 +85,7 @@ func (a *account) SetACL(ctx context.Context, mailbox string, list storage.ACL) 
 		case b.acl.Equal(list):
 			return errNothing
 		}
+		g.share(b.id, b.acl, list)
 		b.acl = list
 		g.putBox(mailbox, b)
 		return nil

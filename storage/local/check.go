@@ -52,13 +52,14 @@ type Summary struct {
 // not go on. Mail goes on meanwhile. After damage of the index it looks at
 // nothing else of it.
 //
-// Memory grows with what others refer to, with mailboxes and with the rows of
-// the largest one, and not with the mail.
+// Memory grows with what others refer to, with mailboxes, with the entries of
+// access control lists and with the rows of the largest mailbox, and not with
+// the mail.
 func (s *Store) Inspect(ctx context.Context, in Inspection) (Summary, error) {
 	if err := s.ready(ctx); err != nil {
 		return Summary{}, err
 	}
-	c := &checker{s: s, Inspection: in}
+	c := &checker{s: s, Inspection: in, shares: make(map[string]struct{})}
 	if err := c.log(ctx); err != nil || c.lost {
 		return c.sum, failure(err)
 	}
@@ -68,7 +69,7 @@ func (s *Store) Inspect(ctx context.Context, in Inspection) (Summary, error) {
 	if c.others, err = collect(c.snap, in.Others); err != nil {
 		return c.sum, failure(err)
 	}
-	for _, stage := range [...]func(context.Context) error{c.accounts, c.trees, c.states, c.retained, c.bodies, c.counters, c.unknown, c.held} {
+	for _, stage := range [...]func(context.Context) error{c.accounts, c.shared, c.trees, c.states, c.notes, c.retained, c.bodies, c.counters, c.unknown, c.held} {
 		err := stage(ctx)
 		if errors.Is(err, engine.ErrDamaged) {
 			c.found(DamageIndex, subject{}, "index", "%v", err)
@@ -95,7 +96,8 @@ type checker struct {
 	named  []owned     // mailboxes by their names, sorted by states
 	there  []storage.MailboxID
 	doomed []storage.MailboxID
-	given  counters // the highest numbers that are in use
+	given  counters            // the highest numbers that are in use
+	shares map[string]struct{} // keys of what lists allow
 
 	told time.Time
 	now  Progress

@@ -14,7 +14,9 @@ import (
 // account checks an account's tree and all mailboxes in it.
 func (c *checker) account(ctx context.Context, user string, rec accountRecord) error {
 	t := treeCheck{c: c, rec: rec, of: subject{user: user}, where: fmt.Sprintf("account %q", user), kinds: make(map[string]storage.Kind)}
-	t.list("the account", rec.acl)
+	if err := t.list("the account", 0, rec.acl); err != nil {
+		return err
+	}
 	t.notice()
 	for _, of := range [...]struct {
 		kind byte
@@ -68,7 +70,9 @@ func (t *treeCheck) name(ctx context.Context, name string, v []byte) error {
 		return nil
 	}
 	t.kinds[name] = b.kind
-	t.list(fmt.Sprintf("mailbox %q", name), b.acl)
+	if err := t.list(fmt.Sprintf("mailbox %q", name), b.id, b.acl); err != nil {
+		return err
+	}
 	if name == storage.Inbox && b.kind != storage.Mail {
 		t.found(DamageWrongKind, "INBOX is for %v", b.kind)
 	}
@@ -86,8 +90,9 @@ func (t *treeCheck) name(ctx context.Context, name string, v []byte) error {
 	return t.c.mailbox(ctx, fmt.Sprintf("%s mailbox %q (%d)", t.where, name, b.id), b, t.rec.id)
 }
 
-// list checks an access control list.
-func (t *treeCheck) list(of string, list storage.ACL) {
+// list checks an access control list, and that it is known whom it allows
+// something.
+func (t *treeCheck) list(of string, id storage.MailboxID, list storage.ACL) error {
 	clean, err := list.Clean()
 	switch {
 	case err != nil:
@@ -95,6 +100,7 @@ func (t *treeCheck) list(of string, list storage.ACL) {
 	case !clean.Equal(list):
 		t.found(DamageBadList, "access control list of %s is not sorted, or has an entry twice or an empty one", of)
 	}
+	return t.shares(of, id, clean)
 }
 
 func isClean(name string) bool {
@@ -289,8 +295,8 @@ func (c *checker) counters(context.Context) error {
 
 // ownKeys are the kinds of keys that the store and the queue have, ascending.
 var ownKeys = []byte{
-	keyAccount, keyIndex, 'd', 'e', keyCounters, keyLeft, keyMessage, keyName, keyDue, keyPage,
-	keyRecent, keyState, keySubscription, keyValidity, keyExpunged, keyKept, keyDoomed,
+	keyAccount, keyBoxNote, keyIndex, 'd', 'e', keyCounters, keyAccountNote, keyLeft, keyMessage, keyName, keyDue, keyPage,
+	keyRecent, keyState, keySubscription, keyValidity, keyShare, keyExpunged, keyKept, keyDoomed,
 }
 
 // unknown looks for keys that mean nothing.

@@ -39,6 +39,9 @@ const (
 	DamageBadSubscription   DamageKind = "bad-subscription"   // a subscription of a name that no mailbox can have
 	DamageBadValidity       DamageKind = "bad-validity"       // the UIDVALIDITY of a free name can't be read, or the name is not free
 	DamageBadList           DamageKind = "bad-list"           // an access control list is none that can be set
+	DamageBadAnnotation     DamageKind = "bad-annotation"     // the value of an annotation can't be read
+	DamageUnlistedShare     DamageKind = "unlisted-share"     // it is not known that a list allows somebody something
+	DamageStrayShare        DamageKind = "stray-share"        // a list is said to allow somebody something and does not, or is not there
 	DamageBadNotice         DamageKind = "bad-notice"         // what an account was told of its thresholds can't be
 	DamageHeld              DamageKind = "held"               // memory has it wrong what an account holds
 	DamageStray             DamageKind = "stray"              // something is left of an account or a mailbox that is not there

@@ -234,7 +234,21 @@ var plans = []plan{
 	}},
 	{name: "deleted mailbox", kind: DamageUnreadableDoomed, damage: set(func(*planted) []byte { return doomedKey(4711) }, "\x07")},
 	{name: "notice", kind: DamageBadNotice, damage: ofAccount("alice", func(a *accountRecord) { a.silent = 90 })},
+	{name: "annotation", kind: DamageBadAnnotation, damage: set(func(p *planted) []byte { return boxNotes(p.sub.id).key("bob", "/x") }, "")},
+	{name: "annotation without a name", kind: DamageUnknownKey, damage: set(func(p *planted) []byte { return boxNotes(p.sub.id).key("bob", "") }, "")},
+	{name: "annotation of no mailbox", kind: DamageStray, damage: set(func(*planted) []byte { return boxNotes(7777).key("", "/x") }, "\x02")},
+	{name: "annotation of no account", kind: DamageStray, damage: set(func(*planted) []byte { return accountNotes(4711).key("", "/x") }, "\x02")},
 	{name: "access control list", kind: DamageBadList, damage: ofBox("Folder/Sub", func(_ *planted, b *box) { b.acl = storage.ACL{{Identifier: "b"}, {Identifier: "a"}} })},
+	{name: "shared and not listed", kind: DamageUnlistedShare, damage: remove(func(p *planted) []byte { return shareKey("bob", p.alice.account.id, p.folder.id) })},
+	{name: "shared by the account and not listed", kind: DamageUnlistedShare, damage: remove(func(p *planted) []byte { return shareKey("group:all", p.alice.account.id, 0) })},
+	{name: "shared by another account", kind: DamageUnlistedShare, damage: set(func(p *planted) []byte { return shareKey("bob", p.alice.account.id, p.folder.id) }, "carol")},
+	{name: "not shared", kind: DamageStrayShare, damage: set(func(p *planted) []byte { return shareKey("carol", p.alice.account.id, p.folder.id) }, "alice")},
+	{name: "shared by nobody", kind: DamageStrayShare, damage: set(just("wx"), "alice")},
+	{name: "nobody knows whether all is listed", kind: DamageStrayShare, damage: func(p *planted) {
+		remove(just("w"))(p)
+		remove(func(p *planted) []byte { return shareKey("bob", p.alice.account.id, p.folder.id) })(p) // comes back at the next opening
+		set(just("wx"), "alice")(p)
+	}},
 	{name: "kind of INBOX", kind: DamageWrongKind, damage: ofBox("INBOX", func(_ *planted, b *box) { b.kind = storage.Journal })},
 	{name: "no body", kind: DamageMissingBody, damage: ofMine(func(m *record) { m.blob += 3 }), hit: "shared 1"},
 	{name: "body gone", kind: DamageMissingBody, damage: func(p *planted) { p.corrupt(func(tx *engine.Tx) { tx.Ref(p.hers.blob, -1) }) }, hit: "carol 2"},

@@ -23,6 +23,9 @@ import (
 //	y account number an expunged message that can be restored
 //	o time number    whose account it is, by when its time is over
 //	l account        a removed account of which retained messages are left
+//	b mailbox whom name  an annotation of a mailbox
+//	k account whom name  an annotation of an account itself
+//	w identifier account mailbox  whose list allows the identifier something; w alone: all are listed
 //	g                what was given out last: accounts, mailboxes, UIDVALIDITY, numbers of retained messages
 //
 // Two are hints, in the index only and not in the log:
@@ -44,6 +47,9 @@ const (
 	keyKept         = 'y'
 	keyDue          = 'o'
 	keyLeft         = 'l'
+	keyBoxNote      = 'b'
+	keyAccountNote  = 'k'
+	keyShare        = 'w'
 	keyCounters     = 'g'
 	keyIndex        = 'c'
 	keyRecent       = 'r'

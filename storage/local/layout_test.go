@@ -170,15 +170,28 @@ func (w *layoutWriter) fillMailboxes(round string) {
 	require.True(t, ok)
 	require.NoError(t, acls.SetACL(ctx, "", storage.ACL{{Identifier: "anyone", Allow: storage.RightLookup}}))
 	require.NoError(t, acls.SetACL(ctx, "Work", storage.ACL{{Identifier: "bob@example.test", Allow: storage.AllRights, Deny: storage.RightAdmin}}))
+	w.annotate(a, round)
 	quotas, ok := storage.As[storage.Quotas](a)
 	require.True(t, ok)
 	require.NoError(t, quotas.SetQuota(ctx, &storage.Quota{Bytes: 1 << 40, Mailboxes: 100}))
 	require.NoError(t, quotas.SetMailboxQuota(ctx, "Work", &storage.Quota{Messages: 1000}))
 	require.NoError(t, a.Create(ctx, "Gone", storage.NewMailbox{}))
+	notes, _ := storage.As[storage.Annotations](a)
+	require.NoError(t, notes.Annotate(ctx, "Gone", storage.Annotation{Name: "/gone", Value: []byte("x")}))
 	w.deliver("Subject: in a deleted mailbox\r\n\r\nx", storage.Target{User: "alice@example.test", Mailbox: "Gone"})
 	require.NoError(t, a.Delete(ctx, "Gone"))
 	w.deliver("x", storage.Target{User: "removed@example.test"})
 	require.NoError(t, w.s.RemoveAccount(ctx, "removed@example.test"))
+}
+
+func (w *layoutWriter) annotate(a storage.Account, round string) {
+	notes, ok := storage.As[storage.Annotations](a)
+	require.True(w.t, ok)
+	for _, name := range []string{"", "Work", "Work/New " + round} {
+		require.NoError(w.t, notes.Annotate(w.t.Context(), name,
+			storage.Annotation{Name: "/comment", Value: []byte("of " + round)}, storage.Annotation{Name: "/empty", Value: []byte{}},
+			storage.Annotation{Name: "/vendor/x/octets", User: "bob@example.test", Value: []byte("\x00\xff" + strings.Repeat(round, 1000))}))
+	}
 }
 
 func (w *layoutWriter) fillMessages(round string) {

@@ -96,6 +96,7 @@ func TestDocumentHasTheNumbersOfTheCode(t *testing.T) {
 		{"expunge.go", "maxTombs", "2000", "at most 2,000; when there are more, the oldest 1,000 are dropped"},
 		{"expunge.go", "dropTombs", "1000", "the oldest 1,000 are dropped"},
 		{"tree.go", "maxFreed", "1000", "how many `v` the account has, at most 1,000"},
+		{"../annotation.go", "MaxAnnotations", "1000", "has at most 1,000, with 1 MiB of names and values"},
 		{"page.go", "pageBits", "6", "A page is the messages of 64 UIDs"},
 		{"../../internal/engine/committer.go", "groupChanges", "512", "at most 512 changes"},
 	} {

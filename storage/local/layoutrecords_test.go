@@ -14,6 +14,7 @@ type layoutAccount struct {
 	Only      []string  // subscriptions without a mailbox
 	Quota     [3]uint64 // octets, messages, mailboxes
 	ACL       []layoutACE
+	Notes     []layoutNote
 	Mailboxes []layoutMailbox
 	Retained  []layoutRetained
 }
@@ -23,6 +24,8 @@ type layoutACE struct {
 	Allow, Deny uint64
 }
 
+type layoutNote struct{ User, Name, Value string }
+
 type layoutMailbox struct {
 	Name                      string
 	ID                        uint64
@@ -30,6 +33,7 @@ type layoutMailbox struct {
 	Subscribed                bool
 	Attrs                     []string
 	ACL                       []layoutACE
+	Notes                     []layoutNote
 	Validity, Next, ModSeq    uint64
 	Messages, Unseen, Deleted uint64
 	Size                      uint64
@@ -78,6 +82,7 @@ func numberKey(kind string, n ...uint64) string {
 }
 
 func (l *layout) accounts() (list []layoutAccount, err error) {
+	shares := make(map[string]string)
 	for _, user := range l.under("a") {
 		a := layoutAccount{User: user}
 		r := newFields(l.keys["a"+user], 2)
@@ -97,15 +102,48 @@ func (l *layout) accounts() (list []layoutAccount, err error) {
 		if err == nil {
 			a.Retained, err = l.retained(id)
 		}
+		if err == nil {
+			a.Notes, err = l.notes(numberKey("k", id))
+		}
 		if err != nil {
 			return nil, err
 		}
 		if subscribed := len(l.under(numberKey("u", id))); len(a.Mailboxes) != int(mailboxes) || subscribed != int(subs) || len(l.under(numberKey("v", id))) != int(freed) {
 			return nil, fmt.Errorf("account %s: counts %d, %d and %d are wrong", user, mailboxes, subs, freed)
 		}
+		a.shares(id, shares)
 		list = append(list, a)
 	}
-	return list, nil
+	return list, l.shared(shares)
+}
+
+// shares adds the keys of what lists of the account allow.
+func (a *layoutAccount) shares(id uint64, keys map[string]string) {
+	add := func(mailbox uint64, list []layoutACE) {
+		for _, e := range list {
+			if e.Allow&^e.Deny != 0 {
+				keys[numberKey("w"+e.Identifier+"\x00", id, mailbox)] = a.User
+			}
+		}
+	}
+	add(0, a.ACL)
+	for _, m := range a.Mailboxes {
+		add(m.ID, m.ACL)
+	}
+}
+
+// shared compares what is listed as shared with what lists allow.
+func (l *layout) shared(want map[string]string) error {
+	found := l.under("w")
+	if len(found) != len(want)+1 || found[0] != "" {
+		return fmt.Errorf("%d shares are listed, not %d", len(found)-1, len(want))
+	}
+	for key, user := range want {
+		if string(l.keys[key]) != user {
+			return fmt.Errorf("share %q is of %q, not %q", key, l.keys[key], user)
+		}
+	}
+	return nil
 }
 
 func (r *fields) quota() (q [3]uint64) {
@@ -147,12 +185,27 @@ func (l *layout) mailboxes(account uint64, a *layoutAccount) error {
 		if err == nil {
 			m.Expunged, err = l.tombstones(m.ID)
 		}
+		if err == nil {
+			m.Notes, err = l.notes(numberKey("b", m.ID))
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		a.Mailboxes = append(a.Mailboxes, m)
 	}
 	return nil
+}
+
+func (l *layout) notes(prefix string) (list []layoutNote, err error) {
+	for _, k := range l.under(prefix) {
+		key, v := &fields{rest: []byte(k)}, newFields(l.keys[prefix+k], 2)
+		n := layoutNote{User: key.text(), Name: string(key.take(len(key.rest))), Value: string(v.take(len(v.rest)))}
+		if err := v.end("annotation"); key.bad || err != nil {
+			return nil, fmt.Errorf("annotation %q: %w", k, err)
+		}
+		list = append(list, n)
+	}
+	return list, nil
 }
 
 func (l *layout) state(account uint64, m *layoutMailbox) error {

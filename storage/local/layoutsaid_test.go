@@ -59,7 +59,8 @@ func (w *layoutWriter) accounts() (list []layoutAccount) {
 		infos, err := a.Mailboxes(ctx)
 		require.NoError(w.t, err)
 		acls, _ := storage.As[storage.ACLs](a)
-		found := layoutAccount{User: user, ACL: w.acl(acls, "")}
+		notes, _ := storage.As[storage.Annotations](a)
+		found := layoutAccount{User: user, ACL: w.acl(acls, ""), Notes: w.notes(notes, "")}
 		quotas, _ := storage.As[storage.Quotas](a)
 		limit, _, err := quotas.Quota(ctx)
 		require.NoError(w.t, err)
@@ -71,7 +72,7 @@ func (w *layoutWriter) accounts() (list []layoutAccount) {
 				continue
 			}
 			m := w.said(w.mailbox(user, info.Name))
-			m.Name, m.Subscribed, m.ACL = info.Name, info.Subscribed, w.acl(acls, info.Name)
+			m.Name, m.Subscribed, m.ACL, m.Notes = info.Name, info.Subscribed, w.acl(acls, info.Name), w.notes(notes, info.Name)
 			limit, _, err := quotas.MailboxQuota(ctx, info.Name)
 			require.NoError(w.t, err)
 			m.Quota = layoutQuota(limit)
@@ -102,6 +103,15 @@ func (w *layoutWriter) acl(a storage.ACLs, name string) (list []layoutACE) {
 	require.NoError(w.t, err)
 	for _, e := range acl {
 		list = append(list, layoutACE{e.Identifier, uint64(e.Allow), uint64(e.Deny)})
+	}
+	return list
+}
+
+func (w *layoutWriter) notes(a storage.Annotations, name string) (list []layoutNote) {
+	all, err := a.Annotations(w.t.Context(), name, "bob@example.test")
+	require.NoError(w.t, err)
+	for _, n := range all {
+		list = append(list, layoutNote{n.User, n.Name, string(n.Value)})
 	}
 	return list
 }

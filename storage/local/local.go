@@ -18,8 +18,10 @@
 //     written nowhere else. Of accounts with a bound it is kept in memory.
 //
 // Its Store has the powers storage.Remover, storage.RoomChecker,
-// storage.Purger and storage.Watcher, its Account storage.ACLs, storage.Quotas
-// and storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
+// storage.Purger, storage.Watcher, storage.Finder and storage.Sharer, its
+// Account storage.ACLs, storage.Annotations, storage.Quotas and
+// storage.Retainer, its Mailbox storage.Recenter, storage.SaveDater,
+// storage.ObjectIDs and storage.Replacer.
 package local
 
 import (
@@ -119,6 +121,8 @@ var (
 	_ storage.Mailbox     = (*mailbox)(nil)
 	_ storage.Recenter    = (*mailbox)(nil)
 	_ storage.SaveDater   = (*mailbox)(nil)
+	_ storage.ObjectIDs   = (*mailbox)(nil)
+	_ storage.Replacer    = (*mailbox)(nil)
 )
 
 // Open opens the store in dir, which is made when it does not exist (but not
@@ -161,6 +165,9 @@ func Open(dir string, o Options) (*Store, error) {
 	s.lives = newCache[storage.MailboxID, *live](o.States)
 	s.users = newCache[string, *known](o.States)
 	if s.counters, err = loadCounters(e); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	if err := s.completeShares(context.Background()); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	if o.Notice != nil {

@@ -56,6 +56,9 @@ func plant(t *testing.T) *planted {
 	deliver(t, p.s, numbered("shared", 1), "alice", "bob")
 	require.NoError(t, p.alice.Create(t.Context(), "Folder/Sub", storage.NewMailbox{}))
 	p.folder, p.sub = boxOf(t, p.s, "alice", "Folder"), boxOf(t, p.s, "alice", "Folder/Sub")
+	for name, id := range map[string]string{"": "group:all", "Folder": "bob"} {
+		require.NoError(t, p.alice.SetACL(t.Context(), name, storage.ACL{storage.Viewer.Entry(id)}))
+	}
 	p.append(p.folder, "folder", 3)
 	p.append(p.sub, "sub", 3)
 	p.bob = inbox(t, p.s, "bob")

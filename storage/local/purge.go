@@ -136,7 +136,7 @@ func (p *purger) mailbox(ctx context.Context, id storage.MailboxID) error {
 			break
 		}
 	}
-	for _, kind := range [...]byte{keyPage, keyExpunged} {
+	for _, kind := range [...]byte{keyPage, keyExpunged, keyBoxNote} {
 		if err := p.keys(ctx, kind, uint64(id)); err != nil {
 			return err
 		}

@@ -139,7 +139,7 @@ func remedyOf(k DamageKind) remedy {
 		return remedy{"makes the account anew, without the mailboxes, which stay with the other one", orderAccounts, (*repairer).fixAccount}
 	case DamageUnownedTree:
 		return remedy{"makes an account for them, recovered-N", orderAccounts, (*repairer).fixUnowned}
-	case DamageUnknownKey, DamageUnreadableKept, DamageStrayDate:
+	case DamageUnknownKey, DamageUnreadableKept, DamageStrayDate, DamageBadAnnotation, DamageStrayShare:
 		return remedy{"removes it", orderKeys, (*repairer).fixKeys}
 	case DamageUndatedKept:
 		return remedy{"lists it", orderKeys, (*repairer).fixUndated}
@@ -187,6 +187,8 @@ func treeRemedy(k DamageKind) remedy {
 		does = "makes it one of the same kind"
 	case DamageBadList:
 		does = "puts it in order, or drops it when that can't be done"
+	case DamageUnlistedShare:
+		does = "lists it"
 	case DamageBadNotice:
 		does = "forgets it, so that the account is told again"
 	case DamageBadSubscription:

@@ -56,7 +56,7 @@ func usedCounters(r reading) (c counters, err error) {
 			c.retained = max(c.retained, d.next+storage.RetainedID(d.left)-1)
 		}
 	})
-	for _, kind := range [...]byte{keyMessage, keyPage, keyExpunged, keyDoomed} {
+	for _, kind := range [...]byte{keyMessage, keyPage, keyExpunged, keyDoomed, keyBoxNote} {
 		each(kind, func(n uint64, _ []byte) { c.mailbox = max(c.mailbox, storage.MailboxID(n)) })
 	}
 	if err == nil {
@@ -66,7 +66,9 @@ func usedCounters(r reading) (c counters, err error) {
 			return nil
 		})
 	}
-	each(keySubscription, func(n uint64, _ []byte) { c.account = max(c.account, accountID(n)) })
+	for _, kind := range [...]byte{keySubscription, keyAccountNote} {
+		each(kind, func(n uint64, _ []byte) { c.account = max(c.account, accountID(n)) })
+	}
 	each(keyValidity, func(n uint64, v []byte) {
 		c.account = max(c.account, accountID(n))
 		if len(v) == 4 {

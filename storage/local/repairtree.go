@@ -93,7 +93,7 @@ func (g *grown) mendNames() error {
 		return err
 	}
 	g.mailboxes = uint32(len(lines))
-	for _, mend := range [...]func([]line) error{g.mendUnreadable, g.mendBadNames, g.mendLists, g.mendKinds} {
+	for _, mend := range [...]func([]line) error{g.mendUnreadable, g.mendBadNames, g.mendLists, g.mendKinds, g.mendShares} {
 		if err := mend(lines); err != nil {
 			return err
 		}
@@ -183,6 +183,17 @@ func (g *grown) mendLists(lines []line) error {
 		if clean, err := l.acl.Clean(); l.name != "" && (err != nil || !clean.Equal(l.acl)) {
 			l.acl = clean
 			g.putBox(l.name, l.box)
+		}
+	}
+	return nil
+}
+
+// mendShares lists what lists allow.
+func (g *grown) mendShares(lines []line) error {
+	g.share(0, nil, g.acl)
+	for i := range lines {
+		if l := &lines[i]; l.name != "" {
+			g.share(l.id, nil, l.acl)
 		}
 	}
 	return nil

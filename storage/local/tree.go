@@ -99,7 +99,9 @@ func (t tx) account(a tree) (*grown, error) {
 // newAccount makes an account with its mailboxes. It must not exist.
 func (t tx) newAccount(user string) (*grown, error) {
 	c := &t.s.counters
-	c.account++
+	if c.account++; c.account == 1 { // all that is shared from here on is listed
+		t.Set([]byte{keyShare}, nil)
+	}
 	t.owner = user
 	g := &grown{tx: t, tree: tree{user, c.account}, accountRecord: accountRecord{id: c.account}, over: true}
 	for _, d := range storage.First(user, t.s.options.Mailboxes) {
@@ -217,6 +219,7 @@ func (g *grown) insert(name string, n storage.NewMailbox) (storage.MailboxID, er
 	validity := g.nextValidity()
 	g.s.counters.mailbox++
 	b := box{id: g.s.counters.mailbox, kind: n.Kind, attrs: n.Attrs, acl: acl}
+	g.share(b.id, nil, acl)
 	g.mailboxes++
 	g.saveCounters()
 	if _, err := g.place(name, b); err != nil {
@@ -318,6 +321,7 @@ func (g *grown) remove(name string, b box) error {
 		return err
 	}
 	g.mailboxes--
+	g.share(b.id, b.acl, nil)
 	g.doom(b.id, st)
 	g.keepDoomed(name, b, st)
 	return nil

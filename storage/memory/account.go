@@ -21,6 +21,7 @@ type account struct {
 	validity map[string]uint32 // of names that no mailbox has now: the highest they had
 	watchers map[*watcher]bool
 	acl      storage.ACL
+	notes    notes
 	kept     []kept // in the order in which they were expunged
 	lastKept storage.RetainedID
 }

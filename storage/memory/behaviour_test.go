@@ -30,6 +30,8 @@ type behaviour struct {
 	rename    func(*account, context.Context, string, string) error
 	delete    func(*account, context.Context, string) error
 	subscribe func(*account, context.Context, string) error
+	annotate  func(*account, context.Context, string, ...storage.Annotation) error
+	notes     func(*account, context.Context, string, string) ([]storage.Annotation, error)
 	watch     func(*account, func(storage.Change)) func()
 
 	status     func(*mailbox, context.Context) (storage.Status, error)
@@ -60,6 +62,8 @@ func good() *behaviour {
 		rename:    (*account).Rename,
 		delete:    (*account).Delete,
 		subscribe: (*account).Subscribe,
+		annotate:  (*account).Annotate,
+		notes:     (*account).Annotations,
 		watch:     (*account).Watch,
 
 		status:     (*mailbox).Status,
@@ -193,6 +197,15 @@ func (a *mutantAccount) Subscribe(ctx context.Context, name string) error {
 
 func (a *mutantAccount) Unsubscribe(ctx context.Context, name string) error {
 	return changeOf(a.x, "Unsubscribe", func() error { return a.account.Unsubscribe(ctx, name) })
+}
+
+func (a *mutantAccount) Annotate(ctx context.Context, mailbox string, set ...storage.Annotation) error {
+	return changeOf(a.x, "Annotate", func() error { return a.x.how.annotate(a.account, ctx, mailbox, set...) })
+}
+
+func (a *mutantAccount) Annotations(ctx context.Context, mailbox, user string) ([]storage.Annotation, error) {
+	defer a.x.look()()
+	return a.x.how.notes(a.account, ctx, mailbox, user)
 }
 
 func (a *mutantAccount) Watch(notify func(storage.Change)) (stop func()) {

@@ -39,6 +39,7 @@ var syncFaults = []fault{
 	{"Delete returns before the sync", "Durable/Acknowledged/Delete", early("Delete")},
 	{"Subscribe returns before the sync", "Durable/Acknowledged/Subscribe", early("Subscribe")},
 	{"Unsubscribe returns before the sync", "Durable/Acknowledged/Subscribe", early("Unsubscribe")},
+	{"Annotate returns before the sync", "Durable/Acknowledged/Annotate", early("Annotate")},
 	{"RemoveAccount returns before the sync", "Durable/Acknowledged/RemoveAccount", early("RemoveAccount")},
 	{"what is not durable can be seen", "Durable/Whole/WhatWasSeen", func(b *behaviour) {
 		b.early = true

@@ -21,6 +21,7 @@ type mailbox struct {
 	kind     storage.Kind
 	attrs    []imap.MailboxAttr
 	acl      storage.ACL
+	notes    notes
 	gone     bool
 	quota    *storage.Quota // nil: that of the domain
 	size     int64          // of all messages

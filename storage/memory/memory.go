@@ -4,9 +4,10 @@
 // It keeps every promise of package storage but durability and small memory:
 // all messages live in memory until they are expunged, or not retained any
 // more, and nothing survives the process, so storagetest.RunDurable is not for
-// it. Its Store has the powers Remover, RoomChecker, Purger and Watcher, its
-// Account ACLs, Quotas and Retainer, its Mailbox Recenter and SaveDater. It
-// purges nothing by age on its own, and gives no notices of thresholds.
+// it. Its Store has the powers Remover, RoomChecker, Purger, Watcher, Finder and
+// Sharer, its Account ACLs, Annotations, Quotas and Retainer, its Mailbox
+// Recenter, SaveDater, ObjectIDs and Replacer. It purges nothing by age on its
+// own, and gives no notices of thresholds.
 package memory
 
 import (
@@ -46,6 +47,8 @@ var (
 	_ storage.Mailbox     = (*mailbox)(nil)
 	_ storage.Recenter    = (*mailbox)(nil)
 	_ storage.SaveDater   = (*mailbox)(nil)
+	_ storage.ObjectIDs   = (*mailbox)(nil)
+	_ storage.Replacer    = (*mailbox)(nil)
 )
 
 // Options of a store. The zero value is usable.

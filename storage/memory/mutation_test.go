@@ -21,7 +21,7 @@ type fault struct {
 
 func faults() []fault {
 	return slices.Concat(deliverFaults, appendFaults, messageFaults, flagFaults, copyFaults,
-		accountFaults, renameFaults, watchFaults, syncFaults, restartFaults)
+		accountFaults, renameFaults, annotationFaults, watchFaults, syncFaults, restartFaults)
 }
 
 // TestSuiteUnderMutation runs the whole suite against the store that faults are
@@ -85,7 +85,7 @@ func (s *Store) clone() *Store {
 		b := &account{
 			store: c, user: user, boxes: make(map[string]*mailbox), subs: maps.Clone(a.subs),
 			validity: maps.Clone(a.validity), watchers: make(map[*watcher]bool),
-			acl: slices.Clone(a.acl), kept: slices.Clone(a.kept), lastKept: a.lastKept,
+			acl: slices.Clone(a.acl), notes: a.notes, kept: slices.Clone(a.kept), lastKept: a.lastKept,
 		}
 		for name, m := range a.boxes {
 			n := *m

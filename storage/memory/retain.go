@@ -262,28 +262,35 @@ func (m *mailbox) has(attr imap.MailboxAttr) bool {
 
 // SaveDates yields when messages came.
 func (m *mailbox) SaveDates(ctx context.Context, set imap.UIDSet) iter.Seq2[storage.SaveDate, error] {
-	return func(yield func(storage.SaveDate, error) bool) {
-		dates, err := m.saveDates(ctx, set)
+	return walk(ctx, m, set, func(msg *stored) storage.SaveDate { return storage.SaveDate{UID: msg.UID, Date: msg.saved} })
+}
+
+// walk yields what of makes of the messages of a set, as they stand when the
+// iteration begins.
+func walk[T any](ctx context.Context, m *mailbox, set imap.UIDSet, of func(*stored) T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		list, err := some(ctx, m, set, of)
 		if err != nil {
-			yield(storage.SaveDate{}, err)
+			var none T
+			yield(none, err)
 			return
 		}
-		for _, d := range dates {
-			if !yield(d, nil) {
+		for _, v := range list {
+			if !yield(v, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (m *mailbox) saveDates(ctx context.Context, set imap.UIDSet) (dates []storage.SaveDate, err error) {
+func some[T any](ctx context.Context, m *mailbox, set imap.UIDSet, of func(*stored) T) (list []T, err error) {
 	m.account.store.mu.Lock()
 	defer m.account.store.mu.Unlock()
 	if err := m.ready(ctx); err != nil {
 		return nil, err
 	}
 	for _, at := range m.pick(set) {
-		dates = append(dates, storage.SaveDate{UID: m.messages[at].UID, Date: m.messages[at].saved})
+		list = append(list, of(&m.messages[at]))
 	}
-	return dates, nil
+	return list, nil
 }

@@ -181,6 +181,21 @@ var acknowledgedTests = map[string]func(*plug){
 		p.cut()
 		require.NotContains(p, p.names(p.account(alice)), "ghost")
 	},
+	"Annotate": func(p *plug) {
+		a := p.annotated(alice)
+		p.box("x")
+		set := []storage.Annotation{shared("/a", "one"), private(bob, "/a", "two")}
+		for _, mailbox := range []string{"", "x"} {
+			a.set(mailbox, set...)
+			p.cut()
+			a = p.annotated(alice)
+			require.Equal(p, set, a.of(mailbox, bob))
+			a.set(mailbox, remove(set[0]), shared("/b", ""))
+			p.cut()
+			a = p.annotated(alice)
+			require.Equal(p, []storage.Annotation{shared("/b", ""), set[1]}, a.of(mailbox, bob))
+		}
+	},
 	"RemoveAccount": func(p *plug) {
 		r, ok := storage.As[storage.Remover](p.Store)
 		if !ok {
@@ -211,7 +226,7 @@ func happen(p *plug, r *rand.Rand) {
 	p.box(other)
 	some := imap.UIDSet{{Start: imap.UID(1 + r.IntN(10)), Stop: imap.UID(5 + r.IntN(20))}}
 	var err error
-	switch r.IntN(9) {
+	switch r.IntN(10) {
 	case 0, 1:
 		m.add(1+r.IntN(3), imap.FlagSeen)
 	case 2, 3:
@@ -224,6 +239,10 @@ func happen(p *plug, r *rand.Rand) {
 		_, err = m.Copy(p.ctx(), some, other)
 	case 7:
 		_, err = m.Move(p.ctx(), some, other)
+	case 8:
+		if notes, ok := storage.As[storage.Annotations](p.account(alice)); ok {
+			err = notes.Annotate(p.ctx(), other, shared(fmt.Sprint("/", r.IntN(3)), fmt.Sprint(r.Uint64())), remove(shared("/0", "")))
+		}
 	default:
 		a := p.account(alice)
 		p.box("a/b")

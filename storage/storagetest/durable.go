@@ -90,6 +90,11 @@ func (b *bench) picture(user string) string {
 		if i.ID == 0 {
 			continue
 		}
+		if notes, ok := storage.As[storage.Annotations](a); ok {
+			list, err := notes.Annotations(b.ctx(), i.Name, bob)
+			require.NoError(b, err)
+			fmt.Fprintf(&s, "  %q\n", list)
+		}
 		found, err := a.Mailbox(b.ctx(), i.Name)
 		require.NoError(b, err)
 		m := &box{found, b}

@@ -37,6 +37,8 @@ func Run(t *testing.T, open Open) {
 		{"Kinds", kindTests},
 		{"Public", publicTests},
 		{"ACLs", aclTests},
+		{"Annotations", annotationTests},
+		{"Shared", sharedTests},
 		{"Append", appendTests},
 		{"Messages", messagesTests},
 		{"Content", contentTests},
@@ -46,6 +48,8 @@ func Run(t *testing.T, open Open) {
 		{"Watch", watchTests},
 		{"Feed", feedTests},
 		{"Powers", powerTests},
+		{"ObjectIDs", objectIDTests},
+		{"Replace", replaceTests},
 		{"Concurrent", concurrentTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
