@@ -80,5 +80,7 @@ var explained = []explanation{
 	{"fetch", `FETCH 12 BINARY\.PEEK.1.`, "Dovecot", `12 FETCH \(UID 12\)`, "Dovecot says something of a message whose encoding it does not know"},
 	{"fetch", `FETCH 1 BODY.0.|FETCH 1 BODY..<0\.0>`, "", `tagged .*|1 FETCH .*`, "part 0 and a partial of no octets are against the syntax (RFC 9051 §9)"},
 
-	{"search", `SEARCH CHARSET NONSENSE .*`, "", `tagged NO .BADCHARSET.*`, "the charsets that would do are listed here"},
+	{"sort", `SORT \((REVERSE )?(DISPLAY)?FROM.*`, "", `SORT .*`, "Dovecot can't read a local part of atoms and quoted words (RFC 5322 §4.4)"},
+
+	{"", `SEARCH CHARSET NONSENSE .*|SORT \(DATE\) NONSENSE .*`, "", `tagged NO .BADCHARSET.*`, "the charsets that would do are listed here"},
 }
