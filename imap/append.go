@@ -19,11 +19,12 @@ var errAppendTooBig = no(imap.ResponseCodeTooBig, "Message is too large")
 // appendRequest is APPEND (RFC 9051 §6.3.12) while it arrives: its messages
 // go to spools, only what stands around them is collected.
 type appendRequest struct {
-	s     *session
-	dest  string
-	box   storage.Mailbox
-	msgs  []storage.NewMessage
-	total int64
+	s      *session
+	dest   string
+	box    storage.Mailbox
+	rights storage.Rights // there
+	msgs   []storage.NewMessage
+	total  int64
 }
 
 // runAppend reads and runs APPEND, with several messages if need be (RFC 3502).
@@ -85,10 +86,14 @@ func (r *appendRequest) arguments(ctx context.Context) (m storage.NewMessage, er
 		return m, err
 	}
 	if r.dest == "" {
-		if r.box, err = r.s.mailbox(ctx, name, storage.RightInsert); err != nil {
+		p, err := r.s.place(ctx, name, storage.RightInsert)
+		if err == nil {
+			r.box, err = p.open(ctx)
+		}
+		if err != nil {
 			return m, toDestination(err)
 		}
-		r.dest = name
+		r.dest, r.rights = name, p.rights
 	}
 	return m, nil
 }
@@ -131,7 +136,7 @@ func (r *appendRequest) receive(m storage.NewMessage) error {
 		return err
 	}
 	spool := message.NewSpool(s.server.SpoolDir, s.limits.SpoolMemory)
-	m.Body = spool
+	m.Body, m.Flags = spool, settableOf(r.rights, m.Flags) // RFC 4314 §4: the others are dropped
 	r.msgs = append(r.msgs, m)
 	r.total += l.size
 	s.conn.BeginTransfer(minimumRate)

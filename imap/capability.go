@@ -13,16 +13,19 @@ import (
 var (
 	capsAlways = []string{"IMAP4rev1", "IMAP4rev2", "LITERAL+", "ENABLE", "ID", "SASL-IR"}
 	capsAfter  = []string{
+		"ACL",
 		"BINARY",
 		"CHILDREN",
 		"CREATE-SPECIAL-USE",
 		"ESEARCH",
 		"IDLE",
 		"LIST-EXTENDED",
+		"LIST-MYRIGHTS",
 		"LIST-STATUS",
 		"MOVE",
 		"MULTIAPPEND",
 		"NAMESPACE",
+		"RIGHTS=kxte",
 		"SEARCHRES",
 		"SPECIAL-USE",
 		"STATUS=SIZE",

@@ -23,6 +23,11 @@ var commands = map[string]command{
 	"LSUB":        {states: loggedIn, parse: parseLsub, updates: allUpdates},
 	"NAMESPACE":   {states: loggedIn, parse: parseNamespace, updates: allUpdates},
 	"STATUS":      {states: loggedIn, parse: parseStatus, updates: allUpdates},
+	"SETACL":      {states: loggedIn, parse: parseSetACL, updates: allUpdates},
+	"DELETEACL":   {states: loggedIn, parse: parseDeleteACL, updates: allUpdates},
+	"GETACL":      {states: loggedIn, parse: parseGetACL, updates: allUpdates},
+	"LISTRIGHTS":  {states: loggedIn, parse: parseListRights, updates: allUpdates},
+	"MYRIGHTS":    {states: loggedIn, parse: parseMyRights, updates: allUpdates},
 	"APPEND":      {states: loggedIn, stream: runAppend, updates: allUpdates},
 	"IDLE":        {states: loggedIn, parse: parseIdle, updates: allUpdates},
 

@@ -34,7 +34,11 @@ func (r *copyRequest) run(ctx context.Context, s *session) (result, error) {
 	if err != nil || len(uids) == 0 {
 		return result{}, err
 	}
-	c, err := s.view.box.Copy(ctx, uids, r.dest)
+	dest, err := s.place(ctx, r.dest, storage.RightInsert)
+	if err != nil {
+		return result{}, toDestination(err)
+	}
+	c, err := s.copyTo(ctx, uids, &dest)
 	if err != nil {
 		return result{}, toDestination(err)
 	}
@@ -43,9 +47,6 @@ func (r *copyRequest) run(ctx context.Context, s *session) (result, error) {
 
 // uids names the messages to copy; none when a set of UIDs names none.
 func (r *copyRequest) uids(s *session) (imap.UIDSet, error) {
-	if r.dest == "" {
-		return nil, toDestination(storage.ErrNoMailbox)
-	}
 	spans, err := s.view.spans(r.set, r.kind)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func (r *copyRequest) uids(s *session) (imap.UIDSet, error) {
 
 // copyUID is the response code of RFC 4315 §3, "" when nothing was copied.
 func copyUID(c storage.Copied) string {
-	if len(c.Source) == 0 || len(c.Source) != len(c.Dest) {
+	if len(c.Source) == 0 || len(c.Source) != len(c.Dest) || c.UIDValidity == 0 {
 		return ""
 	}
 	b := append(strconv.AppendUint([]byte("COPYUID "), uint64(c.UIDValidity), 10), ' ')

@@ -60,5 +60,9 @@ func (r *createRequest) run(ctx context.Context, s *session) (result, error) {
 	if err := creatable(r.name); err != nil {
 		return result{}, err
 	}
-	return result{}, s.account.Create(ctx, r.name, storage.NewMailbox{Attrs: r.attrs})
+	p, err := s.newPlace(ctx, r.name)
+	if err != nil {
+		return result{}, err
+	}
+	return result{}, p.account.Create(ctx, p.name, storage.NewMailbox{Attrs: r.attrs})
 }

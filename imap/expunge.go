@@ -1,6 +1,10 @@
 package imap
 
-import "context"
+import (
+	"context"
+
+	"github.com/posthouse-mail/posthouse/storage"
+)
 
 type expungeRequest struct {
 	uids numSet
@@ -20,8 +24,8 @@ func parseUIDExpunge(p *parser) request {
 // that follow the command.
 func (r *expungeRequest) run(ctx context.Context, s *session) (result, error) {
 	v := s.view
-	if v.readOnly {
-		return result{}, errReadOnly
+	if err := v.need(storage.RightExpunge); err != nil {
+		return result{}, err
 	}
 	spans := v.all()
 	if r.only {

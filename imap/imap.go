@@ -10,6 +10,9 @@
 //     can't be finished ends the connection.
 //   - Sequence numbers mean what the client was last told: no EXPUNGE is sent
 //     while FETCH, STORE or SEARCH runs (RFC 3501 §7.4.1).
+//   - Every command checks its rights on the mailboxes that it names (RFC 4314
+//     §4). A mailbox that a user may not know of is to him as a missing one, in
+//     what is said and in what the store is asked.
 //   - A client sees fixed texts; the reason of a failure goes to the log.
 //   - An idle session holds its view of a mailbox, 16 octets a message, and
 //     no buffer.
@@ -21,9 +24,11 @@ package imap
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/posthouse-mail/posthouse/auth"
@@ -47,6 +52,9 @@ type Server struct {
 	// INBOX is of kind storage.Mail.
 	Kinds []storage.Kind
 
+	Namespaces Namespaces // names that lead to others' mailboxes; zero: there are none
+	Access     Access     // what others' lists mean to a user; nil: everybody has his own account only
+
 	// TLS lets clients ask for encryption with STARTTLS; nil: they can't.
 	TLS *tls.Config
 	// PlainAuth says who may send a password over an unencrypted connection;
@@ -59,7 +67,8 @@ type Server struct {
 	SpoolDir string            // for messages that are being appended; "" means os.TempDir
 	Logger   *slog.Logger      // nil means slog.Default()
 
-	pool front.Pool
+	pool  front.Pool
+	lists sync.Mutex // held while an access control list is changed
 }
 
 // Limits bound what a client may ask. A zero field means its default.
@@ -121,7 +130,11 @@ func (t Timeouts) push() time.Duration { return orDefault(t.Push, 24*time.Hour) 
 // and returns ErrServerClosed when the server is stopped or ctx ends. The end
 // of ctx stops accepting and interrupts what running commands wait for; use
 // Shutdown to let them finish. Serve may be called for several listeners.
+// storage.ErrBadName when Namespaces can't be served.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if err := s.Namespaces.check(); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	return s.pool.Serve(ctx, l, s.Timeouts.wire(), s.serve)
 }
 

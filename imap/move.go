@@ -1,6 +1,10 @@
 package imap
 
-import "context"
+import (
+	"context"
+
+	"github.com/posthouse-mail/posthouse/storage"
+)
 
 type moveRequest struct{ copyRequest }
 
@@ -12,14 +16,18 @@ func moveParser(kind numKind) func(*parser) request {
 // run sends COPYUID before the EXPUNGEs, which are told by the updates that
 // follow the command (RFC 6851 §4.3).
 func (r *moveRequest) run(ctx context.Context, s *session) (result, error) {
-	if s.view.readOnly {
-		return result{}, errReadOnly
+	if err := s.view.need(moveRights); err != nil {
+		return result{}, err
 	}
 	uids, err := r.uids(s)
 	if err != nil || len(uids) == 0 {
 		return result{}, err
 	}
-	c, err := s.view.box.Move(ctx, uids, r.dest)
+	dest, err := s.place(ctx, r.dest, storage.RightInsert)
+	if err != nil {
+		return result{}, toDestination(err)
+	}
+	c, err := s.moveTo(ctx, uids, &dest)
 	if err != nil {
 		return result{}, toDestination(err)
 	}

@@ -67,14 +67,14 @@ func (p *parser) flag() imap.Flag {
 
 func (r *storeRequest) run(ctx context.Context, s *session) (result, error) {
 	v := s.view
-	if v.readOnly {
-		return result{}, errReadOnly
+	if err := v.need(0); err != nil {
+		return result{}, err
 	}
 	spans, err := v.spans(r.set, r.kind)
 	if err != nil || len(spans) == 0 {
 		return result{}, err
 	}
-	changed, _, err := v.box.StoreFlags(ctx, storage.FlagUpdate{UIDs: v.uidSet(spans), Op: r.op, Flags: r.flags})
+	changed, _, err := v.storeFlags(ctx, spans, storage.FlagUpdate{UIDs: v.uidSet(spans), Op: r.op, Flags: r.flags})
 	if err != nil {
 		return result{}, err
 	}

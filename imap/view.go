@@ -16,8 +16,10 @@ import (
 type view struct {
 	box      storage.Mailbox
 	name     string
+	home     place          // of the mailbox
 	rights   storage.Rights // of the session's user
-	readOnly bool
+	examined bool           // by EXAMINE: he does not want to change anything
+	readOnly bool           // he can't
 	validity uint32
 	next     imap.UID // UIDNEXT when the mailbox was selected
 
