@@ -2,7 +2,6 @@ package imap
 
 import (
 	"context"
-	"errors"
 
 	"github.com/posthouse-mail/posthouse/storage"
 )
@@ -42,15 +41,6 @@ func permit(have, need storage.Rights) error {
 		return storage.ErrNoMailbox
 	}
 	return errNoPerm
-}
-
-// subject returns who the session's user is in an owner's account.
-func (s *session) subject(ctx context.Context, owner string) (storage.Subject, error) {
-	who, err := s.server.Access.Subject(ctx, s.user, owner)
-	if errors.Is(err, storage.ErrNoMailbox) {
-		return storage.Subject{}, nil
-	}
-	return who, err
 }
 
 // rightsIn evaluates a chain of lists of an owner's account. Without a list

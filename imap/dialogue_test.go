@@ -59,6 +59,9 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 				if strings.HasPrefix(filepath.Base(path), "tls") {
 					s.PlainAuth = nil
 				}
+				if isShared(path) {
+					sharing(s)
+				}
 				if strings.HasSuffix(path, "-notes.txt") {
 					s.Kinds = []storage.Kind{storage.Mail, storage.Notes}
 				}
@@ -70,11 +73,20 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 			if strings.HasPrefix(filepath.Base(path), "quota") {
 				bound(t, s.Store)
 			}
+			if isShared(path) {
+				makeShared(t, s.Store)
+			}
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)
 			dialogue.Run(t, conn, path)
 		})
 	}
+}
+
+// isShared reports whether a dialogue is about what makeShared makes.
+func isShared(path string) bool {
+	name := filepath.Base(path)
+	return strings.HasPrefix(name, "acl") || strings.HasPrefix(name, "shared") || strings.HasPrefix(name, "namespaces")
 }
 
 // bound gives alice's account bounds: of five messages, and of one mailbox more

@@ -95,7 +95,9 @@ func (s *session) foreign(ctx context.Context, owner string) (f foreign, err err
 	if err != nil {
 		return f, err
 	}
-	f.who, err = s.subject(ctx, owner)
+	if f.who, err = s.server.Access.Subject(ctx, s.user, owner); errors.Is(err, storage.ErrNoMailbox) {
+		return foreign{account: f.account, missing: true}, nil
+	}
 	return f, err
 }
 

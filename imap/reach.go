@@ -75,7 +75,7 @@ func (s *session) owners(ctx context.Context) ([]string, error) {
 	if !ok {
 		return nil, nil
 	}
-	who, err := s.subject(ctx, s.user)
+	who, err := s.server.Access.Subject(ctx, s.user, s.user)
 	if err != nil {
 		return nil, err
 	}

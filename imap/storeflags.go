@@ -20,12 +20,14 @@ func (v *view) storeFlags(ctx context.Context, spans []span, u storage.FlagUpdat
 	switch {
 	case v.rights&flagRights == flagRights:
 		return v.box.StoreFlags(ctx, u)
-	case v.rights&flagRights == 0, !isEmpty(named) && isEmpty(u.Flags):
+	case v.rights&flagRights == 0:
 		return nil, nil, errNoPerm
-	case u.Op != imap.StoreFlagsSet:
-		return v.box.StoreFlags(ctx, u)
+	case u.Op == imap.StoreFlagsSet: // which is about those that are not named, too
+		return v.replaceFlags(ctx, spans, u)
+	case !isEmpty(named) && isEmpty(u.Flags):
+		return nil, nil, errNoPerm
 	}
-	return v.replaceFlags(ctx, spans, u)
+	return v.box.StoreFlags(ctx, u)
 }
 
 // replaceFlags sets those flags that may be changed, and takes away those of
