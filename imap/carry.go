@@ -54,7 +54,7 @@ func (s *session) carry(ctx context.Context, uids imap.UIDSet, dest *place) (c s
 	}
 	v := s.view
 	from := &lender{ctx: ctx, box: v.box}
-	defer from.close()
+	defer from.end()
 	var msgs []storage.NewMessage
 	for _, r := range uids {
 		for i, _ := v.find(r.Start); i < v.len() && v.at(i).uid <= r.Stop; i++ {
@@ -119,6 +119,13 @@ func (l *lent) ReadAt(p []byte, off int64) (int, error) {
 		f.uid, f.body = l.uid, body
 	}
 	return f.body.ReadAt(p, off)
+}
+
+// end closes what is open when nothing is read any more.
+func (f *lender) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.close()
 }
 
 func (f *lender) close() {

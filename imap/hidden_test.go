@@ -87,6 +87,12 @@ func (a *countedAccount) ACLChain(ctx context.Context, name string) ([]storage.A
 	return acls.ACLChain(ctx, name)
 }
 
+func (a *countedAccount) AllACLs(ctx context.Context) (map[string]storage.ACL, error) {
+	a.store.note("AllACLs")
+	acls, _ := storage.As[storage.ACLLister](a.Account)
+	return acls.AllACLs(ctx)
+}
+
 func (a *countedAccount) SetACL(ctx context.Context, name string, list storage.ACL) error {
 	a.store.note("SetACL")
 	acls, _ := storage.As[storage.ACLs](a.Account)

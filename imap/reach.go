@@ -99,12 +99,16 @@ func (s *session) visible(ctx context.Context, owner, name string) ([]storage.Ma
 	if err != nil {
 		return nil, ifThere(err)
 	}
+	chainOf, err := f.chains(ctx)
+	if err != nil {
+		return nil, ifThere(err)
+	}
 	var seen []storage.MailboxInfo
 	for _, info := range infos {
 		if info.ID == 0 {
 			continue
 		}
-		chain, err := f.chain(ctx, info.Name)
+		chain, err := chainOf(info.Name)
 		if ifThere(err) != nil {
 			return nil, err
 		}
@@ -113,6 +117,23 @@ func (s *session) visible(ctx context.Context, owner, name string) ([]storage.Ma
 		}
 	}
 	return seen, nil
+}
+
+// chains returns what returns the lists down to a mailbox, for those who ask
+// for many.
+func (f *foreign) chains(ctx context.Context) (func(name string) ([]storage.ACL, error), error) {
+	lister, ok := storage.As[storage.ACLLister](f.account)
+	if !ok {
+		return func(name string) ([]storage.ACL, error) { return f.chain(ctx, name) }, nil
+	}
+	all, err := lister.AllACLs(ctx)
+	return func(name string) ([]storage.ACL, error) {
+		chain := []storage.ACL{all[""]}
+		for level := range storage.Levels(name) {
+			chain = append(chain, all[level])
+		}
+		return chain, nil
+	}, err
 }
 
 // ifThere drops the error about what was removed meanwhile.

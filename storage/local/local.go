@@ -18,8 +18,9 @@
 //     written nowhere else. Of accounts with a bound it is kept in memory.
 //
 // Its Store has the powers storage.Remover, storage.RoomChecker,
-// storage.Purger, storage.Watcher, storage.Finder and storage.Sharer, its Account storage.ACLs, storage.Quotas
-// and storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
+// storage.Purger, storage.Watcher, storage.Finder and storage.Sharer, its
+// Account storage.ACLs, storage.ACLLister, storage.Quotas and storage.Retainer,
+// its Mailbox storage.Recenter and storage.SaveDater.
 package local
 
 import (

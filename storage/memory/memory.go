@@ -5,8 +5,9 @@
 // all messages live in memory until they are expunged, or not retained any
 // more, and nothing survives the process, so storagetest.RunDurable is not for
 // it. Its Store has the powers Remover, RoomChecker, Purger, Watcher, Finder and
-// Sharer, its Account ACLs, Quotas and Retainer, its Mailbox Recenter and SaveDater. It
-// purges nothing by age on its own, and gives no notices of thresholds.
+// Sharer, its Account ACLs, ACLLister, Quotas and Retainer, its Mailbox Recenter
+// and SaveDater. It purges nothing by age on its own, and gives no notices of
+// thresholds.
 package memory
 
 import (
