@@ -19,7 +19,7 @@
 //
 // Its Store has the powers storage.Remover, storage.RoomChecker,
 // storage.Purger, storage.Watcher, storage.Finder and storage.Sharer, its
-// Account storage.ACLs, storage.Annotations, storage.Quotas and
+// Account storage.ACLs, storage.ACLLister, storage.Annotations, storage.Quotas and
 // storage.Retainer, its Mailbox storage.Recenter, storage.SaveDater,
 // storage.ObjectIDs and storage.Replacer.
 package local

@@ -5,7 +5,7 @@
 // all messages live in memory until they are expunged, or not retained any
 // more, and nothing survives the process, so storagetest.RunDurable is not for
 // it. Its Store has the powers Remover, RoomChecker, Purger, Watcher, Finder and
-// Sharer, its Account ACLs, Annotations, Quotas and Retainer, its Mailbox
+// Sharer, its Account ACLs, ACLLister, Annotations, Quotas and Retainer, its Mailbox
 // Recenter, SaveDater, ObjectIDs and Replacer. It purges nothing by age on its
 // own, and gives no notices of thresholds.
 package memory
