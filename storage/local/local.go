@@ -19,7 +19,8 @@
 //
 // Its Store has the powers storage.Remover, storage.RoomChecker,
 // storage.Purger and storage.Watcher, its Account storage.ACLs, storage.Quotas
-// and storage.Retainer, its Mailbox storage.Recenter and storage.SaveDater.
+// and storage.Retainer, its Mailbox storage.Recenter, storage.SaveDater and
+// storage.TextIndex.
 package local
 
 import (
@@ -65,6 +66,8 @@ type Options struct {
 
 	Now func() time.Time // the clock of save dates, retention and purging; nil: time.Now
 
+	Text Text // the index of words, for text searches
+
 	Rebuild bool                 // make the index again from the log, see engine.Options
 	Salvage func(*engine.Damage) // what to do when the log is damaged, see engine.Options; nil: refuse to open
 }
@@ -90,6 +93,7 @@ type Store struct {
 	purger  *purger
 	held    *held
 	notices *notices // nil: nobody is told
+	texts   *texts   // nil: no index of words is kept
 
 	// mu guards lives and the states in them. The committer alone puts them in,
 	// since whoever else reads one may be late with it. What has changes that
@@ -119,6 +123,7 @@ var (
 	_ storage.Mailbox     = (*mailbox)(nil)
 	_ storage.Recenter    = (*mailbox)(nil)
 	_ storage.SaveDater   = (*mailbox)(nil)
+	_ storage.TextIndex   = (*mailbox)(nil)
 )
 
 // Open opens the store in dir, which is made when it does not exist (but not
@@ -168,6 +173,7 @@ func Open(dir string, o Options) (*Store, error) {
 		s.held.reached = s.notices.look
 	}
 	s.purger = startPurger(s)
+	s.texts = newTexts(s, dir)
 	return s, nil
 }
 
@@ -206,6 +212,7 @@ func (s *Store) Close() error {
 	}
 	s.purger.stop()
 	s.notices.stop()
+	s.texts.stop()
 	return s.e.Close()
 }
 

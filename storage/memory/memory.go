@@ -5,8 +5,9 @@
 // all messages live in memory until they are expunged, or not retained any
 // more, and nothing survives the process, so storagetest.RunDurable is not for
 // it. Its Store has the powers Remover, RoomChecker, Purger and Watcher, its
-// Account ACLs, Quotas and Retainer, its Mailbox Recenter and SaveDater. It
-// purges nothing by age on its own, and gives no notices of thresholds.
+// Account ACLs, Quotas and Retainer, its Mailbox Recenter, SaveDater and
+// TextIndex. It purges nothing by age on its own, and gives no notices of
+// thresholds.
 package memory
 
 import (
@@ -45,6 +46,7 @@ var (
 	_ storage.Retainer    = (*account)(nil)
 	_ storage.Mailbox     = (*mailbox)(nil)
 	_ storage.Recenter    = (*mailbox)(nil)
+	_ storage.TextIndex   = (*mailbox)(nil)
 	_ storage.SaveDater   = (*mailbox)(nil)
 )
 

@@ -46,6 +46,7 @@ func Run(t *testing.T, open Open) {
 		{"Watch", watchTests},
 		{"Feed", feedTests},
 		{"Powers", powerTests},
+		{"Text", textTests},
 		{"Concurrent", concurrentTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
