@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,7 +72,7 @@ func (w *writer) message(size int) message.Body {
 }
 
 // written is a store whose alice has n messages of about size octets.
-func written(b *testing.B, n, size int, o Text) (*Store, *mailbox) {
+func written(b *testing.B, n, size int) (*Store, *mailbox) {
 	s, _ := benchStore(b)
 	a, err := s.Account(b.Context(), "alice")
 	require.NoError(b, err)
@@ -119,7 +122,7 @@ func scan(ctx context.Context, m *mailbox, set imap.UIDSet, text string) (n int,
 // BenchmarkTextIndex makes the index of 10,000 messages of 3 KB and searches,
 // beside looking into every message.
 func BenchmarkTextIndex(b *testing.B) {
-	s, m := written(b, 10_000, 3<<10, Text{})
+	s, m := written(b, 10_000, 3<<10)
 	b.Run("build", func(b *testing.B) {
 		var took []time.Duration
 		for b.Loop() {
@@ -186,4 +189,54 @@ func benchmarkText(b *testing.B, m *mailbox, text string) {
 	b.ReportMetric(median(indexed).Seconds()*1e3, "ms/search")
 	b.ReportMetric(median(scanned).Seconds()*1e3, "ms/scan")
 	b.ReportMetric(ratio(scanned, indexed), "scan/search")
+}
+
+// BenchmarkDeliverWithTextIndex delivers to a store whose index of words is
+// being made, and to one without, in turns.
+func BenchmarkDeliverWithTextIndex(b *testing.B) {
+	w := newWriter()
+	bodies := make([]message.Body, 2000)
+	for i := range bodies {
+		bodies[i] = w.message(3 << 10)
+	}
+	stores := make([]*Store, 2)
+	for i, mode := range []TextMode{TextAll, TextOff} {
+		dir, err := os.MkdirTemp(".", "bench")
+		require.NoError(b, err)
+		b.Cleanup(func() { os.RemoveAll(dir) })
+		o := quiet(nil)
+		o.Text.Mode = mode
+		stores[i] = open(b, filepath.Join(dir, "store"), o)
+	}
+	round := func(s *Store, n int) time.Duration {
+		begin := time.Now()
+		var workers sync.WaitGroup
+		for worker := range 8 {
+			workers.Go(func() {
+				for i := range n / 8 {
+					r, err := s.Deliver(b.Context(), &storage.Delivery{Body: bodies[(worker*n/8+i)%len(bodies)], Targets: []storage.Target{{User: fmt.Sprint("user", i%4)}}})
+					require.NoError(b, err)
+					require.NoError(b, r[0].Err)
+				}
+			})
+		}
+		workers.Wait()
+		return time.Since(begin)
+	}
+	texts := stores[0].texts
+	texts.stop()
+	for _, s := range stores {
+		round(s, 16_000)
+	}
+	var took [2][]time.Duration
+	for b.Loop() {
+		texts.worker = startTextWorker(texts) // it works in the rounds of its store alone
+		took[0] = append(took[0], round(stores[0], 800))
+		texts.stop()
+		took[1] = append(took[1], round(stores[1], 800))
+	}
+	texts.worker = startTextWorker(texts)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(took[0]).Seconds()*1e3/800, "ms/delivery")
+	b.ReportMetric(ratio(took[0], took[1]), "with/without")
 }
