@@ -35,7 +35,8 @@ const (
 	TextSearched TextMode = iota
 	// TextAll: all.
 	TextAll
-	// TextOff: none. A search looks into every message.
+	// TextOff: none. A search looks into every message. An index that is there
+	// is left alone.
 	TextOff
 )
 
@@ -159,4 +160,27 @@ func (t *texts) unpin(b *textBox) {
 			delete(t.boxes, old.id)
 		}
 	}
+}
+
+// octets returns about how large the index is.
+func (t *texts) octets(ctx context.Context) (n int64) {
+	if t == nil {
+		return 0
+	}
+	boxes, err := t.fs.List(t.dir)
+	if err != nil {
+		return 0 // there is none
+	}
+	for _, box := range boxes {
+		files, err := t.fs.List(t.fs.PathJoin(t.dir, box))
+		if err != nil || ctx.Err() != nil {
+			continue
+		}
+		for _, name := range files {
+			if info, err := t.fs.Stat(t.fs.PathJoin(t.dir, box, name)); err == nil {
+				n += info.Size()
+			}
+		}
+	}
+	return n
 }

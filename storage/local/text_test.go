@@ -86,7 +86,10 @@ func TestTextIndexOutlivesTheStore(t *testing.T) {
 	addWords(t, m, 1, 300)
 	require.Equal(t, 1, uidsIn(asked(t, m, word(7))))
 	before := segmentsOf(t, s, m)
-	require.NotEmpty(t, before)
+	require.Len(t, before, 1)
+	stats, err := s.Stats(t.Context(), 0)
+	require.NoError(t, err)
+	require.Equal(t, before[0].size, stats.Words)
 	require.NoError(t, s.Close())
 
 	s = open(t, dir, o)
