@@ -50,6 +50,7 @@ var (
 		"UIDPLUS",
 		"UNAUTHENTICATE",
 		"UNSELECT",
+		"UTF8=ACCEPT",
 		"WITHIN",
 	}
 )

@@ -50,11 +50,7 @@ func parseESearch(p *parser) request {
 	}
 	r.search.options(p)
 	r.search.extended = true
-	if p.keyword("CHARSET") {
-		p.space()
-		p.charset()
-		p.space()
-	}
+	p.charsetOption()
 	r.search.keys(p)
 	switch {
 	case p.err != nil:

@@ -28,14 +28,24 @@ func searchParser(kind numKind) func(*parser) request {
 		r := &searchRequest{kind: kind}
 		p.space()
 		r.options(p)
-		if p.keyword("CHARSET") {
-			p.space()
-			p.charset()
-			p.space()
-		}
+		p.charsetOption()
 		r.keys(p)
 		return r
 	}
+}
+
+// charsetOption reads "CHARSET charset SP" where it may be left out. Once
+// UTF8=ACCEPT is enabled it must be (RFC 6855 §3).
+func (p *parser) charsetOption() {
+	if !p.keyword("CHARSET") {
+		return
+	}
+	if p.noCharset {
+		p.fail("CHARSET is not allowed once UTF8=ACCEPT is enabled")
+	}
+	p.space()
+	p.charset()
+	p.space()
 }
 
 // charset reads the charset of the strings that follow. US-ASCII is part of
