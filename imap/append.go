@@ -22,10 +22,13 @@ var errAppendTooBig = no(imap.ResponseCodeTooBig, "Message is too large")
 type appendRequest struct {
 	appendReader
 	dest  storage.Mailbox
-	most  int // messages that may come
+	at    place // of dest
+	most  int   // messages that may come
 	msgs  []storage.NewMessage
 	spool *message.Spool // of the message that arrives
 	total int64          // octets of all messages
+
+	replaces bool // another message goes when the one that comes is stored
 }
 
 // runAppend reads and runs APPEND, with several messages if need be (RFC 3502).
@@ -101,11 +104,9 @@ func (r *appendRequest) message(ctx context.Context, name string) error {
 		return r.p.err
 	}
 	if r.dest == nil {
-		box, err := r.s.mailbox(ctx, name, storage.RightInsert)
-		if err != nil {
+		if err := r.open(ctx, name); err != nil {
 			return toDestination(err)
 		}
-		r.dest = box
 	}
 	r.spool = message.NewSpool(r.s.server.SpoolDir, r.s.limits.SpoolMemory)
 	m.Body = r.spool
@@ -119,17 +120,25 @@ func (r *appendRequest) message(ctx context.Context, name string) error {
 	return nil
 }
 
+// open finds the mailbox that messages go to.
+func (r *appendRequest) open(ctx context.Context, name string) (err error) {
+	if r.at, err = r.s.place(ctx, name, storage.RightInsert); err == nil {
+		r.dest, err = r.at.account.Mailbox(ctx, r.at.name)
+	}
+	return err
+}
+
 var errEmptyMessage = no(imap.ResponseCodeCannot, "A message must not be empty")
 
 // data finds out in which form the message comes, and returns what reads it.
 func (r *appendRequest) data() func(context.Context) error {
 	switch {
 	case r.atLiteral():
-		return func(context.Context) error { return r.literal() }
+		return r.literal
 	case r.p.keyword("CATENATE"):
 		return r.catenate
 	case r.p.keyword("UTF8"):
-		return func(context.Context) error { return r.utf8Literal() }
+		return r.utf8Literal
 	}
 	r.p.fail("Missing message literal")
 	return nil
@@ -137,14 +146,14 @@ func (r *appendRequest) data() func(context.Context) error {
 
 // literal takes the announced literal into the message. It is refused before
 // the client is told to send it when there is no room.
-func (r *appendRequest) literal() error {
+func (r *appendRequest) literal(ctx context.Context) error {
 	in := &r.s.in
 	l := *in.next
-	switch {
-	case l.size > r.room():
-		return errAppendTooBig
-	case l.size == 0 && !r.catenating:
+	if l.size == 0 && !r.catenating {
 		return errEmptyMessage
+	}
+	if err := r.room(ctx, l.size); err != nil {
+		return err
 	}
 	if err := in.allow(l); err != nil {
 		return err
@@ -156,12 +165,21 @@ func (r *appendRequest) literal() error {
 	return r.next()
 }
 
-// room is how many octets may still come.
-func (r *appendRequest) room() int64 { return r.s.limits.AppendSize - r.total }
+// room refuses octets for which there is none. One that is to take the place of
+// another message has that one's room too: the store knows.
+func (r *appendRequest) room(ctx context.Context, size int64) error {
+	switch {
+	case size > r.s.limits.AppendSize-r.total:
+		return errAppendTooBig
+	case r.replaces:
+		return nil
+	}
+	return toDestination(r.s.roomFor(ctx, r.at, storage.Quota{Bytes: r.total + size, Messages: int64(len(r.msgs))}))
+}
 
 // utf8Literal reads "(~{n})" after UTF8 (RFC 6855 §4): a message that may have
 // UTF-8 in its header. It is stored as every other.
-func (r *appendRequest) utf8Literal() error {
+func (r *appendRequest) utf8Literal(ctx context.Context) error {
 	if !r.s.enabled(utf8only) {
 		return bad("UTF8 is not enabled")
 	}
@@ -173,7 +191,7 @@ func (r *appendRequest) utf8Literal() error {
 	if r.p.err != nil {
 		return r.p.err
 	}
-	if err := r.literal(); err != nil {
+	if err := r.literal(ctx); err != nil {
 		return err
 	}
 	r.p.expect(')')

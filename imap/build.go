@@ -139,6 +139,6 @@ func (s *snapshot) withGone(old *snapshot, gone []int) *snapshot {
 		words = words.adopt(&old.keywords, puts)
 	}
 	n := s.edit(puts, nil)
-	n.keywords = words
+	n.keywords, n.expunged = words, old.expunged
 	return n
 }

@@ -19,6 +19,7 @@ type candidate struct {
 	body   message.OpenBody
 	header []byte
 	beside beside // kept from one message to the next
+	piece  []byte // the memory of header, as a rule
 	score  int    // of the fuzzy keys that match (RFC 6203 §4); 0: none did
 }
 
@@ -81,9 +82,15 @@ func (c *candidate) rootHeader(ctx context.Context) ([]byte, error) {
 	}
 	most := min(c.body.Size(), maxHeader)
 	for n := min(most, headerPiece); ; n = min(most, 8*n) {
-		b, err := readAll(c.body, 0, n)
-		if err != nil {
-			return nil, err
+		b := c.piece
+		if b = b[:min(int(n), cap(b))]; len(b) < int(n) {
+			b = make([]byte, n, max(n, headerPiece))
+		}
+		if k, err := c.body.ReadAt(b, 0); k < len(b) {
+			return nil, noEOF(err)
+		}
+		if cap(b) == headerPiece {
+			c.piece = b
 		}
 		end := headerEnd(b)
 		if end == 0 && n < most {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // What every session can do, and what only sessions that are logged in are
@@ -23,8 +24,10 @@ var (
 		"CREATE-SPECIAL-USE",
 		"ESEARCH",
 		"ESORT",
+		"I18NLEVEL=1",
 		"IDLE",
 		"INPROGRESS",
+		"LANGUAGE",
 		"LIST-EXTENDED",
 		"LIST-STATUS",
 		"MOVE",
@@ -61,7 +64,7 @@ func (s *session) capabilityCode() string {
 	var b strings.Builder
 	b.WriteString("CAPABILITY " + strings.Join(capsAlways, " "))
 	if s.states() != before {
-		b.WriteString(" " + strings.Join(capsAfter, " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
+		b.WriteString(" " + strings.Join(append(s.capsOfStore(), capsAfter...), " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
 		b.WriteString(s.messageLimitCapability())
 		return b.String()
 	}
@@ -75,6 +78,20 @@ func (s *session) capabilityCode() string {
 		b.WriteString(" AUTH=" + m)
 	}
 	return b.String()
+}
+
+// capsOfStore returns what depends on the powers of the user's account.
+func (s *session) capsOfStore() (caps []string) {
+	if _, ok := storage.As[storage.Annotations](s.account); ok {
+		caps = append(caps, "LIST-METADATA", "METADATA", "METADATA-SERVER")
+	}
+	if _, ok := storage.As[storage.Quotas](s.account); ok {
+		caps = append(caps, "QUOTA", "QUOTA=RES-MAILBOX", "QUOTA=RES-MESSAGE", "QUOTA=RES-STORAGE")
+		if s.maySetQuota() {
+			caps = append(caps, "QUOTASET")
+		}
+	}
+	return caps
 }
 
 func (s *session) canStartTLS() bool { return s.server.TLS != nil && !s.secure() }

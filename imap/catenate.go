@@ -48,9 +48,9 @@ func (r *appendRequest) catPart(ctx context.Context) error {
 		if r.p.err != nil {
 			return r.p.err
 		}
-		return r.literal()
+		return r.literal(ctx)
 	case "UTF8":
-		return r.utf8Literal()
+		return r.utf8Literal(ctx)
 	case "URL":
 		r.p.space()
 		url := r.astring()
@@ -90,8 +90,8 @@ func (r *appendRequest) fromURL(ctx context.Context, text string) error {
 		return badURL(text)
 	}
 	off, n := cutPartial(u.section.Partial, octets.Size())
-	if n > r.room() {
-		return errAppendTooBig
+	if err := r.room(ctx, n); err != nil {
+		return err
 	}
 	r.total += n
 	_, err = io.Copy(r.spool, cancellable{ctx, io.NewSectionReader(octets, off, n)})

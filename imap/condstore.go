@@ -2,11 +2,8 @@ package imap
 
 import (
 	"context"
-	"errors"
 	"math"
 	"strconv"
-
-	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // useModSeqs makes the client one that knows of mod-sequences: from here on
@@ -39,20 +36,6 @@ func (p *parser) modSeqOrZero() uint64 { return p.number(math.MaxInt64) }
 // every change of the mailbox.
 func (v *view) told() uint64 { return min(v.changed, v.expunged) }
 
-// settled reports whether nothing was expunged that the view does not know of.
-func (v *view) settled(ctx context.Context) (bool, error) {
-	set, err := v.box.Expunged(ctx, v.expunged)
-	switch {
-	case errors.Is(err, storage.ErrResync):
-		return false, nil
-	case err != nil || len(set) > 0:
-		return false, err
-	}
-	// This was asked after changed was taken, so it holds at least until then.
-	v.expunged = max(v.expunged, v.changed)
-	return true, nil
-}
-
 // ahead reports whether the client was sent a mod-sequence above those up to
 // which it knows everything.
 func (s *session) ahead() bool { return s.enabled(condstore) && s.heard > s.view.told() }
@@ -61,15 +44,10 @@ func (s *session) ahead() bool { return s.enabled(condstore) && s.heard > s.view
 // highest MODSEQ it was sent while there are expunges before that which can't
 // be told yet, because sequence numbers are in use: if it came back later with
 // that mod-sequence it would never hear of them.
-func (s *session) holdBack(ctx context.Context, which updates) error {
-	if which == allUpdates || !s.ahead() {
-		return nil
+func (s *session) holdBack() {
+	if s.view.owed && s.ahead() {
+		s.tellHighestModSeq(s.view.told())
 	}
-	if settled, err := s.view.settled(ctx); settled || err != nil {
-		return err
-	}
-	s.tellHighestModSeq(s.view.told())
-	return nil
 }
 
 // tellHighestModSeq sends HIGHESTMODSEQ in a response of its own.

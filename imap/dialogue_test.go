@@ -3,7 +3,9 @@ package imap
 import (
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,7 +30,8 @@ var openStores = map[string]func(t testing.TB) storage.Store{
 
 // TestDialogues plays every dialogue against a server of its own whose user
 // alice has three messages, and mailboxes that are not for mail, over each
-// store. Where the name of the dialogue begins with "quota" she may have five,
+// store. Where the name of the dialogue begins with "messagelimit" a command
+// processes two messages. Where the name of the dialogue begins with "quota" she may have five,
 // and one mailbox more.
 func TestDialogues(t *testing.T) {
 	for name, open := range openStores {
@@ -56,8 +59,15 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 			s, addr := newServer(t, func(s *Server) {
 				s.Store = open(t)
 				s.ID = map[string]string{"name": "Posthouse"}
+				s.Annotations = map[string]string{"/comment": "Closed on Sunday", "/admin": "mailto:postmaster@example.test"}
+				if strings.HasSuffix(path, "-set.txt") {
+					s.QuotaAdmin = func(user string) bool { return user == "alice" }
+				}
 				if strings.HasPrefix(filepath.Base(path), "tls") {
 					s.PlainAuth = nil
+				}
+				if strings.HasPrefix(filepath.Base(path), "messagelimit") {
+					s.Limits.Messages = 2
 				}
 				if strings.HasSuffix(path, "-notes.txt") {
 					s.Kinds = []storage.Kind{storage.Mail, storage.Notes}
@@ -72,9 +82,22 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 			}
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)
-			dialogue.Run(t, conn, path)
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			dialogue.Play(t, conn, path, strings.ReplaceAll(string(text), "@UIDVALIDITY@", validityOfInbox(t, s.Store)))
 		})
 	}
+}
+
+// validityOfInbox is what "@UIDVALIDITY@" stands for in a dialogue.
+func validityOfInbox(t *testing.T, s storage.Store) string {
+	account, err := s.Account(t.Context(), "alice")
+	require.NoError(t, err)
+	box, err := account.Mailbox(t.Context(), storage.Inbox)
+	require.NoError(t, err)
+	st, err := box.Status(t.Context())
+	require.NoError(t, err)
+	return strconv.FormatUint(uint64(st.UIDValidity), 10)
 }
 
 // bound gives alice's account bounds: of five messages, and of one mailbox more

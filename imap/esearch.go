@@ -50,7 +50,7 @@ func parseESearch(p *parser) request {
 	}
 	r.search.options(p)
 	r.search.extended = true
-	p.charsetOption()
+	r.search.charsetOption(p)
 	r.search.keys(p)
 	switch {
 	case p.err != nil:
@@ -65,6 +65,9 @@ func parseESearch(p *parser) request {
 }
 
 func (r *multiRequest) run(ctx context.Context, s *session) (result, error) {
+	if r.search.refused != nil {
+		return result{}, r.search.refused
+	}
 	if r.in == nil {
 		if s.view == nil {
 			return result{}, errNothingSelected
@@ -135,7 +138,7 @@ func (r *multiRequest) view(ctx context.Context, s *session, v *view) error {
 	if v == s.view && r.search.returns&returnSave != 0 {
 		v.saved = r.search.saved(v, found.at)
 	}
-	if len(found.at) == 0 || r.search.returns == returnSave {
+	if len(found.at) == 0 || r.search.returns&^(returnUpdate|returnContext) == returnSave {
 		return nil
 	}
 	var more output

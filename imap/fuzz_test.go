@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+
 	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/storage"
@@ -26,7 +28,15 @@ var seedCommands = []string{
 	"a APPEND Sent (\\Seen) CATENATE (URL \"/INBOX/;UID=2/;SECTION=1.MIME\" TEXT {2+}\r\nab URL {6+}\r\n;UID=1) {1+}\r\nx\r\n",
 	"a REPLACE 1 INBOX (\\Draft) ~{1+}\r\n\x00\r\n", "a UID REPLACE 2 Sent CATENATE (URL \";UID=2\" UTF8 (~{2+}\r\nab))\r\n",
 	"a COMPRESS DEFLATE\r\n", "a ENABLE UTF8=ACCEPT IMAP4rev2\r\nb APPEND Sent UTF8 (~{2+}\r\nab)\r\nc SEARCH CHARSET UTF-8 ALL\r\n", "a CREATE e\u0301\r\n",
-	"a FETCH 1:2 (EMAILID THREADID SAVEDATE PREVIEW (LAZY))\r\n", "a FETCH 2 PREVIEW (LAZY)\r\n", "a SEARCH SAVEDSINCE 1-Jan-2026 OR EMAILID M1 THREADID T1 SAVEDATESUPPORTED\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
+	"a FETCH 1:2 (EMAILID THREADID SAVEDATE PREVIEW (LAZY))\r\n", "a FETCH 2 PREVIEW (LAZY)\r\n", "a SEARCH SAVEDSINCE 1-Jan-2026 OR EMAILID M1 THREADID T1 SAVEDATESUPPORTED\r\n",
+	"a SETMETADATA INBOX (/private/a ~{3+}\r\na\x00b /shared/b \"x\" /private/c NIL)\r\nb GETMETADATA (MAXSIZE 2 DEPTH infinity) INBOX (/private /shared/b)\r\n",
+	"a GETMETADATA \"\" (DEPTH 1) /private\r\n", "a LIST \"\" * RETURN (METADATA (DEPTH 1) (/private \"/shared/x\"))\r\n", "a GETQUOTAROOT INBOX\r\n",
+	"a SETQUOTA \"\" (STORAGE 1 MESSAGE 2)\r\nb GETQUOTA {0+}\r\n\r\n", "a STATUS INBOX (DELETED DELETED-STORAGE)\r\n", "a LANGUAGE de en-GB\r\n",
+	"a SORT RETURN (UPDATE CONTEXT PARTIAL -1:-2 COUNT) (REVERSE DATE SUBJECT DISPLAYTO) UTF-8 OR FUZZY TEXT \"a b\" ALL\r\n", "a UID SORT (FROM CC SIZE) US-ASCII ALL\r\n",
+	"a THREAD REFERENCES UTF-8 ALL\r\n", "a UID THREAD ORDEREDSUBJECT UTF-8 1:*\r\n", "a CANCELUPDATE \"a\"\r\n", "a UID FETCH 1:* FLAGS (PARTIAL -1:-50)\r\n",
+	"a UID SEARCH RETURN (UPDATE RELEVANCY SAVE) FUZZY SUBJECT lunch\r\n", "a ESEARCH IN (mailboxes (INBOX x) subtree-one Work selected) RETURN (MIN) SUBJECT x\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
+	"a ENABLE QRESYNC UIDONLY\r\n", "a SELECT INBOX (CONDSTORE QRESYNC (1 5 1:3,5 (1:2 1,3)))\r\n", "a UID FETCH 1:* (FLAGS MODSEQ) (CHANGEDSINCE 2 VANISHED)\r\n",
+	"a STORE 1 (UNCHANGEDSINCE 2) +FLAGS.SILENT (x)\r\n", "a SEARCH RETURN (MIN) MODSEQ \"/flags/x\" all 2\r\n", "a UNAUTHENTICATE\r\n",
 }
 
 // FuzzSession sends anything to a session in each state. No session may
@@ -42,6 +52,7 @@ func FuzzSession(f *testing.F) {
 		deliverTo(t, store, "alice", "INBOX", plainMessage)
 		deliverTo(t, store, "alice", "INBOX", mixedMessage)
 		s := quietServer(store)
+		s.QuotaAdmin = func(string) bool { return true }
 		prelude := []string{"", "z LOGIN alice secret\r\n", "z LOGIN alice secret\r\nz SELECT INBOX\r\n"}[state%3]
 		converse(t, s, prelude, input)
 	})
@@ -176,7 +187,8 @@ func referenceCommands(input []byte) (commands []string) {
 func FuzzSearch(f *testing.F) {
 	for _, seed := range []string{
 		"ALL", "OR SEEN (NOT UNSEEN)", "1:3,*", "UID 1:2 $", "BODY \"x\" TEXT y SUBJECT z", "SENTON 1-Jan-2026 BEFORE \"2-Feb-2027\"",
-		"HEADER a b LARGER 5 SMALLER 900", "KEYWORD x UNKEYWORD y", "OLDER 5 YOUNGER 6", "NEW OLD RECENT",
+		"FUZZY (TEXT \"a b\" NOT FROM bob) OR SUBJECT lunch CC x",
+		"OR UIDAFTER 1 UIDBEFORE 3", "MODSEQ \"/flags/\\\\seen\" shared 3", "HEADER a b LARGER 5 SMALLER 900", "KEYWORD x UNKEYWORD y", "OLDER 5 YOUNGER 6", "NEW OLD RECENT",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -286,6 +298,32 @@ func FuzzSection(f *testing.F) {
 		label := sectionLabel(s)
 		if s.HeaderFields == nil && s.HeaderFieldsNot == nil && strings.ContainsAny(label, "\r\n\x00") {
 			t.Fatalf("%q: %q", text, label)
+		}
+	})
+}
+
+// FuzzResync parses any parameters of QRESYNC and uses them on a mailbox of
+// three messages, with and without tombstones: what it says is gone is not there.
+func FuzzResync(f *testing.F) {
+	for _, seed := range []string{"(1 1)", "(1 2 1:3)", "(1 3 1,2:3 (1:2 1,3))", "(1 4 (1 1))", "(1 9223372036854775807 4294967295:1 (1:4294967295 1:4294967295))", "(1 1 1:*)", "(1 1 3,1 (2 1,2))"} {
+		f.Add([]byte(seed))
+	}
+	v := fuzzView(f)
+	box := v.box
+	f.Fuzz(func(t *testing.T, input []byte) {
+		p := &parser{buf: input}
+		r := p.resync()
+		if p.end() != nil {
+			return
+		}
+		for _, v.box = range []storage.Mailbox{box, forgetful{box}} {
+			gone, err := v.vanished(context.Background(), &vanishing{since: r.since, known: r.known, match: r.match})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(common(gone, []imap.SeqRange{{Start: 1, Stop: 3}})) > 0 {
+				t.Fatalf("%q: %v is there", input, gone)
+			}
 		}
 	})
 }

@@ -10,6 +10,12 @@
 //     can't be finished ends the connection.
 //   - Sequence numbers mean what the client was last told: no EXPUNGE is sent
 //     while FETCH, STORE or SEARCH runs (RFC 3501 §7.4.1).
+//   - A search, a sort and a thread hold keys, never messages: up to 200 octets
+//     a message. What they read of headers is kept for the next ones within a
+//     bound for all sessions (Limits.SearchMemory).
+//   - A client that comes back with the highest mod-sequence it was sent, the
+//     last HIGHESTMODSEQ counting for more than any MODSEQ before it, misses no
+//     change (RFC 7162).
 //   - A client sees fixed texts; the reason of a failure goes to the log.
 //   - Sessions share what they hold of a mailbox, at most 40 octets a message;
 //     one that is told of nothing for a while keeps at most one older state of
@@ -53,6 +59,15 @@ type Server struct {
 	// PlainAuth says who may send a password over an unencrypted connection;
 	// nil: nobody.
 	PlainAuth func(remote netip.Addr) bool
+
+	// Annotations are the shared ones of the server (RFC 5464 §6.2.1), by their
+	// names without the scope: "/comment", and "/admin" with a URI of who runs
+	// the server. Clients read them. nil: none.
+	Annotations map[string]string
+
+	// QuotaAdmin says who may change quotas with SETQUOTA, of the own account
+	// and of mailboxes that he administers; nil: nobody.
+	QuotaAdmin func(user string) bool
 
 	Limits   Limits
 	Timeouts Timeouts

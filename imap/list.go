@@ -12,11 +12,12 @@ import (
 )
 
 // listRequest is LIST with its extensions (RFC 9051 §6.3.9, RFC 5258,
-// RFC 5819, RFC 6154), or LSUB.
+// RFC 5819, RFC 6154, RFC 9590), or LSUB.
 type listRequest struct {
 	patterns []string // with the reference before them
 	options  listOptions
-	status   []string // RETURN (STATUS (…)); nil: not asked for
+	status   []string       // RETURN (STATUS (…)); nil: not asked for
+	metadata *metadataQuery // RETURN (METADATA …); nil: not asked for
 	lsub     bool
 }
 
@@ -105,6 +106,10 @@ func (r *listRequest) returns(p *parser) {
 		r.status = p.statusItems()
 		return
 	}
+	if word == "METADATA" {
+		r.metadata = p.listMetadata()
+		return
+	}
 	r.option(p, word, listReturns)
 }
 
@@ -153,15 +158,31 @@ func (r *listRequest) run(ctx context.Context, s *session) (result, error) {
 			continue
 		}
 		r.tell(s, info, t)
-		if r.status == nil || info.ID == 0 {
+		if info.ID == 0 {
 			continue
 		}
-		err := s.tellStatus(ctx, info.Name, r.status)
-		if err != nil && !errors.Is(err, storage.ErrNoMailbox) { // deleted since it was listed
+		if err := r.tellMore(ctx, s, info.Name); err != nil {
 			return result{}, err
 		}
 	}
+	if r.metadata != nil {
+		return result{code: r.metadata.code()}, nil
+	}
 	return result{}, nil
+}
+
+// tellMore sends what is asked for beside LIST itself of a mailbox, which may
+// have been deleted since it was listed.
+func (r *listRequest) tellMore(ctx context.Context, s *session, name string) error {
+	if r.status != nil {
+		if err := s.tellStatus(ctx, name, r.status); err != nil && !errors.Is(err, storage.ErrNoMailbox) {
+			return err
+		}
+	}
+	if r.metadata != nil {
+		return r.metadata.tellListed(ctx, s, name)
+	}
+	return nil
 }
 
 func matchesAny(matchers []*listPattern, name string) bool {

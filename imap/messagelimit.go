@@ -134,6 +134,14 @@ func withinAll(keys []key) func(c *candidate) bool {
 	}
 }
 
+// withinAny joins what two keys that are joined by OR are about.
+func withinAny(a, b key) func(c *candidate) bool {
+	if a.within == nil || b.within == nil {
+		return nil
+	}
+	return func(c *candidate) bool { return a.within(c) || b.within(c) }
+}
+
 // uidKey reads UIDAFTER and UIDBEFORE (RFC 9738 §3.2).
 func uidKey(holds func(have, limit uint32) bool) func(*parser) key {
 	return func(p *parser) key {

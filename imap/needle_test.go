@@ -6,8 +6,10 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/text/unicode/norm"
 )
 
 func TestFoldingMixedTextIsLinear(t *testing.T) {
@@ -60,4 +62,40 @@ func (p *pieces) Read(b []byte) (int, error) {
 	n := copy(b, p.rest[:min(p.size, len(p.rest))])
 	p.rest = p.rest[n:]
 	return n, nil
+}
+
+// casemap is i;unicode-casemap word for word (RFC 5051 §2), but for Hangul,
+// which is decomposed by rule and not by a property.
+func casemap(s string) (mapped string) {
+	for _, r := range s {
+		title := string(unicode.ToTitle(r))
+		if parts := norm.NFKD.PropertiesString(title).Decomposition(); parts != nil {
+			title = string(parts)
+		}
+		mapped += title
+	}
+	return mapped
+}
+
+// TestTextsThatTheComparatorTakesForEqualAreFound goes through all characters.
+func TestTextsThatTheComparatorTakesForEqualAreFound(t *testing.T) {
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		if s := string(r); unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.S, unicode.P) {
+			require.True(t, newNeedle(casemap(s)).in(s), "%U", r)
+			require.True(t, newNeedle(s).in(casemap(s)), "%U", r)
+		}
+	}
+}
+
+func TestFoldedTextsAreEqualWhereLettersAre(t *testing.T) {
+	for _, c := range [][2]string{
+		{"É", "e\u0301"}, {"ÅNGSTRÖM", "a\u030angstro\u0308m"}, {"\u01c4", "\u01c6"}, {"\u01c5", "dz\u030c"}, {"ﬁn", "FIN"}, {"Ⅷ", "viii"},
+		{"ＡＢ", "ab"}, {"ΣΊΣΥΦΟΣ", "σίσυφος"}, {"ЁЖ", "ёж"}, {"\u1e9e", "ß"}, {"\u212a", "k"}, {"ſ", "S"}, {"日本", "日本"}, {"한", "한"}, {"ガ", "カ\u3099"}, {"ı", "i"},
+	} {
+		require.True(t, newNeedle(c[0]).in(c[1]), "%q", c)
+		require.True(t, newNeedle(c[1]).in(c[0]), "%q", c)
+	}
+	for _, c := range [][2]string{{"ss", "ß"}, {"ä", "ae"}, {"é", "e"}} {
+		require.False(t, newNeedle(c[0]).in(c[1]), "%q", c)
+	}
 }

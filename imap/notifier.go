@@ -165,7 +165,7 @@ func (s *session) tellNotifyStatus(k known) {
 	if k.events&flagChange != 0 {
 		items = append(items, "UNSEEN")
 	}
-	s.writeStatus(k.info.Name, k.info.ID, items, k.status)
+	s.writeStatus(k.info.Name, items, &counted{Status: k.status, id: k.info.ID})
 }
 
 // tellList tells how the list of mailboxes differs from what the client knows.

@@ -145,23 +145,28 @@ func (p *parser) string() string {
 const binaryNotAllowed = "Binary literal not allowed here"
 
 func (p *parser) literal() string {
-	l := p.lits[0]
-	if l.start == 0 { // announced, but not read
-		p.fail("Literal not allowed here")
-		return ""
-	}
-	if l.binary {
+	if p.lits[0].binary {
 		p.fail(binaryNotAllowed)
 		return ""
 	}
-	p.lits = p.lits[1:]
-	p.pos = l.start + int(l.size)
-	text := string(p.buf[l.start:p.pos])
+	text := p.octets()
 	if strings.IndexByte(text, 0) >= 0 {
 		p.fail("NUL in a string")
 		return ""
 	}
 	return text
+}
+
+// octets reads a literal whatever is in it, as a literal8 (RFC 3516) may be.
+func (p *parser) octets() string {
+	l := p.lits[0]
+	if l.start == 0 { // announced, but not read
+		p.fail("Literal not allowed here")
+		return ""
+	}
+	p.lits = p.lits[1:]
+	p.pos = l.start + int(l.size)
+	return string(p.buf[l.start:p.pos])
 }
 
 // quoted reads on after the opening quote. Octets above 127 are let through:

@@ -51,12 +51,12 @@ func (p *parser) resync() *resync {
 	r.validity = p.nzNumber()
 	p.space()
 	r.since = p.modSeq()
-	if p.accept(' ') && p.peek() != '(' {
-		if r.known = p.knownSet().resolve(0); p.peek() == ' ' {
-			p.space()
-		}
+	more := p.accept(' ')
+	if more && p.peek() != '(' {
+		r.known = p.knownSet().resolve(0)
+		more = p.accept(' ')
 	}
-	if p.peek() == '(' {
+	if more {
 		r.match = p.seqMatch()
 	}
 	p.expect(')')

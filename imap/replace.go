@@ -21,7 +21,7 @@ type replaceRequest struct {
 // before the new one is let come.
 func replaceStream(kind numKind) func(context.Context, *session) (result, error) {
 	return func(ctx context.Context, s *session) (result, error) {
-		r := &replaceRequest{appendRequest: appendRequest{most: 1}}
+		r := &replaceRequest{appendRequest: appendRequest{most: 1, replaces: true}}
 		defer r.close()
 		r.begin(s)
 		if err := r.target(kind); err != nil {

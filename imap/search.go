@@ -17,7 +17,8 @@ type searchRequest struct {
 	page     page      // with returnPartial
 	order    []sortKey // of SORT; nil: SEARCH
 	key      key
-	modSeqs  bool // a key asks for mod-sequences (RFC 7162 §3.1.5)
+	modSeqs  bool  // a key asks for mod-sequences (RFC 7162 §3.1.5)
+	refused  error // what the command is answered whatever there is
 }
 
 var errBadCharset = no("BADCHARSET (US-ASCII UTF-8)", "Charset not supported")
@@ -28,7 +29,7 @@ func searchParser(kind numKind) func(*parser) request {
 		r := &searchRequest{kind: kind}
 		p.space()
 		r.options(p)
-		p.charsetOption()
+		r.charsetOption(p)
 		r.keys(p)
 		return r
 	}
@@ -36,7 +37,7 @@ func searchParser(kind numKind) func(*parser) request {
 
 // charsetOption reads "CHARSET charset SP" where it may be left out. Once
 // UTF8=ACCEPT is enabled it must be (RFC 6855 §3).
-func (p *parser) charsetOption() {
+func (r *searchRequest) charsetOption(p *parser) {
 	if !p.keyword("CHARSET") {
 		return
 	}
@@ -44,22 +45,27 @@ func (p *parser) charsetOption() {
 		p.fail("CHARSET is not allowed once UTF8=ACCEPT is enabled")
 	}
 	p.space()
-	p.charset()
-	p.space()
+	r.charset(p)
 }
 
-// charset reads the charset of the strings that follow. US-ASCII is part of
-// UTF-8, and all strings are checked to be that.
-func (p *parser) charset() {
+// charset reads the charset of the strings that follow, and a space. US-ASCII
+// is part of UTF-8, and all strings are checked to be that. What stands behind
+// another charset is not read.
+func (r *searchRequest) charset(p *parser) {
 	switch strings.ToUpper(p.astring()) {
 	case "US-ASCII", "UTF-8":
+		p.space()
 	default:
-		p.refuse(errBadCharset)
+		r.refused = errBadCharset
+		p.pos = len(p.buf)
 	}
 }
 
 // keys reads the keys at the end of a command.
 func (r *searchRequest) keys(p *parser) {
+	if r.refused != nil || p.err != nil {
+		return
+	}
 	k := &keyParser{parser: p}
 	r.key = k.all()
 	r.modSeqs = p.modSeqs
@@ -106,7 +112,7 @@ func (r *searchRequest) run(ctx context.Context, s *session) (result, error) {
 		v.saved = r.saved(v, found.at)
 	}
 	switch {
-	case r.extended && r.returns == returnSave:
+	case r.returns&^(returnUpdate|returnContext) == returnSave:
 	case r.extended || r.order == nil && s.enabled(rev2):
 		r.tellExtended(s, "", found.numbered(r.kind, v), found)
 	default:
@@ -127,6 +133,9 @@ type hits struct {
 
 // search returns the messages that match, in order.
 func (r *searchRequest) search(ctx context.Context, run *searchRun) (found hits, err error) {
+	if r.refused != nil {
+		return found, r.refused
+	}
 	run.scored = r.needsScores()
 	found.at, err = run.find(ctx, r.key)
 	found.scores = run.scores

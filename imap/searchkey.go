@@ -191,7 +191,7 @@ func lacksFlag(flags storage.SystemFlags) func(*parser) key {
 
 func keywordKey(p *parser) key {
 	p.space()
-	k := p.flag()
+	k := imap.Flag(p.atom())
 	return viewKey(func(c *candidate) bool { return c.view.flags(c.entry).HasKeyword(k) })
 }
 
@@ -286,7 +286,7 @@ func or(a, b key) key {
 	if a.cost > b.cost {
 		a, b = b, a
 	}
-	either := key{cost: b.cost, fleeting: a.fleeting || b.fleeting, numbered: a.numbered || b.numbered}
+	either := key{cost: b.cost, within: withinAny(a, b), fleeting: a.fleeting || b.fleeting, numbered: a.numbered || b.numbered}
 	if a.possible != nil && b.possible != nil {
 		either.possible = func(c *candidate) bool { return a.possible(c) || b.possible(c) }
 	}

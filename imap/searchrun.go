@@ -52,11 +52,10 @@ func (r *searchRun) find(ctx context.Context, k key) (found []int, err error) {
 	defer c.forget()
 	n, budget := r.view.len(), r.budget()
 	for step := range n {
-		if step%pauseEvery == 0 {
-			if err := r.pause(ctx, step, n); err != nil {
-				return nil, err
-			}
+		if step%pauseEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
+		r.session.progress(step, n)
 		i := budget.order(step, n)
 		c.take(i)
 		if !budget.spend(k, c) {

@@ -46,8 +46,7 @@ func sortParser(kind numKind) func(*parser) request {
 			p.fail("Missing or too many sort keys")
 		}
 		p.space()
-		p.charset()
-		p.space()
+		r.charset(p)
 		r.keys(p)
 		return r
 	}

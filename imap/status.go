@@ -7,20 +7,28 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// statusItems is what STATUS can tell of a mailbox (RFC 9051 §6.3.11,
-// RFC 8438, RFC 7889, RFC 7162, RFC 8474).
-var statusItems = map[string]func(s *session, st storage.Status) uint64{
-	"MESSAGES":    func(_ *session, st storage.Status) uint64 { return uint64(st.Messages) },
-	"RECENT":      func(_ *session, st storage.Status) uint64 { return uint64(st.Recent) },
-	"UIDNEXT":     func(_ *session, st storage.Status) uint64 { return uint64(st.UIDNext) },
-	"UIDVALIDITY": func(_ *session, st storage.Status) uint64 { return uint64(st.UIDValidity) },
-	"UNSEEN":      func(_ *session, st storage.Status) uint64 { return uint64(st.Unseen) },
-	"DELETED":     func(_ *session, st storage.Status) uint64 { return uint64(st.Deleted) },
-	"SIZE":        func(_ *session, st storage.Status) uint64 { return uint64(st.Size) },
-	"APPENDLIMIT": func(s *session, _ storage.Status) uint64 { return uint64(s.limits.AppendSize) },
-	"MAILBOXID":   nil, // is no number
+// counted is a mailbox of which STATUS tells.
+type counted struct {
+	storage.Status
+	id        storage.MailboxID
+	reclaimed uint64 // see deletedStorage
+}
 
-	"HIGHESTMODSEQ": func(_ *session, st storage.Status) uint64 { return st.HighestModSeq },
+// statusItems is what STATUS can tell of a mailbox (RFC 9051 §6.3.11,
+// RFC 8438, RFC 7889, RFC 7162, RFC 8474, RFC 9208).
+var statusItems = map[string]func(s *session, c *counted){
+	"MESSAGES":    func(s *session, c *counted) { s.out.number(uint64(c.Messages)) },
+	"RECENT":      func(s *session, c *counted) { s.out.number(uint64(c.Recent)) },
+	"UIDNEXT":     func(s *session, c *counted) { s.out.number(uint64(c.UIDNext)) },
+	"UIDVALIDITY": func(s *session, c *counted) { s.out.number(uint64(c.UIDValidity)) },
+	"UNSEEN":      func(s *session, c *counted) { s.out.number(uint64(c.Unseen)) },
+	"DELETED":     func(s *session, c *counted) { s.out.number(uint64(c.Deleted)) },
+	"SIZE":        func(s *session, c *counted) { s.out.size(c.Size) },
+
+	"APPENDLIMIT":     func(s *session, _ *counted) { s.out.size(s.limits.AppendSize) },
+	"DELETED-STORAGE": func(s *session, c *counted) { s.out.number(c.reclaimed) },
+	"HIGHESTMODSEQ":   func(s *session, c *counted) { s.out.number(c.HighestModSeq) },
+	"MAILBOXID":       func(s *session, c *counted) { s.out.text(mailboxID(c.id)) },
 }
 
 type statusRequest struct {
@@ -60,18 +68,23 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 	if err != nil {
 		return err
 	}
-	st, err := box.Status(ctx)
-	if err != nil {
+	c := &counted{id: box.ID()}
+	if c.Status, err = box.Status(ctx); err != nil {
 		return err
+	}
+	if slices.Contains(items, "DELETED-STORAGE") && c.Deleted > 0 {
+		if c.reclaimed, err = deletedStorage(ctx, box); err != nil {
+			return err
+		}
 	}
 	if slices.Contains(items, "HIGHESTMODSEQ") {
 		s.useModSeqs()
 	}
-	s.writeStatus(name, box.ID(), items, st)
+	s.writeStatus(name, items, c)
 	return nil
 }
 
-func (s *session) writeStatus(name string, id storage.MailboxID, items []string, st storage.Status) {
+func (s *session) writeStatus(name string, items []string, c *counted) {
 	o := &s.out
 	o.text("* STATUS ")
 	o.mailbox(name)
@@ -80,11 +93,7 @@ func (s *session) writeStatus(name string, id storage.MailboxID, items []string,
 		o.text(sep)
 		o.text(item)
 		o.byte(' ')
-		if number := statusItems[item]; number != nil {
-			o.number(number(s, st))
-		} else {
-			o.text(mailboxID(id))
-		}
+		statusItems[item](s, c)
 		sep = " "
 	}
 	o.byte(')')

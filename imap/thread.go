@@ -28,8 +28,7 @@ func threadParser(kind numKind) func(*parser) request {
 		}
 		r.algorithm = algorithm
 		p.space()
-		p.charset()
-		p.space()
+		r.search.charset(p)
 		r.search.keys(p)
 		return r
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/storage"
 	"github.com/posthouse-mail/posthouse/storage/memory"
@@ -59,7 +61,10 @@ func viewOf(t testing.TB, texts ...string) *session {
 	}
 	v := &view{box: box}
 	require.NoError(t, v.load(t.Context()))
-	return &session{server: quietServer(nil), view: v, limits: Limits{}.withDefaults()}
+	server, client := net.Pipe()
+	conn := wire.New(server, wire.Timeouts{})
+	t.Cleanup(func() { conn.Close(); conn.Release(); client.Close() })
+	return &session{server: quietServer(nil), conn: conn, view: v, limits: Limits{}.withDefaults()}
 }
 
 // threadsOf returns what THREAD=REFERENCES says of letters.

@@ -34,9 +34,7 @@ func (s *session) update(ctx context.Context, which updates) error {
 	if n.arrived {
 		s.tellItems(ctx, v, before-len(n.gone))
 	}
-	if err == nil {
-		err = s.holdBack(ctx, which)
-	}
+	s.holdBack()
 	return s.untold(err)
 }
 

@@ -84,6 +84,12 @@ func TestMoveBySequenceNumberMeansWhatTheClientSaw(t *testing.T) {
 	require.Contains(t, untagged, " 2 1] Moved\r\n* 2 EXPUNGE\r\n* 1 EXPUNGE\r\n")
 }
 
+func TestUIDExpungeSparesWhatStandsBetweenItsUIDs(t *testing.T) {
+	a, _, _ := pair(t, 4)
+	a.ok(`STORE 1,3 +FLAGS.SILENT (\Deleted)`)
+	require.Equal(t, "* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n", a.ok("UID EXPUNGE 1,3"))
+}
+
 func TestRecentIsGivenToOneSession(t *testing.T) {
 	a, b, s := pair(t, 2)
 	require.Contains(t, a.ok("FETCH 1 FLAGS"), `\Recent`)

@@ -153,8 +153,8 @@ func (v *view) uidSet(spans []span) imap.UIDSet {
 
 // uidsWhere names the messages of spans that want holds for.
 func (v *view) uidsWhere(spans []span, want func(*entry) bool) (set imap.UIDSet) {
-	open := false // the last range may grow
 	for _, s := range spans {
+		open := false // the last range may grow; what stands between two spans is not meant
 		for i := s.from; i < s.to; i++ {
 			e := v.at(i)
 			switch {

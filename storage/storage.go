@@ -77,7 +77,8 @@ type Receipt struct {
 	Err         error // nil when stored; ErrNoMailbox, ErrOverQuota, …
 }
 
-// MailboxID names a mailbox for ever, through renames. It is never reused.
+// MailboxID names a mailbox of a store, whoever's it is, for ever and through
+// renames. It is never reused.
 type MailboxID uint64
 
 // Account is one user's tree of mailboxes. Names are UTF-8, hierarchy levels

@@ -90,6 +90,10 @@ func TestFullAccountIsToldAndRefusesMail(t *testing.T) {
 	require.Regexp(t, "^a OK ", c.line())
 	c.send("b APPEND INBOX {3+}\r\nabc\r\n")
 	require.Equal(t, "b NO [OVERQUOTA] Quota exceeded", c.line())
+	c.send("c GETQUOTAROOT INBOX\r\n")
+	require.Equal(t, `* QUOTAROOT INBOX ""`, c.line())
+	require.Equal(t, `* QUOTA "" (MESSAGE 4 3)`, c.line())
+	require.Regexp(t, "^c OK ", c.line())
 	n.requireSound()
 }
 
@@ -105,6 +109,19 @@ func TestBoundOfAMailboxIsFoundWhenTheMessageIsThere(t *testing.T) {
 		require.Contains(t, answer, "The mailbox is full")
 	}
 	require.Empty(t, bodies(t, n.imapClient(), "INBOX"))
+	c := n.dial("IMAP")
+	c.line()
+	c.send("a LOGIN " + n.user + " " + n.password + "\r\n")
+	require.Regexp(t, "^a OK .* QUOTA .*QUOTA=RES-STORAGE", c.line())
+	c.send("b APPEND INBOX {1025}\r\n")
+	require.Equal(t, "b NO [OVERQUOTA] Quota exceeded", c.line(), "before it is sent")
+	c.send("c GETQUOTAROOT INBOX\r\n")
+	for _, want := range []string{`* QUOTAROOT INBOX "" INBOX`, `* QUOTA "" ()`, "* QUOTA INBOX (STORAGE 0 1)"} {
+		require.Equal(t, want, c.line())
+	}
+	require.Regexp(t, "^c OK ", c.line())
+	c.send("d SETQUOTA INBOX (STORAGE 100)\r\n")
+	require.Equal(t, "d NO [NOPERM] Permission denied", c.line(), "quotas are the operator's to set")
 }
 
 func TestNoticeIsAMessageAsItShouldBe(t *testing.T) {

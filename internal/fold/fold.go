@@ -4,14 +4,17 @@ package fold
 
 import (
 	"encoding/binary"
-	"unicode"
 	"unicode/utf8"
 )
 
-// Append appends text with its letter case removed and returns how much of it
-// was used: all but the first octets of a character that is cut off. Octets that
-// are no UTF-8 stay as they are. What a piece of text becomes does not depend
-// on what stands before or behind it.
+// Append appends text in the form in which it is compared, and returns how much
+// of it was used: all but the first octets of a character that is cut off.
+// Octets that are no UTF-8 stay as they are. What a piece of text becomes does
+// not depend on what stands before or behind it. Texts that i;unicode-casemap
+// (RFC 5051) takes for equal, character by character in title case and
+// decomposed, have the same form. The parts of a decomposed character are
+// brought to small letters again, so that a ligature is found by its letters,
+// which the RFC does not ask for.
 func Append(dst, text []byte) (folded []byte, used int) {
 	i, piece := 0, 16 // pieces grow while they are ASCII: what is copied in vain stays small
 	for i < len(text) {
@@ -30,7 +33,7 @@ func Append(dst, text []byte) (folded []byte, used int) {
 			if r == utf8.RuneError && size == 1 {
 				dst = append(dst, text[i])
 			} else {
-				dst = utf8.AppendRune(dst, unicode.ToLower(unicode.ToUpper(r)))
+				dst = appendRune(dst, r)
 			}
 			i += size
 		}

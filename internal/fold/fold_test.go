@@ -42,3 +42,12 @@ func FuzzAppend(f *testing.F) {
 		}
 	})
 }
+
+func TestCaselessCharactersHaveNoLetterCase(t *testing.T) {
+	for r := range rune(unicode.MaxRune + 1) {
+		if caseless(r) {
+			require.Equal(t, r, unicode.ToTitle(r), "%U", r)
+			require.Equal(t, r, unicode.ToLower(unicode.ToUpper(r)), "%U", r)
+		}
+	}
+}
