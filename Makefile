@@ -1,7 +1,7 @@
 # Everything a user needs is `go run ./examples/fullnode` and `go test ./...`.
 # These targets are for who works on Posthouse itself.
 
-.PHONY: test check bench stress fuzz
+.PHONY: test check bench bench-imap stress fuzz
 
 test: ## what every change must pass
 	go vet ./... && go tool staticcheck ./... && go test ./...
@@ -11,6 +11,9 @@ check: ## the same with the race detector
 
 bench: ## the whole node beside Postfix and Dovecot, one run, ratios
 	go run ./bench
+
+bench-imap: ## work with mailboxes over IMAP beside Dovecot, one run, ratios and goals
+	go run ./bench imap -million 1000000
 
 stress: ## the long versions of the durability tests, 10,000 connections, and half an hour of 50 IMAP sessions
 	POSTHOUSE_CUTS=10000 POSTHOUSE_ROT=10000 POSTHOUSE_KILLS=50 POSTHOUSE_CONNECTIONS=10000 POSTHOUSE_STRESS=30m go test -timeout 60m ./internal/engine/... ./storage/... ./queue/... ./imap ./examples/fullnode/...

@@ -1,16 +1,23 @@
-// Bench measures whole servers side by side, in one run on one machine:
-// a number of SMTP sessions deliver messages to 200 mailboxes, durably.
-// Posthouse's full node stands against Postfix that delivers by LMTP to
-// Dovecot, where both are installed. The rounds alternate; it prints medians
-// and their ratio, for the machine's own figures mean little.
+// Bench measures whole servers side by side, in one run on one machine. The
+// rounds alternate between the servers; it prints medians and their ratios,
+// for the machine's own figures mean little.
 //
 //	go run ./bench [-sessions 10] [-messages 2000] [-size 1024] [-rounds 3]
+//
+// lets SMTP sessions deliver messages to 200 mailboxes, durably: Posthouse's
+// full node stands against Postfix that delivers by LMTP to Dovecot.
+//
+//	go run ./bench imap [-short] [-messages 10000] [-rounds 5] [-million 0] …
+//
+// works with mailboxes over IMAP: Posthouse's full node stands against
+// Dovecot with sdbox. Peers that are not installed are left out.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -34,22 +41,28 @@ type target interface {
 }
 
 func main() {
-	var l load
-	flag.IntVar(&l.sessions, "sessions", 10, "concurrent SMTP `sessions`")
-	flag.IntVar(&l.messages, "messages", 2000, "`messages` in a round")
-	flag.IntVar(&l.size, "size", 1024, "`octets` of a message")
-	rounds := flag.Int("rounds", 3, "`rounds`, alternating between the servers")
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, l, *rounds); err != nil {
+	run, args := deliveries, os.Args[1:]
+	if len(args) > 0 && args[0] == "imap" {
+		run, args = mailboxWork, args[1:]
+	}
+	if err := run(ctx, args, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, l load, rounds int) error {
-	node, err := startNode(ctx)
+// deliveries measures the way of a message from SMTP into a mailbox.
+func deliveries(ctx context.Context, args []string, out io.Writer) error {
+	var l load
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	flags.IntVar(&l.sessions, "sessions", 10, "concurrent SMTP `sessions`")
+	flags.IntVar(&l.messages, "messages", 2000, "`messages` in a round")
+	flags.IntVar(&l.size, "size", 1024, "`octets` of a message")
+	rounds := flags.Int("rounds", 3, "`rounds`, alternating between the servers")
+	_ = flags.Parse(args)
+	node, err := startNode(ctx, mailboxes, "smtp")
 	if err != nil {
 		return err
 	}
@@ -63,10 +76,10 @@ func run(ctx context.Context, l load, rounds int) error {
 		defer peer.stop()
 		targets = append(targets, peer)
 	} else {
-		fmt.Println("Postfix and Dovecot are not both installed (or this is not root): only Posthouse is measured")
+		fmt.Fprintln(out, "Postfix and Dovecot are not both installed (or this is not root): only Posthouse is measured")
 	}
 	figures := make([][]float64, len(targets))
-	for range rounds {
+	for range *rounds {
 		for i, t := range targets {
 			rate, err := t.deliver(ctx, l)
 			if err != nil {
@@ -75,18 +88,18 @@ func run(ctx context.Context, l load, rounds int) error {
 			figures[i] = append(figures[i], rate)
 		}
 	}
-	report(l, targets, figures)
+	report(out, l, targets, figures)
 	return nil
 }
 
-func report(l load, targets []target, figures [][]float64) {
-	fmt.Printf("%d SMTP sessions, %d messages of %d octets a round, to %d mailboxes, durable; median of %d rounds\n",
+func report(out io.Writer, l load, targets []target, figures [][]float64) {
+	fmt.Fprintf(out, "%d SMTP sessions, %d messages of %d octets a round, to %d mailboxes, durable; median of %d rounds\n",
 		l.sessions, l.messages, l.size, mailboxes, len(figures[0]))
 	for i, t := range targets {
-		fmt.Printf("%-40s %8.0f messages/s   %v\n", t.name(), median(figures[i]), rounded(figures[i]))
+		fmt.Fprintf(out, "%-40s %8.0f messages/s   %v\n", t.name(), median(figures[i]), rounded(figures[i]))
 	}
 	if len(targets) == 2 {
-		fmt.Printf("ratio %.1f (goal: 10)\n", median(figures[0])/median(figures[1]))
+		fmt.Fprintf(out, "ratio %.1f (goal: 10)\n", median(figures[0])/median(figures[1]))
 	}
 }
 

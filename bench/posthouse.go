@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/directory"
 	"github.com/posthouse-mail/posthouse/directory/embedded"
 	"github.com/posthouse-mail/posthouse/internal/realtest"
@@ -19,34 +21,48 @@ import (
 // node is a full node, built from this tree.
 type node struct {
 	dir     string
+	env     []string // beside what the benchmark has itself
 	cmd     *exec.Cmd
-	address string
+	address map[string]string // where a service listens, by its key in the configuration
 }
 
 func (*node) name() string { return "Posthouse" }
 
-// startNode builds the full node, fills its directory with accounts and
-// starts it, with the mail directory beside the temporary files.
-func startNode(ctx context.Context) (*node, error) {
+// password is that of every account of every server.
+const password = "pw"
+
+// startNode builds the full node, fills its directory with accounts user0,
+// user1, … and starts it, with the mail directory beside the temporary files.
+// It serves what services name: sections of the configuration, with "+tls"
+// behind those that talk TLS from the first octet.
+func startNode(ctx context.Context, accounts int, services ...string) (*node, error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return nil, err
 	}
-	n := &node{dir: dir}
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", n.file("fullnode"), "./examples/fullnode").CombinedOutput(); err != nil {
+	n := &node{dir: dir, address: map[string]string{}}
+	build := exec.CommandContext(ctx, "go", "build", "-o", n.file("fullnode"), "github.com/posthouse-mail/posthouse/examples/fullnode")
+	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
-	if err := n.makeAccounts(ctx); err != nil {
+	if err := n.makeAccounts(ctx, accounts); err != nil {
 		return nil, err
 	}
-	port, err := realtest.FreePort()
-	if err != nil {
-		return nil, err
-	}
-	n.address = fmt.Sprintf("127.0.0.1:%d", port)
-	config := fmt.Sprintf("log_level = \"WARN\"\n[smtp]\nlisten = [%q]\n", n.address)
-	for _, s := range []string{"submission", "lmtp", "imap", "pop3", "http"} {
-		config += fmt.Sprintf("[%s]\nlisten = []\nlisten_tls = []\n", s)
+	config := "log_level = \"WARN\"\n"
+	for _, s := range []string{"smtp", "submission", "lmtp", "imap", "pop3", "http"} {
+		config += fmt.Sprintf("[%s]\nmax_connections = 0\npeer_max_connections = 0\n", s)
+		for key, service := range map[string]string{"listen": s, "listen_tls": s + "+tls"} {
+			if !slices.Contains(services, service) {
+				config += key + " = []\n"
+				continue
+			}
+			port, err := realtest.FreePort()
+			if err != nil {
+				return nil, err
+			}
+			n.address[service] = fmt.Sprintf("127.0.0.1:%d", port)
+			config += fmt.Sprintf("%s = [%q]\n", key, n.address[service])
+		}
 	}
 	if err := os.WriteFile(n.file("config.toml"), []byte(config), 0o600); err != nil {
 		return nil, err
@@ -56,7 +72,7 @@ func startNode(ctx context.Context) (*node, error) {
 
 func (n *node) file(name string) string { return filepath.Join(n.dir, name) }
 
-func (n *node) makeAccounts(ctx context.Context) error {
+func (n *node) makeAccounts(ctx context.Context, accounts int) error {
 	if err := os.MkdirAll(n.file("data"), 0o700); err != nil {
 		return err
 	}
@@ -68,8 +84,12 @@ func (n *node) makeAccounts(ctx context.Context) error {
 	if err := d.AddDomain(ctx, "example.test"); err != nil {
 		return err
 	}
-	for i := range mailboxes {
-		if err := d.AddAccount(ctx, directory.Account{Name: fmt.Sprintf("user%d@example.test", i)}); err != nil {
+	hash, err := auth.HashPassword(password)
+	if err != nil {
+		return err
+	}
+	for i := range accounts {
+		if err := d.AddAccount(ctx, directory.Account{Name: userName(i), Password: hash}); err != nil {
 			return err
 		}
 	}
@@ -79,6 +99,7 @@ func (n *node) makeAccounts(ctx context.Context) error {
 func (n *node) start() error {
 	n.cmd = exec.Command(n.file("fullnode"), "-config", n.file("config.toml"), "-data", n.file("data"))
 	n.cmd.Stderr = os.Stderr
+	n.cmd.Env = append(os.Environ(), n.env...)
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -98,8 +119,15 @@ func (n *node) start() error {
 // deliver: the node's 250 says that the message is in its mailbox, durably.
 func (n *node) deliver(ctx context.Context, l load) (float64, error) {
 	began := time.Now()
-	err := send(ctx, n.address, "example.test", l)
+	err := send(ctx, n.address["smtp"], "example.test", l)
 	return float64(l.messages) / time.Since(began).Seconds(), err
+}
+
+// restart ends the process and starts it again over the same data.
+func (n *node) restart(context.Context) error {
+	_ = n.cmd.Process.Signal(syscall.SIGTERM)
+	_ = n.cmd.Wait()
+	return n.start()
 }
 
 func (n *node) stop() {
@@ -107,3 +135,6 @@ func (n *node) stop() {
 	_ = n.cmd.Wait()
 	_ = os.RemoveAll(n.dir)
 }
+
+// userName is the name of an account. Dovecot leaves the domain out.
+func userName(i int) string { return fmt.Sprintf("user%d@example.test", i) }

@@ -63,7 +63,7 @@ func (bs *boards) close(b *board, most int64) {
 	}
 	b.octets = b.newest.octets()
 	b.element = bs.idle.PushFront(b)
-	for bs.octets += b.octets; bs.octets > most; {
+	for bs.octets += b.octets; bs.octets > max(most, 0); {
 		oldest := bs.idle.Back().Value.(*board)
 		bs.wake(oldest)
 		delete(bs.of, oldest.key)

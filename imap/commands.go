@@ -33,6 +33,7 @@ var commands = map[string]command{
 	"COMPRESS":     {states: loggedIn, parse: parseCompress},
 	"IDLE":         {states: loggedIn, parse: parseIdle, updates: allUpdates},
 	"NOTIFY":       {states: loggedIn, parse: parseNotify, updates: allUpdates},
+	"COMPRESS":     {states: loggedIn, parse: parseCompress},
 	"ESEARCH":      {states: loggedIn, parse: parseESearch, updates: allUpdates},
 
 	"UNAUTHENTICATE": {states: loggedIn, parse: parseUnauthenticate},

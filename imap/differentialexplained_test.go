@@ -44,20 +44,21 @@ var explained = []explanation{
 	{"select", `SELECT ""`, "", `tagged NO .*`, "Dovecot says that the empty name can't be one, here there is no such mailbox"},
 	{"select", `STATUS .*`, "", `tagged OK( .CLIENTBUG.)?`, "Dovecot complains of STATUS on the selected mailbox (RFC 9051 §6.3.11)"},
 
-	// Object IDs.
-	{"", `(2: )?(SELECT|EXAMINE) .*`, "here", `OK .MAILBOXID .*`, "Dovecot has no OBJECTID"},
-	{"", `CREATE .*`, "", `tagged OK( .MAILBOXID .*)?`, "Dovecot has no OBJECTID"},
+	{"", `CREATE .*`, "", `tagged OK( .MAILBOXID .*)?`, "Dovecot 2.3 has no OBJECTID"},
+	{"", `(2: )?(SELECT|EXAMINE) .*`, "here", `OK .MAILBOXID .*`, "Dovecot 2.3 has no OBJECTID"},
+	{"", `(2: )?(SELECT|EXAMINE) .*`, "here", `OK .HIGHESTMODSEQ M.`, "Dovecot tells HIGHESTMODSEQ where mod-sequences are in use already"},
+	{"qresync", `NOOP`, "", `(tagged )?OK( .HIGHESTMODSEQ M.)?`, "after VANISHED of others Dovecot has HIGHESTMODSEQ in the tagged OK, here it is untagged"},
 
 	// \Recent.
 	{"", `EXAMINE INBOX`, "", `\d+ RECENT`, "EXAMINE shows no message as recent here; it takes no \\Recent away either"},
 	{"select", `COPY 1 INBOX`, "", `\d RECENT`, "nor does a mailbox that EXAMINE has opened"},
 	{"fetch", `FETCH 1 FAST|UID FETCH 1:3 \(FLAGS\)`, "", `\d FETCH \(FLAGS .*`, "nor FETCH after EXAMINE; for INTERNALDATE see below"},
-	{"change", `(UID )?(MOVE|EXPUNGE).*`, "Dovecot", `\d RECENT`, "Dovecot tells RECENT when an expunge has lowered it; it is no longer told here"},
+	{"", `(2: )?(UID )?(MOVE|EXPUNGE|NOOP).*`, "Dovecot", `\d RECENT`, "Dovecot tells RECENT when an expunge has lowered it; it is no longer told here"},
 
 	// Flags and what is told.
 	{"change", `(2: )?(STORE|NOOP).*`, "Dovecot", `OK \[PERMANENTFLAGS .*`, "Dovecot tells PERMANENTFLAGS after a new keyword, here FLAGS alone is told"},
 	{"change", `STORE 1 \+FLAGS \(\\(Recent|Nonsense)\)`, "", `tagged .*|1 FETCH .*`, "system flags that can't be stored are passed over here, Dovecot calls them bad"},
-	{"change", `2: NOOP`, "", `\d FETCH \(FLAGS \([^)]*\)( UID \d)?\)`, "FETCH that nobody asked for has the UID here (RFC 9051 §7.5.2)"},
+	{"", `2: NOOP`, "", `\d FETCH \(FLAGS \([^)]*\)( UID \d)?\)`, "FETCH that nobody asked for has the UID here (RFC 9051 §7.5.2)"},
 	{"change", `2: STORE 1 \+FLAGS \(\\Deleted\)`, "here", `1 FETCH .*`, "STORE that changes nothing is answered here all the same (RFC 9051 §6.4.6)"},
 	{"search", `SEARCH KEYWORD \$Nothing`, "Dovecot", `(OK .PERMANENT)?FLAGS .*`, "in Dovecot a search for a keyword makes it"},
 	{"change", `(STORE|MOVE|EXPUNGE).*`, "", `tagged (OK|NO .CANNOT.)`, "after EXAMINE changes are refused here; Dovecot ignores STORE and EXPUNGE and does MOVE"},
@@ -79,5 +80,7 @@ var explained = []explanation{
 	{"fetch", `FETCH 12 BINARY\.PEEK.1.`, "Dovecot", `12 FETCH \(UID 12\)`, "Dovecot says something of a message whose encoding it does not know"},
 	{"fetch", `FETCH 1 BODY.0.|FETCH 1 BODY..<0\.0>`, "", `tagged .*|1 FETCH .*`, "part 0 and a partial of no octets are against the syntax (RFC 9051 §9)"},
 
-	{"search", `SEARCH CHARSET NONSENSE .*`, "", `tagged NO .BADCHARSET.*`, "the charsets that would do are listed here"},
+	{"sort", `SORT \((REVERSE )?(DISPLAY)?FROM.*`, "", `SORT .*`, "Dovecot can't read a local part of atoms and quoted words (RFC 5322 §4.4)"},
+
+	{"", `SEARCH CHARSET NONSENSE .*|SORT \(DATE\) NONSENSE .*`, "", `tagged NO .BADCHARSET.*`, "the charsets that would do are listed here"},
 }

@@ -139,3 +139,15 @@ func TestMailboxesThatNobodyHasSelectedStayInMemoryWithinABound(t *testing.T) {
 	require.NotContains(t, held(), "Box4")
 	require.Len(t, held(), 2)
 }
+
+func TestNothingIsKeptOfMailboxesThatNobodyHasSelectedIfThatIsAsked(t *testing.T) {
+	s, addr := newServer(t, func(s *Server) { s.Limits.Views = -1 })
+	c := login(t, addr)
+	for range 2 {
+		c.ok("SELECT INBOX")
+		c.ok("UNSELECT")
+		s.boards.mu.Lock()
+		require.Empty(t, s.boards.of)
+		s.boards.mu.Unlock()
+	}
+}

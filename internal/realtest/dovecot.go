@@ -3,6 +3,7 @@ package realtest
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,20 +37,44 @@ func StartDovecot(ctx context.Context, users int) (*Dovecot, error) {
 	if err := d.configure(users); err != nil {
 		return nil, err
 	}
-	d.cmd = exec.Command("dovecot", "-F", "-c", filepath.Join(dir, "dovecot.conf"))
-	if err := d.cmd.Start(); err != nil {
+	if err := d.start(ctx); err != nil {
 		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Dovecot) start(ctx context.Context) error {
+	d.cmd = exec.Command("dovecot", "-F", "-c", filepath.Join(d.dir, "dovecot.conf"))
+	if err := d.cmd.Start(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	for _, p := range ports {
+	for _, p := range []int{d.IMAP, d.POP3, d.LMTP} {
 		if err := WaitPort(ctx, p); err != nil {
-			log, _ := os.ReadFile(filepath.Join(dir, "log"))
+			log, _ := os.ReadFile(filepath.Join(d.dir, "log"))
 			d.Stop()
-			return nil, fmt.Errorf("%w\n%s", err, log)
+			return fmt.Errorf("%w\n%s", err, log)
 		}
 	}
-	return d, nil
+	return nil
+}
+
+// RestartCold ends the server, removes what its caches hold of messages
+// (dovecot.index.cache), and starts it again.
+func (d *Dovecot) RestartCold(ctx context.Context) error {
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	_ = d.cmd.Wait()
+	err := filepath.WalkDir(filepath.Join(d.dir, "mail"), func(path string, f fs.DirEntry, err error) error {
+		if err == nil && f.Name() == "dovecot.index.cache" {
+			return os.Remove(path)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.start(ctx)
 }
 
 // Stop ends the server and removes its state.

@@ -83,9 +83,11 @@ func (s *Store) begin(o *op) {
 	s.pending.begin(o)
 }
 
-// done publishes a change that is durable.
+// done publishes a change that is durable. Rows come before the ModSeq: who
+// asks for that first, and then for what changed, must not miss a change.
 func (s *Store) done(o *op) {
 	s.pending.done(o)
+	s.tables.changed(o.boxes)
 	s.mu.Lock()
 	for _, c := range o.boxes {
 		if c.gone {
@@ -99,7 +101,6 @@ func (s *Store) done(o *op) {
 	for _, t := range o.trees {
 		s.users.remove(t.user)
 	}
-	s.tables.changed(o.boxes)
 	for _, c := range o.boxes {
 		if c.tail.rows != nil {
 			s.tails.keep(c.live, c.tail, c.after.modSeq)
