@@ -56,6 +56,7 @@ var (
 		"UIDPLUS",
 		"UNAUTHENTICATE",
 		"UNSELECT",
+		"UTF8=ACCEPT",
 		"WITHIN",
 	}
 )

@@ -50,10 +50,7 @@ func parseESearch(p *parser) request {
 	}
 	r.search.options(p)
 	r.search.extended = true
-	if p.keyword("CHARSET") {
-		p.space()
-		r.search.charset(p)
-	}
+	r.search.charsetOption(p)
 	r.search.keys(p)
 	switch {
 	case p.err != nil:

@@ -227,9 +227,7 @@ func (s *session) tellMailbox(info storage.MailboxInfo, t *tree, oldName string)
 	o.text(`) "` + storage.Separator + `" `)
 	o.mailbox(info.Name)
 	if oldName != "" {
-		o.text(` ("OLDNAME" (`)
-		o.mailbox(oldName)
-		o.text("))")
+		o.oldName(oldName)
 	}
 	o.end()
 }

@@ -44,7 +44,7 @@ func (r *renameRequest) run(ctx context.Context, s *session) (result, error) {
 		v.name = renamed(v.name, from.full, to.full)
 	}
 	s.dirty.Store(true)
-	return result{}, nil
+	return result{}, s.tellRenamed(ctx, r.from, r.to)
 }
 
 // renamed returns what a mailbox is called after a renaming.

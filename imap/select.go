@@ -10,6 +10,7 @@ import (
 
 type selectRequest struct {
 	name      string
+	asked     string // the name as the client wrote it
 	readOnly  bool
 	condstore bool    // RFC 7162 §3.1.8
 	resync    *resync // nil: not asked for
@@ -29,7 +30,8 @@ func parseExamine(p *parser) request {
 
 func parseSelection(p *parser) *selectRequest {
 	p.space()
-	r := &selectRequest{name: p.mailbox()}
+	r := &selectRequest{asked: p.astring()}
+	r.name = p.decodeName(r.asked)
 	p.selectParameters(r)
 	return r
 }
@@ -73,7 +75,7 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 		s.useModSeqs()
 	}
 	s.view, s.state = v, imap.ConnStateSelected
-	s.describe(v)
+	s.describe(v, r.asked)
 	if r.resync != nil {
 		if err := s.tellResync(ctx, r.resync); err != nil {
 			s.unselect()
@@ -83,8 +85,9 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 	return result{code: v.access()}, nil
 }
 
-// describe sends what a client learns of a mailbox that it selects.
-func (s *session) describe(v *view) {
+// describe sends what a client learns of a mailbox that it selects, which it
+// calls asked.
+func (s *session) describe(v *view, asked string) {
 	o := &s.out
 	s.tellFlags(v)
 	s.tellPermanentFlags(v)
@@ -98,6 +101,9 @@ func (s *session) describe(v *view) {
 	if s.enabled(rev2) {
 		o.text(`* LIST () "` + storage.Separator + `" `)
 		o.mailbox(v.name)
+		if s.isOther(v.name, asked) {
+			o.oldName(asked)
+		}
 		o.end()
 	}
 	s.tellHighestModSeq(v.told()) // RFC 7162 §3.1.2.1: whether or not it was asked for
