@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"slices"
@@ -17,6 +18,8 @@ type notifier struct {
 	groups   []eventGroup
 	selected eventGroup // of the selected mailbox; zero: nothing is to be told
 	known    map[storage.MailboxID]known
+	server   noted        // annotations of the server, when they are watched
+	seed     maphash.Seed // of values in noted
 
 	stops []func() // end the watches of accounts of others
 
@@ -32,6 +35,7 @@ type known struct {
 	events  events
 	counted bool // status is known
 	status  storage.Status
+	notes   noted // annotations, when they are watched
 }
 
 // watching reports whether the client waits for anything but answers.
@@ -98,7 +102,7 @@ func (s *session) beginNotify(ctx context.Context, n *notifier) (watched []known
 		}
 		n.keep(k)
 	}
-	if err := s.watchOthers(ctx, n); err != nil {
+	if err := errors.Join(s.watchOthers(ctx, n), s.beginNoted(ctx, n)); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(watched, func(k known) bool { return uint64(k.info.ID) == s.selected.Load() }), nil
@@ -188,8 +192,16 @@ func (s *session) tellList(ctx context.Context, n *notifier) error {
 		old, was := before[info.ID]
 		delete(before, info.ID)
 		k := known{info: info, events: s.eventsOf(n, &info), counted: old.counted, status: old.status}
-		n.keep(k)
 		s.tellListed(k, old, was, t)
+		if k.events&mailboxMetadataChange != 0 {
+			if k.notes, err = s.notesNow(ctx, n, info.Name); err != nil {
+				return err
+			}
+			if was {
+				s.tellNoted(info.Name, old.notes, k.notes)
+			}
+		}
+		n.keep(k)
 	}
 	for _, k := range slices.SortedFunc(maps.Values(before), func(a, b known) int { return cmp.Compare(a.info.Name, b.info.Name) }) {
 		delete(n.known, k.info.ID)
@@ -197,7 +209,7 @@ func (s *session) tellList(ctx context.Context, n *notifier) error {
 			s.tellNonExistent(k.info.Name)
 		}
 	}
-	return nil
+	return s.tellServerNoted(ctx, n)
 }
 
 // tellListed sends LIST for a mailbox that is new, renamed, or of which the
