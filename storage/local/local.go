@@ -21,7 +21,7 @@
 // storage.Purger, storage.Watcher, storage.Finder and storage.Sharer, its
 // Account storage.ACLs, storage.Annotations, storage.Quotas and
 // storage.Retainer, its Mailbox storage.Recenter, storage.SaveDater,
-// storage.ObjectIDs and storage.Replacer.
+// storage.ObjectIDs, storage.Replacer and storage.Sequencer.
 package local
 
 import (
@@ -123,6 +123,7 @@ var (
 	_ storage.SaveDater   = (*mailbox)(nil)
 	_ storage.ObjectIDs   = (*mailbox)(nil)
 	_ storage.Replacer    = (*mailbox)(nil)
+	_ storage.Sequencer   = (*mailbox)(nil)
 )
 
 // Open opens the store in dir, which is made when it does not exist (but not
