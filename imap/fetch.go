@@ -49,6 +49,7 @@ type fetching struct {
 	s     *session
 	out   *output
 	view  *view
+	from  contents      // where messages come from
 	i     int           // index in the view
 	entry *entry        // of the view
 	part  *message.Part // with needIndex
@@ -68,11 +69,16 @@ func (r *fetchRequest) run(ctx context.Context, s *session) (result, error) {
 		return result{}, err
 	}
 	var missing, failed error
-	m := &fetching{s: s, out: &s.out, view: s.view}
+	row := newReading(s.view, r.needs, spans)
+	defer row.close()
+	m := &fetching{s: s, out: &s.out, view: s.view, from: row}
 	for _, p := range spans {
 		for m.i = p.from; m.i < p.to; m.i++ {
 			m.entry = s.view.at(m.i)
-			err := r.message(ctx, m, seen.Contains(m.entry.uid))
+			err := row.next(ctx)
+			if err == nil {
+				err = r.message(ctx, m, seen.Contains(m.entry.uid))
+			}
 			switch {
 			case err == nil:
 			case endsSession(err) || ctx.Err() != nil || s.out.err != nil:
@@ -201,12 +207,12 @@ func (r *fetchRequest) writeMore(m *fetching, seen bool) {
 func (m *fetching) open(ctx context.Context, n needs) (err error) {
 	uid := m.entry.uid
 	if n&needIndex != 0 {
-		if m.part, err = m.view.box.Index(ctx, uid); err != nil {
+		if m.part, err = m.from.Index(ctx, uid); err != nil {
 			return err
 		}
 	}
 	if n&needBody != 0 {
-		m.body, err = m.view.box.Open(ctx, uid)
+		m.body, err = m.from.Open(ctx, uid)
 	}
 	return err
 }

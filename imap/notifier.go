@@ -261,7 +261,7 @@ func (s *session) tellItems(ctx context.Context, v *view, from int) {
 	for _, item := range r.items {
 		r.needs |= item.needs
 	}
-	m := &fetching{s: s, out: &s.out, view: v}
+	m := &fetching{s: s, out: &s.out, view: v, from: v.box}
 	for m.i = from; m.i < v.len(); m.i++ {
 		m.entry = v.at(m.i)
 		if err := r.message(ctx, m, false); err != nil && !errors.Is(err, storage.ErrNoMessage) {

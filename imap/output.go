@@ -135,23 +135,35 @@ const (
 // maxQuoted bounds quoted strings: some clients read them into small buffers.
 const maxQuoted = 4096
 
+// What an octet asks of the string that it stands in.
+const (
+	escapes   = 1 << iota // to be escaped where it is quoted
+	unquoted              // can't be quoted
+	eightBits             // can be quoted in UTF-8 only
+)
+
+// octetNeeds says so for each octet.
+var octetNeeds = func() (t [256]uint8) {
+	t['"'], t['\\'] = escapes, escapes
+	t[0], t['\r'], t['\n'] = unquoted, unquoted, unquoted
+	for c := utf8.RuneSelf; c < len(t); c++ {
+		t[c] = eightBits
+	}
+	return t
+}()
+
 func (o *output) formOf(s string) form {
-	f, eight := asQuoted, false
+	var needs uint8
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= utf8.RuneSelf:
-			eight = true
-		case c >= ' ' && c != '"' && c != '\\':
-		case c == 0 || c == '\r' || c == '\n':
-			return asLiteral
-		case c == '"' || c == '\\':
-			f = asEscaped
-		}
+		needs |= octetNeeds[s[i]]
 	}
-	if len(s) > maxQuoted || eight && !(o.utf8 && utf8.ValidString(s)) {
+	switch {
+	case needs&unquoted != 0, len(s) > maxQuoted, needs&eightBits != 0 && !(o.utf8 && utf8.ValidString(s)):
 		return asLiteral
+	case needs&escapes != 0:
+		return asEscaped
 	}
-	return f
+	return asQuoted
 }
 
 // nstring is string, with NIL for the empty string.

@@ -9,11 +9,14 @@ import (
 // DecodePart reads an index that AppendBinary wrote. Whatever data is, it
 // takes memory in proportion to its length and returns a well-formed index or
 // an error of kind ErrBadIndex. The index keeps no reference to data.
-func DecodePart(data []byte) (*Part, error) {
+func DecodePart(data []byte) (*Part, error) { return new(Decoder).Decode(data) }
+
+// Decode is DecodePart. What it returns is valid until Reset.
+func (memory *Decoder) Decode(data []byte) (*Part, error) {
 	if len(data) == 0 || data[0] != codecVersion {
 		return nil, fmt.Errorf("%w: unknown version", ErrBadIndex)
 	}
-	d := &decoder{data: data[1:], text: string(data[1:])}
+	d := &decoder{memory: memory, data: data[1:], text: string(data[1:])}
 	root := d.part(span{end: math.MaxInt64}, 1)
 	switch {
 	case d.bad:
@@ -29,10 +32,11 @@ func DecodePart(data []byte) (*Part, error) {
 // decoder walks over an encoded index. Once bad is set everything it reads is
 // zero.
 type decoder struct {
-	data []byte
-	text string // the same octets; the texts of the index are pieces of it
-	i    int
-	bad  bool
+	memory *Decoder
+	data   []byte
+	text   string // the same octets; the texts of the index are pieces of it
+	i      int
+	bad    bool
 }
 
 func (d *decoder) number() uint64 {
@@ -84,7 +88,7 @@ func (d *decoder) string() string {
 }
 
 func (d *decoder) part(s span, depth int) *Part {
-	p := &Part{}
+	p := &d.memory.parts.take(1)[0]
 	has := d.number()
 	if depth > maxCodecDepth || has >= hasParts<<1 {
 		d.bad = true
@@ -106,7 +110,7 @@ func (d *decoder) part(s span, depth int) *Part {
 		p.DispositionParams = d.params()
 	}
 	if has&hasLanguage != 0 {
-		p.Language = make([]string, d.count(1))
+		p.Language = d.memory.languages.take(d.count(1))
 		for i := range p.Language {
 			p.Language[i] = d.string()
 		}
@@ -128,7 +132,7 @@ const minPart = 7
 
 func (d *decoder) parts(p *Part, depth int) {
 	n := d.count(minPart)
-	p.Parts = make([]*Part, 0, n)
+	p.Parts = d.memory.children.take(n)[:0]
 	inner := span{p.Body, p.End}
 	for range n {
 		if d.bad {
@@ -141,7 +145,7 @@ func (d *decoder) parts(p *Part, depth int) {
 }
 
 func (d *decoder) params() []Param {
-	params := make([]Param, d.count(2))
+	params := d.memory.params.take(d.count(2))
 	for i := range params {
 		params[i] = Param{Name: d.string(), Value: d.string()}
 	}
@@ -153,12 +157,9 @@ func (d *decoder) envelope() *Envelope {
 	if has >= hasBcc<<1 {
 		d.bad = true
 	}
-	e := &Envelope{
-		HasDate:      has&hasDate != 0,
-		HasSubject:   has&hasSubject != 0,
-		HasInReplyTo: has&hasInReplyTo != 0,
-		HasID:        has&hasMessageID != 0,
-	}
+	e := &d.memory.envelopes.take(1)[0]
+	e.HasDate, e.HasSubject = has&hasDate != 0, has&hasSubject != 0
+	e.HasInReplyTo, e.HasID = has&hasInReplyTo != 0, has&hasMessageID != 0
 	for i, text := range e.texts() {
 		if has&(hasDate<<i) != 0 {
 			*text = d.string()
@@ -173,7 +174,7 @@ func (d *decoder) envelope() *Envelope {
 }
 
 func (d *decoder) addresses() []Address {
-	list := make([]Address, d.count(3))
+	list := d.memory.addresses.take(d.count(3))
 	for i := range list {
 		list[i] = Address{Name: d.string(), Mailbox: d.string(), Host: d.string()}
 	}

@@ -17,6 +17,15 @@ import (
 // that is open stays readable when its last reference goes, and after Close
 // of the engine.
 func (e *Engine) Open(id BlobID) (message.OpenBody, error) {
+	body, err := e.openWith(id, nil)
+	if err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// openWith is Open; with ahead, the body is read through it.
+func (e *Engine) openWith(id BlobID, ahead *ahead) (*openBody, error) {
 	for attempt := 0; ; attempt++ {
 		v, ok, err := e.getOwn(blobKey(id))
 		if err != nil {
@@ -31,7 +40,7 @@ func (e *Engine) Open(id BlobID) (message.OpenBody, error) {
 		}
 		f, err := e.files.acquire(b.segment)
 		if err == nil {
-			return e.openBody(f, b)
+			return e.openBody(f, b, ahead)
 		}
 		// A body that has just moved is found at its new place.
 		if !errors.Is(err, errNoSegment) {
@@ -43,8 +52,8 @@ func (e *Engine) Open(id BlobID) (message.OpenBody, error) {
 	}
 }
 
-func (e *Engine) openBody(f *segmentFile, b blob) (message.OpenBody, error) {
-	body := &openBody{files: e.files, file: f, blob: b}
+func (e *Engine) openBody(f *segmentFile, b blob, ahead *ahead) (*openBody, error) {
+	body := &openBody{files: e.files, file: f, blob: b, ahead: ahead}
 	n := chunks(b.size)
 	if n <= 1 {
 		body.sums, body.checked = body.oneSum[:n], body.oneFlag[:]
@@ -69,6 +78,7 @@ type openBody struct {
 	sums    []uint32
 	checked []atomic.Uint32 // a bit for each chunk
 	closed  atomic.Bool
+	ahead   *ahead // nil: the file is read directly
 
 	oneSum  [1]uint32
 	oneFlag [1]atomic.Uint32
@@ -79,10 +89,11 @@ func (b *openBody) readTable(n int64) error {
 		return b.damage(0, "size of the body")
 	}
 	table := make([]byte, 4*n)
-	if err := b.read(table, -int64(len(table))); err != nil {
+	ok, err := b.readSummed(table, -int64(len(table)), b.blob.sum)
+	if err != nil {
 		return err
 	}
-	if checksum(table) != b.blob.sum {
+	if !ok {
 		return b.damage(-int64(len(table)), "checksums of the body")
 	}
 	b.sums = make([]uint32, n)
@@ -154,10 +165,11 @@ func (b *openBody) readChunk(p []byte, off int64) (int, error) {
 
 // readChecked fills p with the whole of chunk i.
 func (b *openBody) readChecked(p []byte, i int64) error {
-	if err := b.read(p, i*chunkSize); err != nil {
+	ok, err := b.readSummed(p, i*chunkSize, b.sums[i])
+	if err != nil {
 		return err
 	}
-	if checksum(p) != b.sums[i] {
+	if !ok {
 		return b.damage(i*chunkSize, "body")
 	}
 	b.checked[i/32].Or(1 << (i % 32))
@@ -166,9 +178,27 @@ func (b *openBody) readChecked(p []byte, i int64) error {
 
 func (b *openBody) isChecked(i int64) bool { return b.checked[i/32].Load()&(1<<(i%32)) != 0 }
 
+// readSummed fills p from off of the body on and reports whether that has a checksum.
+func (b *openBody) readSummed(p []byte, off int64, sum uint32) (bool, error) {
+	if err := b.read(p, off); err != nil || checksum(p) == sum {
+		return err == nil, err
+	}
+	if b.ahead == nil {
+		return false, nil
+	}
+	// What was read ahead may not have been written yet.
+	b.ahead.forget()
+	b.ahead = nil
+	return b.readSummed(p, off, sum)
+}
+
 // read fills p from off of the body on.
 func (b *openBody) read(p []byte, off int64) error {
-	n, err := b.file.ReadAt(p, b.blob.off+off)
+	var file io.ReaderAt = b.file
+	if b.ahead != nil {
+		file = b.ahead.of(b.file)
+	}
+	n, err := file.ReadAt(p, b.blob.off+off)
 	if n == len(p) {
 		return nil
 	}

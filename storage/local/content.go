@@ -90,8 +90,16 @@ func (m *mailbox) Index(ctx context.Context, uid imap.UID) (*message.Part, error
 
 func (m *mailbox) indexRecord(ctx context.Context, rec *record) (*message.Part, error) {
 	index, err := m.bodyIndex(ctx, rec)
-	if err != nil || len(rec.prefix) == 0 {
-		return index, err
+	if err != nil {
+		return nil, err
+	}
+	return m.withPrefix(ctx, rec, index)
+}
+
+// withPrefix makes the index of a message of that of its body.
+func (m *mailbox) withPrefix(ctx context.Context, rec *record, index *message.Part) (*message.Part, error) {
+	if len(rec.prefix) == 0 {
+		return index, nil
 	}
 	return shape.Index(rec.prefix, index, func() (message.OpenBody, error) { return m.openRecord(ctx, rec) })
 }

@@ -21,7 +21,7 @@
 // storage.Purger, storage.Watcher, storage.Finder and storage.Sharer, its
 // Account storage.ACLs, storage.ACLLister, storage.Annotations, storage.Quotas and
 // storage.Retainer, its Mailbox storage.Recenter, storage.SaveDater,
-// storage.ObjectIDs, storage.Replacer and storage.TextIndex.
+// storage.ObjectIDs, storage.Replacer, storage.TextIndex and storage.Sequencer.
 package local
 
 import (
@@ -127,6 +127,7 @@ var (
 	_ storage.ObjectIDs   = (*mailbox)(nil)
 	_ storage.Replacer    = (*mailbox)(nil)
 	_ storage.TextIndex   = (*mailbox)(nil)
+	_ storage.Sequencer   = (*mailbox)(nil)
 )
 
 // Open opens the store in dir, which is made when it does not exist (but not

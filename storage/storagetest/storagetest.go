@@ -51,6 +51,7 @@ func Run(t *testing.T, open Open) {
 		{"ObjectIDs", objectIDTests},
 		{"Replace", replaceTests},
 		{"Text", textTests},
+		{"Sequence", sequenceTests},
 		{"Concurrent", concurrentTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
