@@ -209,7 +209,8 @@ func fit(t *table, from uint32, docs []lexicon.Doc, g textSegment) bool {
 	return true
 }
 
-// docOf returns what the index keeps of a message, so as to know it again.
+// docOf returns what the index keeps of a message, so as to know it again: its
+// date and size, which another message under its UID would have to share.
 func docOf(r *row) lexicon.Doc {
 	const odd = 0x9e3779b97f4a7c15
 	h := (uint64(r.date)*odd ^ uint64(r.size)) * odd
