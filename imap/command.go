@@ -142,7 +142,7 @@ func (s *session) execute(ctx context.Context, o opening) (result, error) {
 	if err := s.in.collect(); err != nil {
 		return result{}, err
 	}
-	p := &parser{buf: s.in.buf, lits: s.in.lits, pos: o.args, utf8: s.enabled(rev2 | utf8only), uidOnly: s.enabled(uidOnly)}
+	p := &parser{buf: s.in.buf, lits: s.in.lits, pos: o.args, utf8: s.enabled(rev2 | utf8only), uidOnly: s.enabled(uidOnly), noCharset: s.enabled(utf8only)}
 	r := c.parse(p)
 	if err := p.end(); err != nil {
 		return result{}, err

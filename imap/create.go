@@ -12,6 +12,7 @@ import (
 
 type createRequest struct {
 	name  string
+	asked string // the name as the client wrote it
 	attrs []imap.MailboxAttr
 }
 
@@ -25,7 +26,8 @@ var specialUses = []imap.MailboxAttr{
 // end says that children will follow, which every mailbox can have.
 func parseCreate(p *parser) request {
 	p.space()
-	r := &createRequest{name: p.decodeName(strings.TrimSuffix(p.astring(), storage.Separator))}
+	r := &createRequest{asked: strings.TrimSuffix(p.astring(), storage.Separator)}
+	r.name = p.decodeName(r.asked)
 	if !p.accept(' ') {
 		return r
 	}
@@ -60,8 +62,15 @@ func (r *createRequest) run(ctx context.Context, s *session) (result, error) {
 	if err := creatable(r.name); err != nil {
 		return result{}, err
 	}
-	if err := s.account.Create(ctx, r.name, storage.NewMailbox{Attrs: r.attrs}); err != nil {
+	p, err := s.newPlace(ctx, r.name)
+	if err != nil {
 		return result{}, err
 	}
-	return result{code: s.mailboxIDCode(ctx, r.name)}, nil
+	if err := p.account.Create(ctx, p.name, storage.NewMailbox{Attrs: r.attrs}); err != nil {
+		return result{}, err
+	}
+	if err := s.tellNormalized(ctx, p.full, r.asked); err != nil {
+		return result{}, err
+	}
+	return result{code: mailboxIDCode(ctx, &p)}, nil
 }

@@ -18,10 +18,11 @@ const (
 
 // enableable is what ENABLE knows, and what each turns on.
 var enableable = map[string]extensions{
-	"CONDSTORE": condstore,
-	"IMAP4rev2": rev2,
-	"QRESYNC":   condstore | qresync,
-	"UIDONLY":   uidOnly,
+	"CONDSTORE":   condstore,
+	"IMAP4rev2":   rev2,
+	"QRESYNC":     condstore | qresync,
+	"UIDONLY":     uidOnly,
+	"UTF8=ACCEPT": utf8only,
 }
 
 // enabled reports whether the client has turned on any of these.

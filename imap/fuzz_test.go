@@ -2,6 +2,7 @@ package imap
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"io"
 	"net"
@@ -26,6 +27,7 @@ var seedCommands = []string{
 	"a SEARCH RETURN (MIN SAVE) CHARSET UTF-8 OR (NOT FROM a) SENTSINCE 1-Jan-2026 $ BODY {1+}\r\nx\r\n", "a NOOP {5+}\r\nb LOG\r\n",
 	"a APPEND Sent (\\Seen) CATENATE (URL \"/INBOX/;UID=2/;SECTION=1.MIME\" TEXT {2+}\r\nab URL {6+}\r\n;UID=1) {1+}\r\nx\r\n",
 	"a REPLACE 1 INBOX (\\Draft) ~{1+}\r\n\x00\r\n", "a UID REPLACE 2 Sent CATENATE (URL \";UID=2\" UTF8 (~{2+}\r\nab))\r\n",
+	"a COMPRESS DEFLATE\r\n", "a ENABLE UTF8=ACCEPT IMAP4rev2\r\nb APPEND Sent UTF8 (~{2+}\r\nab)\r\nc SEARCH CHARSET UTF-8 ALL\r\n", "a CREATE e\u0301\r\n",
 	"a FETCH 1:2 (EMAILID THREADID SAVEDATE PREVIEW (LAZY))\r\n", "a FETCH 2 PREVIEW (LAZY)\r\n", "a SEARCH SAVEDSINCE 1-Jan-2026 OR EMAILID M1 THREADID T1 SAVEDATESUPPORTED\r\n",
 	"a SETMETADATA INBOX (/private/a ~{3+}\r\na\x00b /shared/b \"x\" /private/c NIL)\r\nb GETMETADATA (MAXSIZE 2 DEPTH infinity) INBOX (/private /shared/b)\r\n",
 	"a GETMETADATA \"\" (DEPTH 1) /private\r\n", "a LIST \"\" * RETURN (METADATA (DEPTH 1) (/private \"/shared/x\"))\r\n", "a GETQUOTAROOT INBOX\r\n",
@@ -35,6 +37,8 @@ var seedCommands = []string{
 	"a UID SEARCH RETURN (UPDATE RELEVANCY SAVE) FUZZY SUBJECT lunch\r\n", "a ESEARCH IN (mailboxes (INBOX x) subtree-one Work selected) RETURN (MIN) SUBJECT x\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
 	"a ENABLE QRESYNC UIDONLY\r\n", "a SELECT INBOX (CONDSTORE QRESYNC (1 5 1:3,5 (1:2 1,3)))\r\n", "a UID FETCH 1:* (FLAGS MODSEQ) (CHANGEDSINCE 2 VANISHED)\r\n",
 	"a STORE 1 (UNCHANGEDSINCE 2) +FLAGS.SILENT (x)\r\n", "a SEARCH RETURN (MIN) MODSEQ \"/flags/x\" all 2\r\n", "a UNAUTHENTICATE\r\n",
+	"a SETACL INBOX {3+}\r\nbob +lrcd\r\n", "a DELETEACL INBOX -x\r\n", "a GETACL INBOX\r\n", "a LISTRIGHTS INBOX anyone\r\n",
+	"a MYRIGHTS \"Other Users/bob/Box\"\r\n", "a SELECT \"Other Users/bob/Box\"\r\na STORE 1 FLAGS (x)\r\na COPY 1 INBOX\r\n", "a LIST \"Other Users/\" (% *) RETURN (MYRIGHTS)\r\n", "a NAMESPACE\r\n",
 }
 
 // FuzzSession sends anything to a session in each state. No session may
@@ -51,6 +55,9 @@ func FuzzSession(f *testing.F) {
 		deliverTo(t, store, "alice", "INBOX", mixedMessage)
 		s := quietServer(store)
 		s.QuotaAdmin = func(string) bool { return true }
+		sharing(s)
+		allow(t, store, "bob", "Box", "alice", "lrsi")
+		deliverTo(t, store, "bob", "Box", plainMessage)
 		prelude := []string{"", "z LOGIN alice secret\r\n", "z LOGIN alice secret\r\nz SELECT INBOX\r\n"}[state%3]
 		converse(t, s, prelude, input)
 	})
@@ -100,6 +107,9 @@ func checkOutput(t *testing.T, output []byte) {
 			t.Fatalf("control character in a line: %q", text)
 		}
 		output = output[i+1:]
+		if bytes.HasSuffix(text, []byte(" OK DEFLATE active")) {
+			output, _ = io.ReadAll(flate.NewReader(bytes.NewReader(output)))
+		}
 		if l, ok := announcement(text); ok {
 			if l.size > int64(len(output)) {
 				return

@@ -101,7 +101,7 @@ func (f mailboxFilter) each(ctx context.Context, s *session, visit func(name str
 
 func eachName(infos []storage.MailboxInfo, want func(storage.MailboxInfo) bool, visit func(name string) error) error {
 	for _, i := range infos {
-		if i.ID == 0 || !want(i) {
+		if i.ID == 0 && !i.Subscribed || !want(i) { // what is subscribed may be somebody else's
 			continue
 		}
 		if err := visit(i.Name); err != nil {

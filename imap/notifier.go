@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"slices"
@@ -17,6 +18,10 @@ type notifier struct {
 	groups   []eventGroup
 	selected eventGroup // of the selected mailbox; zero: nothing is to be told
 	known    map[storage.MailboxID]known
+	server   noted        // annotations of the server, when they are watched
+	seed     maphash.Seed // of values in noted
+
+	stops []func() // end the watches of accounts of others
 
 	mu       sync.Mutex
 	pending  map[storage.MailboxID]struct{} // mailboxes that changed
@@ -30,6 +35,7 @@ type known struct {
 	events  events
 	counted bool // status is known
 	status  storage.Status
+	notes   noted // annotations, when they are watched
 }
 
 // watching reports whether the client waits for anything but answers.
@@ -65,9 +71,9 @@ func (n *notifier) take() (ids []storage.MailboxID, list, overflow bool) {
 
 // eventsOf returns what the client wants to know of a mailbox: what the first
 // group says that is about it (RFC 5465 §6).
-func (n *notifier) eventsOf(info *storage.MailboxInfo) events {
+func (n *notifier) eventsOf(info *storage.MailboxInfo, personal bool) events {
 	for i := range n.groups {
-		if g := &n.groups[i]; !g.ofSelected() && g.covers(info, true) {
+		if g := &n.groups[i]; !g.ofSelected() && g.covers(info, personal) {
 			return g.events
 		}
 	}
@@ -77,7 +83,7 @@ func (n *notifier) eventsOf(info *storage.MailboxInfo) events {
 // beginNotify takes down how things stand, so that what changes can be told
 // from it. It returns the mailboxes whose messages are watched.
 func (s *session) beginNotify(ctx context.Context, n *notifier) (watched []known, err error) {
-	infos, err := s.account.Mailboxes(ctx)
+	infos, err := s.reachable(ctx, n.patterns())
 	if err != nil {
 		return nil, err
 	}
@@ -85,16 +91,19 @@ func (s *session) beginNotify(ctx context.Context, n *notifier) (watched []known
 		return nil, no("NOTIFICATIONOVERFLOW", "Too many mailboxes to watch")
 	}
 	for _, info := range infos {
-		k := known{info: info, events: n.eventsOf(&info)}
+		k := known{info: info, events: s.eventsOf(n, &info)}
 		if k.events&messageEvents != 0 && info.ID != 0 {
-			if k.status, err = s.statusOf(ctx, info.Name); err == nil {
-				k.counted = true
+			k.status, err = s.statusOf(ctx, info.Name)
+			if k.counted = err == nil; k.counted {
 				watched = append(watched, k)
-			} else if !errors.Is(err, storage.ErrNoMailbox) {
+			} else if ifThere(err) != nil && !errors.Is(err, errNoPerm) {
 				return nil, err
 			}
 		}
 		n.keep(k)
+	}
+	if err := errors.Join(s.watchOthers(ctx, n), s.beginNoted(ctx, n)); err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(watched, func(k known) bool { return uint64(k.info.ID) == s.selected.Load() }), nil
 }
@@ -122,7 +131,7 @@ func (s *session) tellNotes(ctx context.Context) {
 	}
 	ids, list, overflow := n.take()
 	if overflow { // RFC 5465 §5.8: from here on it is as if nothing had been asked for
-		s.notify.Store(nil)
+		s.endNotify()
 		s.out.status("*", "OK", "NOTIFICATIONOVERFLOW", "Too much has changed, NOTIFY is off")
 		return
 	}
@@ -143,8 +152,8 @@ func (s *session) tellNotes(ctx context.Context) {
 // tellMessages tells that messages of a mailbox which is not selected changed.
 func (s *session) tellMessages(ctx context.Context, n *notifier, k known) error {
 	st, err := s.statusOf(ctx, k.info.Name)
-	if errors.Is(err, storage.ErrNoMailbox) {
-		return nil // told by the list
+	if errors.Is(err, errNoPerm) || ifThere(err) == nil && err != nil {
+		return nil // told by the list, or not for the user
 	} else if err != nil {
 		return err
 	}
@@ -165,12 +174,12 @@ func (s *session) tellNotifyStatus(k known) {
 	if k.events&flagChange != 0 {
 		items = append(items, "UNSEEN")
 	}
-	s.writeStatus(k.info.Name, items, &counted{Status: k.status, id: k.info.ID})
+	s.writeStatus(k.info.Name, items, &tally{Status: k.status, id: k.info.ID})
 }
 
 // tellList tells how the list of mailboxes differs from what the client knows.
 func (s *session) tellList(ctx context.Context, n *notifier) error {
-	infos, err := s.account.Mailboxes(ctx)
+	infos, err := s.reachable(ctx, n.patterns())
 	if err != nil {
 		return err
 	}
@@ -182,9 +191,17 @@ func (s *session) tellList(ctx context.Context, n *notifier) error {
 		}
 		old, was := before[info.ID]
 		delete(before, info.ID)
-		k := known{info: info, events: n.eventsOf(&info), counted: old.counted, status: old.status}
-		n.keep(k)
+		k := known{info: info, events: s.eventsOf(n, &info), counted: old.counted, status: old.status}
 		s.tellListed(k, old, was, t)
+		if k.events&mailboxMetadataChange != 0 {
+			if k.notes, err = s.notesNow(ctx, n, info.Name); err != nil {
+				return err
+			}
+			if was {
+				s.tellNoted(info.Name, old.notes, k.notes)
+			}
+		}
+		n.keep(k)
 	}
 	for _, k := range slices.SortedFunc(maps.Values(before), func(a, b known) int { return cmp.Compare(a.info.Name, b.info.Name) }) {
 		delete(n.known, k.info.ID)
@@ -192,7 +209,7 @@ func (s *session) tellList(ctx context.Context, n *notifier) error {
 			s.tellNonExistent(k.info.Name)
 		}
 	}
-	return nil
+	return s.tellServerNoted(ctx, n)
 }
 
 // tellListed sends LIST for a mailbox that is new, renamed, or of which the
@@ -222,9 +239,7 @@ func (s *session) tellMailbox(info storage.MailboxInfo, t *tree, oldName string)
 	o.text(`) "` + storage.Separator + `" `)
 	o.mailbox(info.Name)
 	if oldName != "" {
-		o.text(` ("OLDNAME" (`)
-		o.mailbox(oldName)
-		o.text("))")
+		o.oldName(oldName)
 	}
 	o.end()
 }

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"hash/maphash"
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/storage"
@@ -16,6 +17,8 @@ const (
 	flagChange
 	mailboxName
 	subscriptionChange
+	mailboxMetadataChange
+	serverMetadataChange
 )
 
 const messageEvents = messageNew | messageExpunge | flagChange
@@ -28,14 +31,13 @@ var notifyEvents = map[string]events{
 	"FLAGCHANGE":         flagChange,
 	"MAILBOXNAME":        mailboxName,
 	"SUBSCRIPTIONCHANGE": subscriptionChange,
+
+	"MAILBOXMETADATACHANGE": mailboxMetadataChange,
+	"SERVERMETADATACHANGE":  serverMetadataChange,
 }
 
-// unservedEvents are those of the RFC that are not served.
-var unservedEvents = map[string]bool{
-	"ANNOTATIONCHANGE": true, "MAILBOXMETADATACHANGE": true, "SERVERMETADATACHANGE": true,
-}
-
-var errBadEvent = no("BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)", "Event not supported")
+var errBadEvent = no("BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange"+
+	" MailboxMetadataChange ServerMetadataChange)", "Event not supported")
 
 // eventGroup is what a client wants to know of some mailboxes.
 type eventGroup struct {
@@ -113,7 +115,7 @@ func (g *eventGroup) event(p *parser) {
 	word := p.word()
 	e, ok := notifyEvents[word]
 	switch {
-	case unservedEvents[word]:
+	case word == "ANNOTATIONCHANGE":
 		p.refuse(errBadEvent)
 	case !ok:
 		p.fail("Unknown event")
@@ -171,11 +173,12 @@ func (g *eventGroup) covers(info *storage.MailboxInfo, personal bool) bool {
 
 // run puts the new groups in the place of the old ones.
 func (r *notifyRequest) run(ctx context.Context, s *session) (result, error) {
+	s.endNotify()
 	if r.none {
 		s.notify.Store(&notifier{})
 		return result{}, nil
 	}
-	n := &notifier{groups: r.groups, known: make(map[storage.MailboxID]known)}
+	n := &notifier{groups: r.groups, known: make(map[storage.MailboxID]known), seed: maphash.MakeSeed()}
 	if g := r.selected(); g != nil {
 		n.selected = *g
 	}
@@ -184,7 +187,7 @@ func (r *notifyRequest) run(ctx context.Context, s *session) (result, error) {
 	s.notify.Store(n)
 	told, err := s.beginNotify(ctx, n)
 	if err != nil {
-		s.notify.Store(nil)
+		s.endNotify()
 		return result{}, err
 	}
 	if r.status {

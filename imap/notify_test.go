@@ -119,6 +119,41 @@ func TestNotifyTellsTheFirstGroupThatIsAboutAMailbox(t *testing.T) {
 	require.Contains(t, c.line(), "* STATUS Lists (")
 }
 
+func TestNotifyTellsOfAnnotations(t *testing.T) {
+	c, other := notified(t, "SET (PERSONAL (MailboxMetadataChange ServerMetadataChange))")
+	other.ok(`SETMETADATA Work (/shared/comment "x" /private/a "y")`)
+	require.Equal(t, "* METADATA Work /private/a /shared/comment", c.line())
+	other.ok(`SETMETADATA Work (/shared/comment "x" /private/a NIL)`)
+	require.Equal(t, "* METADATA Work /private/a", c.line())
+	other.ok(`SETMETADATA "" (/private/b "z")`)
+	require.Equal(t, `* METADATA "" /private/b`, c.line())
+	other.ok("CREATE Silent")
+	other.ok(`SETMETADATA Silent (/private/b "z")`)
+	require.Equal(t, "* METADATA Silent /private/b", c.line())
+}
+
+func TestNotifyTellsOfMailboxesOfOthers(t *testing.T) {
+	s, addr := newServer(t, sharing)
+	allow(t, s.Store, "bob", "Box", "alice", "lr")
+	allow(t, s.Store, "bob", "Look", "alice", "l")
+	deliverTo(t, s.Store, "bob", "Box", plainMessage)
+	c := login(t, addr)
+	c.ok(`NOTIFY SET (SUBTREE "Other Users/bob" (MessageNew MessageExpunge FlagChange MailboxName))`)
+	deliverTo(t, s.Store, "bob", "Secret", plainMessage)
+	deliverTo(t, s.Store, "bob", "Look", plainMessage)
+	deliverTo(t, s.Store, "bob", "Box", plainMessage)
+	require.Regexp(t, `^\* STATUS "Other Users/bob/Box" \(MESSAGES 2 UIDNEXT 3 UIDVALIDITY \d+ UNSEEN 2\)$`, c.line())
+	b := dial(t, addr)
+	b.ok("LOGIN bob hunter2")
+	b.ok("SETACL Secret alice lr")
+	require.Equal(t, `* LIST (\HasNoChildren) "/" "Other Users/bob/Secret"`, c.line())
+	b.ok("DELETEACL Box alice")
+	require.Equal(t, `* LIST (\NonExistent) "/" "Other Users/bob/Box"`, c.line())
+	c.ok("NOTIFY NONE")
+	deliverTo(t, s.Store, "bob", "Secret", plainMessage)
+	require.Empty(t, c.ok("NOOP"))
+}
+
 func TestNotifyInsideIdleTellsTheSame(t *testing.T) {
 	c, other := notified(t, "SET (SELECTED-DELAYED (MessageNew MessageExpunge)) (PERSONAL (MessageNew MessageExpunge))")
 	c.send("i IDLE\r\n")
@@ -158,7 +193,7 @@ func TestNotifyRefusesWhatTheRFCForbids(t *testing.T) {
 	c, _ := notified(t, "NONE")
 	for set, want := range map[string]string{
 		"SET (SELECTED (AnnotationChange MessageNew MessageExpunge))":                               "NO [BADEVENT (",
-		"SET (PERSONAL (ServerMetadataChange))":                                                     "NO [BADEVENT (",
+		"SET (PERSONAL (ServerMetadataChange))":                                                     "OK",
 		"SET (SELECTED (MessageNew))":                                                               "BAD",
 		"SET (SELECTED (MessageExpunge FlagChange))":                                                "BAD",
 		"SET (SELECTED (FlagChange))":                                                               "BAD",

@@ -17,8 +17,10 @@ type parser struct {
 	err  error
 
 	uidOnly bool // sequence numbers are refused (RFC 9586)
-	modSeqs bool // a search key asked for mod-sequences (RFC 7162)
-	fuzzy   bool // the search key that is being read stands behind FUZZY
+
+	noCharset bool // a search must not say its charset (RFC 6855 §3)
+	modSeqs   bool // a search key asked for mod-sequences (RFC 7162)
+	fuzzy     bool // the search key that is being read stands behind FUZZY
 }
 
 // literal is an announced string: "{size}" at the end of a line.

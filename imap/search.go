@@ -29,13 +29,23 @@ func searchParser(kind numKind) func(*parser) request {
 		r := &searchRequest{kind: kind}
 		p.space()
 		r.options(p)
-		if p.keyword("CHARSET") {
-			p.space()
-			r.charset(p)
-		}
+		r.charsetOption(p)
 		r.keys(p)
 		return r
 	}
+}
+
+// charsetOption reads "CHARSET charset SP" where it may be left out. Once
+// UTF8=ACCEPT is enabled it must be (RFC 6855 §3).
+func (r *searchRequest) charsetOption(p *parser) {
+	if !p.keyword("CHARSET") {
+		return
+	}
+	if p.noCharset {
+		p.fail("CHARSET is not allowed once UTF8=ACCEPT is enabled")
+	}
+	p.space()
+	r.charset(p)
 }
 
 // charset reads the charset of the strings that follow, and a space. US-ASCII

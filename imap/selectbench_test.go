@@ -27,10 +27,10 @@ const (
 // server has it in memory, and when neither the server nor the store has read
 // anything of it since they began.
 func BenchmarkSelectOfAMillion(b *testing.B) {
-	dir, err := os.MkdirTemp(".", "bench") // beside the sources, since /tmp may be memory
+	parent, err := os.MkdirTemp(".", "bench") // beside the sources, since /tmp may be memory
 	require.NoError(b, err)
-	b.Cleanup(func() { os.RemoveAll(dir) })
-	dir = filepath.Join(dir, "store")
+	b.Cleanup(func() { os.RemoveAll(parent) })
+	dir := filepath.Join(parent, "store")
 	store := openLocal(b, dir)
 	multiply(b, store, million)
 	require.NoError(b, store.Close())

@@ -43,20 +43,22 @@ func (p *peer) expect(s string) {
 	require.Equal(p.t, s, string(b))
 }
 
-// echo answers each line with itself until reading fails.
-func echo(c *Conn) error {
-	for {
-		if err := c.Await(); err != nil {
-			return err
+// echo answers each line with itself until the test ends.
+func echo(t *testing.T, c *Conn) {
+	done := make(chan struct{})
+	t.Cleanup(func() { c.Close(); <-done })
+	go func() {
+		defer close(done)
+		for c.Await() == nil {
+			line, err := c.ReadLine(1 << 20)
+			if err != nil {
+				return
+			}
+			if _, err := c.Write(line); err != nil {
+				return
+			}
 		}
-		line, err := c.ReadLine(1 << 20)
-		if err != nil {
-			return err
-		}
-		if _, err := c.Write(line); err != nil {
-			return err
-		}
-	}
+	}()
 }
 
 func TestCompressedLinesGoBothWays(t *testing.T) {
@@ -64,7 +66,7 @@ func TestCompressedLinesGoBothWays(t *testing.T) {
 	require.NoError(t, c.Compress())
 	require.ErrorIs(t, c.Compress(), ErrCompressed)
 	require.True(t, c.Compressed())
-	go echo(c)
+	echo(t, c)
 	p := newPeer(t, client)
 	for i := range 200 {
 		line := fmt.Sprintf("%d %s\r\n", i, strings.Repeat("x", i*i))
@@ -78,7 +80,7 @@ func TestCompressedLinesGoBothWays(t *testing.T) {
 func TestCompressedInputArrivesOctetByOctet(t *testing.T) {
 	c, client := tcpPair(t, Timeouts{})
 	require.NoError(t, c.Compress())
-	go echo(c)
+	echo(t, c)
 	var z bytes.Buffer
 	w, err := flate.NewWriter(&z, 9)
 	require.NoError(t, err)
@@ -100,7 +102,7 @@ func TestCompressionInsideTLS(t *testing.T) {
 	require.NoError(t, layer.HandshakeContext(t.Context()))
 	require.NoError(t, <-done)
 	require.NoError(t, c.Compress())
-	go echo(c)
+	echo(t, c)
 	p := newPeer(t, layer)
 	long := strings.Repeat("long ", 20_000) + "\r\n"
 	for range 5 {
