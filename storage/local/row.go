@@ -50,7 +50,25 @@ func (s stamp) time() time.Time {
 	if minutes == 0 {
 		return t.UTC()
 	}
-	return t.In(time.FixedZone("", minutes*60))
+	return t.In(zoneOf(minutes))
+}
+
+// zones are those that clocks show: quarters of an hour from -12 to +14 hours.
+var zones = func() (z [(firstZone + lastZone) / 15]*time.Location) {
+	for i := range z {
+		z[i] = time.FixedZone("", (15*i-firstZone)*60)
+	}
+	return z
+}()
+
+const firstZone, lastZone = 12 * 60, 14*60 + 15
+
+// zoneOf returns the zone so many minutes east of Greenwich.
+func zoneOf(minutes int) *time.Location {
+	if at := minutes + firstZone; at >= 0 && at%15 == 0 && at/15 < len(zones) {
+		return zones[at/15]
+	}
+	return time.FixedZone("", minutes*60)
 }
 
 // record is a message as it came: where its content is, and the row that it

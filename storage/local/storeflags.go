@@ -57,10 +57,12 @@ type flagger struct {
 }
 
 func (f *flagger) change(t tx, id storage.MailboxID, st state, old *table) error {
-	f.changed, f.failed, f.st = nil, nil, st
+	f.st, f.failed = st, nil
 	f.st.modSeq++
+	set := uids.Normal(f.u.UIDs, imap.UID(old.last()))
+	f.changed = make([]storage.Message, 0, set.Count(old.count))
 	now := &table{modSeq: f.st.modSeq, count: old.count, chunks: append(make([]*chunk, 0, len(old.chunks)+1), old.chunks...)}
-	walk := uids.Normal(f.u.UIDs, imap.UID(old.last())).Walk()
+	walk := set.Walk()
 	for i, c := range now.chunks {
 		if !c.meets(walk) {
 			continue

@@ -53,6 +53,15 @@ func merge(r Ranges) Ranges {
 	return r[:n]
 }
 
+// Count returns how many UIDs are in the set, most at most.
+func (r Ranges) Count(most int) int {
+	n := uint64(0)
+	for _, x := range r {
+		n += uint64(x.Stop-x.Start) + 1
+	}
+	return int(min(n, uint64(most)))
+}
+
 // Walker tells for ascending UIDs whether they are in a set.
 type Walker struct{ rest Ranges }
 

@@ -69,3 +69,11 @@ func TestI08RangesUpToTheLastUID(t *testing.T) {
 	}
 	require.Equal(t, Ranges{{Start: 1, Stop: 1}}, Normal(many, 1))
 }
+
+func TestCountIsBounded(t *testing.T) {
+	set := Normal(imap.UIDSet{{Start: 3, Stop: 5}, {Start: 5, Stop: 6}, {Start: 9, Stop: 9}}, 9)
+	require.Equal(t, 5, set.Count(100))
+	require.Equal(t, 4, set.Count(4))
+	require.Equal(t, 7, Normal(imap.UIDSet{{Start: 1, Stop: 1<<32 - 1}}, 9).Count(7))
+	require.Zero(t, Ranges(nil).Count(7))
+}
