@@ -109,7 +109,7 @@ func (r *appendRequest) message(ctx context.Context, name string) error {
 		}
 	}
 	r.spool = message.NewSpool(r.s.server.SpoolDir, r.s.limits.SpoolMemory)
-	m.Body = r.spool
+	m.Body, m.Flags = r.spool, settableOf(r.at.rights, m.Flags) // RFC 4314 §4: the others are dropped
 	r.msgs = append(r.msgs, m)
 	if err := data(ctx); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (r *appendRequest) message(ctx context.Context, name string) error {
 // open finds the mailbox that messages go to.
 func (r *appendRequest) open(ctx context.Context, name string) (err error) {
 	if r.at, err = r.s.place(ctx, name, storage.RightInsert); err == nil {
-		r.dest, err = r.at.account.Mailbox(ctx, r.at.name)
+		r.dest, err = r.at.open(ctx)
 	}
 	return err
 }

@@ -19,13 +19,13 @@ type board struct {
 	newest *snapshot     // nil: not loaded yet
 	words  keywordTable
 
-	key     boardKey      // this and the rest are the registry's; see boards
-	users   int           // sessions that have it
-	element *list.Element // among those that nobody has; nil: somebody has it
-	octets  int64         // as counted there
+	id      storage.MailboxID // this and the rest are the registry's; see boards
+	users   int               // sessions that have it
+	element *list.Element     // among those that nobody has; nil: somebody has it
+	octets  int64             // as counted there
 }
 
-func newBoard(key boardKey) *board { return &board{key: key, turn: make(chan struct{}, 1)} }
+func newBoard(id storage.MailboxID) *board { return &board{id: id, turn: make(chan struct{}, 1)} }
 
 func (b *board) take(ctx context.Context) error {
 	select {

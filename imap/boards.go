@@ -7,33 +7,27 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// boardKey names a mailbox for ever.
-type boardKey struct {
-	owner string // of the account
-	id    storage.MailboxID
-}
-
 // boards are the mailboxes that sessions have selected, and those that nobody
 // has selected any more, as many as fit into a number of octets: selecting
 // one of them again costs only what changed. The zero value is ready.
 type boards struct {
 	mu     sync.Mutex
-	of     map[boardKey]*board
+	of     map[storage.MailboxID]*board
 	idle   list.List // of *board, that which was given back last in front
 	octets int64     // of those
 }
 
 // open returns the board of a mailbox, which close gives back.
-func (bs *boards) open(key boardKey) *board {
+func (bs *boards) open(id storage.MailboxID) *board {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	b := bs.of[key]
+	b := bs.of[id]
 	if b == nil {
 		if bs.of == nil {
-			bs.of = make(map[boardKey]*board)
+			bs.of = make(map[storage.MailboxID]*board)
 		}
-		b = newBoard(key)
-		bs.of[key] = b
+		b = newBoard(id)
+		bs.of[id] = b
 	}
 	bs.wake(b)
 	b.users++
@@ -54,11 +48,11 @@ func (bs *boards) wake(b *board) {
 func (bs *boards) close(b *board, most int64) {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	if b.users--; b.users > 0 || bs.of[b.key] != b {
+	if b.users--; b.users > 0 || bs.of[b.id] != b {
 		return
 	}
 	if !b.keeps() {
-		delete(bs.of, b.key)
+		delete(bs.of, b.id)
 		return
 	}
 	b.octets = b.newest.octets()
@@ -66,7 +60,7 @@ func (bs *boards) close(b *board, most int64) {
 	for bs.octets += b.octets; bs.octets > max(most, 0); {
 		oldest := bs.idle.Back().Value.(*board)
 		bs.wake(oldest)
-		delete(bs.of, oldest.key)
+		delete(bs.of, oldest.id)
 	}
 }
 
@@ -76,11 +70,11 @@ func (b *board) keeps() bool { return b.newest != nil && len(b.words.names) < ma
 
 // forget drops the board of a mailbox that is no more. Sessions that have it
 // find that out by themselves.
-func (bs *boards) forget(key boardKey) {
+func (bs *boards) forget(id storage.MailboxID) {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	if b := bs.of[key]; b != nil {
+	if b := bs.of[id]; b != nil {
 		bs.wake(b)
-		delete(bs.of, key)
+		delete(bs.of, id)
 	}
 }

@@ -14,6 +14,7 @@ import (
 var (
 	capsAlways = []string{"IMAP4rev1", "IMAP4rev2", "LITERAL+", "ENABLE", "ID", "SASL-IR"}
 	capsAfter  = []string{
+		"ACL",
 		"BINARY",
 		"CATENATE",
 		"CHILDREN",
@@ -29,6 +30,7 @@ var (
 		"INPROGRESS",
 		"LANGUAGE",
 		"LIST-EXTENDED",
+		"LIST-MYRIGHTS",
 		"LIST-STATUS",
 		"MOVE",
 		"MULTIAPPEND",
@@ -40,6 +42,7 @@ var (
 		"PREVIEW",
 		"QRESYNC",
 		"REPLACE",
+		"RIGHTS=kxte",
 		"SAVEDATE",
 		"SEARCH=FUZZY",
 		"SEARCHRES",

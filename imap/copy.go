@@ -35,9 +35,12 @@ func (r *copyRequest) run(ctx context.Context, s *session) (result, error) {
 	if _, lowest := s.limitMessages(spans); lowest != 0 {
 		return result{}, s.errTooMany() // all or none (RFC 9738 §3.1)
 	}
-	uids := s.view.uidSet(spans)
+	dest, err := s.place(ctx, r.dest, storage.RightInsert)
+	if err != nil {
+		return result{}, toDestination(err)
+	}
 	var c storage.Copied
-	s.patiently(func() { c, err = s.view.box.Copy(ctx, uids, r.dest) })
+	s.patiently(func() { c, err = s.copyTo(ctx, s.view.uidSet(spans), &dest) })
 	if err != nil {
 		return result{}, toDestination(err)
 	}
@@ -47,15 +50,12 @@ func (r *copyRequest) run(ctx context.Context, s *session) (result, error) {
 // spans returns where the messages to copy stand; none when a set of UIDs
 // names none.
 func (r *copyRequest) spans(s *session) ([]span, error) {
-	if r.dest == "" {
-		return nil, toDestination(storage.ErrNoMailbox)
-	}
 	return s.view.spans(r.set, r.kind)
 }
 
 // copyUID is the response code of RFC 4315 §3, "" when nothing was copied.
 func copyUID(c storage.Copied) string {
-	if len(c.Source) == 0 || len(c.Source) != len(c.Dest) {
+	if len(c.Source) == 0 || len(c.Source) != len(c.Dest) || c.UIDValidity == 0 {
 		return ""
 	}
 	b := append(strconv.AppendUint([]byte("COPYUID "), uint64(c.UIDValidity), 10), ' ')

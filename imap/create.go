@@ -62,11 +62,15 @@ func (r *createRequest) run(ctx context.Context, s *session) (result, error) {
 	if err := creatable(r.name); err != nil {
 		return result{}, err
 	}
-	if err := s.account.Create(ctx, r.name, storage.NewMailbox{Attrs: r.attrs}); err != nil {
+	p, err := s.newPlace(ctx, r.name)
+	if err != nil {
 		return result{}, err
 	}
-	if err := s.tellNormalized(ctx, r.name, r.asked); err != nil {
+	if err := p.account.Create(ctx, p.name, storage.NewMailbox{Attrs: r.attrs}); err != nil {
 		return result{}, err
 	}
-	return result{code: s.mailboxIDCode(ctx, r.name)}, nil
+	if err := s.tellNormalized(ctx, p.full, r.asked); err != nil {
+		return result{}, err
+	}
+	return result{code: mailboxIDCode(ctx, &p)}, nil
 }

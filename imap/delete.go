@@ -15,13 +15,14 @@ func parseDelete(p *parser) request {
 }
 
 func (r *deleteRequest) run(ctx context.Context, s *session) (result, error) {
-	if r.name == "" {
-		return result{}, storage.ErrNoMailbox
-	}
-	if err := s.account.Delete(ctx, r.name); err != nil {
+	p, err := s.place(ctx, r.name, storage.RightDeleteMailbox)
+	if err != nil {
 		return result{}, err
 	}
-	if s.view != nil && s.view.name == r.name {
+	if err := p.account.Delete(ctx, p.name); err != nil {
+		return result{}, err
+	}
+	if s.view != nil && s.view.name == p.full {
 		s.unselect()
 	}
 	return result{}, nil

@@ -69,6 +69,9 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 				if strings.HasPrefix(filepath.Base(path), "messagelimit") {
 					s.Limits.Messages = 2
 				}
+				if isShared(path) {
+					sharing(s)
+				}
 				if strings.HasSuffix(path, "-notes.txt") {
 					s.Kinds = []storage.Kind{storage.Mail, storage.Notes}
 				}
@@ -79,6 +82,9 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 			deliver(t, s.Store, "Subject: third\r\n\r\nlast one\r\n")
 			if strings.HasPrefix(filepath.Base(path), "quota") {
 				bound(t, s.Store)
+			}
+			if isShared(path) {
+				makeShared(t, s.Store)
 			}
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)
@@ -98,6 +104,12 @@ func validityOfInbox(t *testing.T, s storage.Store) string {
 	st, err := box.Status(t.Context())
 	require.NoError(t, err)
 	return strconv.FormatUint(uint64(st.UIDValidity), 10)
+}
+
+// isShared reports whether a dialogue is about what makeShared makes.
+func isShared(path string) bool {
+	name := filepath.Base(path)
+	return strings.HasPrefix(name, "acl") || strings.HasPrefix(name, "shared") || strings.HasPrefix(name, "namespaces")
 }
 
 // bound gives alice's account bounds: of five messages, and of one mailbox more

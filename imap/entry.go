@@ -32,5 +32,10 @@ func (e *entry) system() storage.SystemFlags { return storage.SystemFlags(e.flag
 func (e *entry) keywordSet() uint32          { return e.flags >> 8 }
 func (e *entry) size() int64                 { return int64(e.sizeHigh)<<32 | int64(e.sizeLow) }
 
+// received is INTERNALDATE with its zone.
+func (e *entry) received() time.Time {
+	return time.Unix(e.sent, 0).In(time.FixedZone("", 60*int(e.zone)))
+}
+
 // date is INTERNALDATE as the clock showed it in its zone; the Time says UTC.
 func (e *entry) date() time.Time { return time.Unix(e.sent+60*int64(e.zone), 0).UTC() }

@@ -54,6 +54,7 @@ func lost(err error) bool {
 var (
 	errMailboxGone = &goodbye{text: "The selected mailbox was deleted"}
 	errReadOnly    = no(imap.ResponseCodeCannot, "Mailbox is selected read-only")
+	errNoPerm      = no(imap.ResponseCodeNoPerm, "Permission denied")
 	errExpunged    = no("EXPUNGEISSUED", "Some of the messages no longer exist") // RFC 5530 §3
 )
 

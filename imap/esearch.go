@@ -108,7 +108,7 @@ func (r *multiRequest) mailbox(ctx context.Context, s *session, name string) err
 	if err != nil {
 		return passOverClosed(err)
 	}
-	v := &view{box: box, name: name, readOnly: true, board: s.server.boards.open(boardKey{s.user, box.ID()})}
+	v := &view{box: box, name: name, readOnly: true, board: s.server.boards.open(box.ID())}
 	defer s.giveBack(v)
 	if err = v.load(ctx); err == nil {
 		err = r.view(ctx, s, v)

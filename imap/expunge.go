@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/posthouse-mail/posthouse/storage"
 )
 
 type expungeRequest struct {
@@ -24,8 +25,8 @@ func parseUIDExpunge(p *parser) request {
 // that follow the command.
 func (r *expungeRequest) run(ctx context.Context, s *session) (result, error) {
 	v := s.view
-	if v.readOnly {
-		return result{}, errReadOnly
+	if err := v.need(storage.RightExpunge); err != nil {
+		return result{}, err
 	}
 	spans := v.all()
 	if r.only {

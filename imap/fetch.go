@@ -125,7 +125,7 @@ func (r *fetchRequest) verdict(s *session, missing, failed error) error {
 // setSeen sets \Seen on the messages of spans, as one change, when an item
 // asks for it. It returns those that it changed.
 func (r *fetchRequest) setSeen(ctx context.Context, s *session, spans []span) (imap.UIDSet, error) {
-	if r.needs&needSeen == 0 || s.view.readOnly {
+	if r.needs&needSeen == 0 || s.view.need(storage.RightSeen) != nil {
 		return nil, nil
 	}
 	unseen := s.view.uidsWhere(spans, func(e *entry) bool { return e.system()&storage.Seen == 0 })

@@ -37,6 +37,8 @@ var seedCommands = []string{
 	"a UID SEARCH RETURN (UPDATE RELEVANCY SAVE) FUZZY SUBJECT lunch\r\n", "a ESEARCH IN (mailboxes (INBOX x) subtree-one Work selected) RETURN (MIN) SUBJECT x\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
 	"a ENABLE QRESYNC UIDONLY\r\n", "a SELECT INBOX (CONDSTORE QRESYNC (1 5 1:3,5 (1:2 1,3)))\r\n", "a UID FETCH 1:* (FLAGS MODSEQ) (CHANGEDSINCE 2 VANISHED)\r\n",
 	"a STORE 1 (UNCHANGEDSINCE 2) +FLAGS.SILENT (x)\r\n", "a SEARCH RETURN (MIN) MODSEQ \"/flags/x\" all 2\r\n", "a UNAUTHENTICATE\r\n",
+	"a SETACL INBOX {3+}\r\nbob +lrcd\r\n", "a DELETEACL INBOX -x\r\n", "a GETACL INBOX\r\n", "a LISTRIGHTS INBOX anyone\r\n",
+	"a MYRIGHTS \"Other Users/bob/Box\"\r\n", "a SELECT \"Other Users/bob/Box\"\r\na STORE 1 FLAGS (x)\r\na COPY 1 INBOX\r\n", "a LIST \"Other Users/\" (% *) RETURN (MYRIGHTS)\r\n", "a NAMESPACE\r\n",
 }
 
 // FuzzSession sends anything to a session in each state. No session may
@@ -53,6 +55,9 @@ func FuzzSession(f *testing.F) {
 		deliverTo(t, store, "alice", "INBOX", mixedMessage)
 		s := quietServer(store)
 		s.QuotaAdmin = func(string) bool { return true }
+		sharing(s)
+		allow(t, store, "bob", "Box", "alice", "lrsi")
+		deliverTo(t, store, "bob", "Box", plainMessage)
 		prelude := []string{"", "z LOGIN alice secret\r\n", "z LOGIN alice secret\r\nz SELECT INBOX\r\n"}[state%3]
 		converse(t, s, prelude, input)
 	})

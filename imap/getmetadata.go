@@ -236,8 +236,8 @@ func (q *metadataQuery) tellListed(ctx context.Context, s *session, mailbox stri
 	if err == nil {
 		err = s.tellMetadata(ctx, mailbox, of, q)
 	}
-	if errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, errNoPermission) {
+	if errors.Is(err, errNoPerm) {
 		return nil
 	}
-	return err
+	return ifThere(err)
 }

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // passwords of the test users.
-var passwords = map[string]string{"alice": "secret", "bob": "hunter2", "grüße": "pä\"ss\\wort"}
+var passwords = map[string]string{"alice": "secret", "bob": "hunter2", "dora@example.test": "dodo", "grüße": "pä\"ss\\wort"}
 
 func checkPassword(_ context.Context, c auth.Credentials) (auth.Identity, error) {
 	switch want, ok := passwords[c.User]; {

@@ -16,6 +16,9 @@
 //   - A client that comes back with the highest mod-sequence it was sent, the
 //     last HIGHESTMODSEQ counting for more than any MODSEQ before it, misses no
 //     change (RFC 7162).
+//   - Every command checks its rights on the mailboxes that it names (RFC 4314
+//     §4). A mailbox that a user may not know of is to him as a missing one, in
+//     what is said and in what the store is asked.
 //   - A client sees fixed texts; the reason of a failure goes to the log.
 //   - Sessions share what they hold of a mailbox, at most 40 octets a message;
 //     one that is told of nothing for a while keeps at most one older state of
@@ -28,9 +31,11 @@ package imap
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/posthouse-mail/posthouse/auth"
@@ -53,6 +58,9 @@ type Server struct {
 	// clients, others are not there, but for their names, which are taken.
 	// INBOX is of kind storage.Mail.
 	Kinds []storage.Kind
+
+	Namespaces Namespaces // names that lead to others' mailboxes; zero: there are none
+	Access     Access     // what others' lists mean to a user; nil: everybody has his own account only
 
 	// TLS lets clients ask for encryption with STARTTLS; nil: they can't.
 	TLS *tls.Config
@@ -78,6 +86,7 @@ type Server struct {
 	pool   front.Pool
 	boards boards
 	heads  headCache
+	lists  sync.Mutex // held while an access control list is changed
 }
 
 // Limits bound what a client may ask. A zero field means its default.
@@ -147,7 +156,11 @@ func (t Timeouts) progress() time.Duration { return orDefault(t.Progress, 10*tim
 // and returns ErrServerClosed when the server is stopped or ctx ends. The end
 // of ctx stops accepting and interrupts what running commands wait for; use
 // Shutdown to let them finish. Serve may be called for several listeners.
+// storage.ErrBadName when Namespaces can't be served.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if err := s.Namespaces.check(); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	return s.pool.Serve(ctx, l, s.Timeouts.wire(), s.serve)
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // listRequest is LIST with its extensions (RFC 9051 §6.3.9, RFC 5258,
-// RFC 5819, RFC 6154, RFC 9590), or LSUB.
+// RFC 5819, RFC 6154, RFC 8440, RFC 9590), or LSUB.
 type listRequest struct {
 	patterns []string // with the reference before them
 	options  listOptions
@@ -32,6 +32,7 @@ const (
 	returnSubscribed
 	returnChildren   // is always returned
 	returnSpecialUse // is always returned
+	returnMyRights   // RFC 8440
 )
 
 var listSelections = map[string]listOptions{
@@ -45,6 +46,7 @@ var listReturns = map[string]listOptions{
 	"SUBSCRIBED":  returnSubscribed,
 	"CHILDREN":    returnChildren,
 	"SPECIAL-USE": returnSpecialUse,
+	"MYRIGHTS":    returnMyRights,
 }
 
 // Bounds of LIST.
@@ -141,7 +143,11 @@ func (r *listRequest) run(ctx context.Context, s *session) (result, error) {
 		s.out.end()
 		return result{}, nil
 	}
-	infos, err := s.account.Mailboxes(ctx)
+	var matchers []*listPattern
+	for _, text := range r.patterns {
+		matchers = append(matchers, newListPattern(text))
+	}
+	infos, err := s.reachable(ctx, matchers)
 	if err != nil {
 		return result{}, err
 	}
@@ -149,12 +155,8 @@ func (r *listRequest) run(ctx context.Context, s *session) (result, error) {
 	if r.options&selectRecursive != 0 || r.lsub {
 		infos = t.withParents(infos)
 	}
-	var matchers []*listPattern
-	for _, text := range r.patterns {
-		matchers = append(matchers, newListPattern(text))
-	}
 	for _, info := range infos {
-		if !matchesAny(matchers, info.Name) || !r.selects(info, t) {
+		if !matchesAny(matchers, &info) || !r.selects(info, t) {
 			continue
 		}
 		r.tell(s, info, t)
@@ -171,36 +173,40 @@ func (r *listRequest) run(ctx context.Context, s *session) (result, error) {
 	return result{}, nil
 }
 
-// tellMore sends what is asked for beside LIST itself of a mailbox, which may
-// have been deleted since it was listed.
-func (r *listRequest) tellMore(ctx context.Context, s *session, name string) error {
-	if r.status != nil {
-		if err := s.tellStatus(ctx, name, r.status); err != nil && !errors.Is(err, storage.ErrNoMailbox) {
-			return err
-		}
-	}
-	if r.metadata != nil {
-		return r.metadata.tellListed(ctx, s, name)
-	}
-	return nil
-}
-
-func matchesAny(matchers []*listPattern, name string) bool {
+func matchesAny(matchers []*listPattern, info *storage.MailboxInfo) bool {
 	for _, m := range matchers {
-		if m.match(name) {
+		if m.match(info.Name) && (m.levels || !isLevelOnly(info)) {
 			return true
 		}
 	}
 	return false
 }
 
+// tellMore sends what else was asked for of a mailbox that is there, as far as
+// the rights let. It may have been deleted since it was listed.
+func (r *listRequest) tellMore(ctx context.Context, s *session, name string) (err error) {
+	if r.options&returnMyRights != 0 {
+		err = s.tellMyRights(ctx, name)
+	}
+	if r.status != nil && ifThere(err) == nil {
+		err = s.tellStatus(ctx, name, r.status)
+	}
+	if r.metadata != nil && ifThere(err) == nil {
+		err = r.metadata.tellListed(ctx, s, name)
+	}
+	if errors.Is(err, errNoPerm) {
+		return nil
+	}
+	return ifThere(err)
+}
+
 // selects reports whether a name that matches a pattern is in the answer.
 func (r *listRequest) selects(info storage.MailboxInfo, t *tree) bool {
-	if r.options&selectSpecialUse != 0 && len(info.Attrs) == 0 {
+	if r.options&selectSpecialUse != 0 && (info.ID == 0 || len(info.Attrs) == 0) {
 		return false
 	}
 	if r.options&selectSubscribed == 0 {
-		return info.ID != 0
+		return info.ID != 0 || isLevelOnly(&info)
 	}
 	switch {
 	case info.Subscribed:
@@ -236,7 +242,7 @@ func (r *listRequest) tellAttrs(o *output, info storage.MailboxInfo, t *tree) {
 	} else {
 		o.text(`\HasNoChildren`)
 	}
-	if info.ID == 0 {
+	if info.ID == 0 && !isLevelOnly(&info) {
 		o.text(` \NonExistent`)
 	}
 	if info.Subscribed && r.options&returnSubscribed != 0 {

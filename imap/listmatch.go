@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/storage"
@@ -16,6 +17,7 @@ type listPattern struct {
 	star    bits          // states at "*"
 	percent bits          // states at "%"
 	final   int           // the state that has seen all of the pattern
+	levels  bool          // matches names that are there for those below them only
 	now     bits          // states reached
 	then    bits          // states reached with one octet more
 }
@@ -30,7 +32,7 @@ func newListPattern(pattern string) *listPattern {
 	words := len(pattern)/64 + 1
 	m := &listPattern{
 		takes: make(map[byte]bits), star: make(bits, words), percent: make(bits, words),
-		now: make(bits, words), then: make(bits, words), final: len(pattern),
+		now: make(bits, words), then: make(bits, words), final: len(pattern), levels: !strings.HasSuffix(pattern, "*"),
 	}
 	for i := range len(pattern) {
 		switch c := pattern[i]; c {
@@ -70,6 +72,18 @@ func collapse(pattern string) string {
 
 // match reports whether the whole name matches.
 func (m *listPattern) match(name string) bool {
+	m.run(name)
+	return m.now.has(m.final)
+}
+
+// reaches reports whether names that begin so can match.
+func (m *listPattern) reaches(beginning string) bool {
+	m.run(beginning)
+	return slices.ContainsFunc(m.now, func(states uint64) bool { return states != 0 })
+}
+
+// run follows a name from the beginning of the pattern.
+func (m *listPattern) run(name string) {
 	clear(m.now)
 	m.now.set(0)
 	m.skipWild(m.now)
@@ -86,7 +100,6 @@ func (m *listPattern) match(name string) bool {
 		m.skipWild(m.then)
 		m.now, m.then = m.then, m.now
 	}
-	return m.now.has(m.final)
 }
 
 // step follows an octet from all states reached.

@@ -25,7 +25,6 @@ const specialUseEntry = "/specialuse"
 const annotationRights = storage.RightRead | storage.RightSeen | storage.RightWrite | storage.RightInsert | storage.RightPost
 
 var (
-	errNoPermission  = no(imap.ResponseCodeNoPerm, "Permission denied")
 	errNoAnnotations = no(imap.ResponseCodeCannot, "Annotations are not supported here")
 )
 
@@ -82,7 +81,7 @@ func (s *session) notesOf(ctx context.Context, name string) (notePlace, error) {
 		return notePlace{}, err
 	}
 	if p.rights&annotationRights == 0 {
-		return notePlace{}, errNoPermission
+		return notePlace{}, errNoPerm
 	}
 	notes, ok := storage.As[storage.Annotations](p.account)
 	if !ok {

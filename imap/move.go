@@ -16,16 +16,20 @@ func moveParser(kind numKind) func(*parser) request {
 // run sends COPYUID before the EXPUNGEs, which are told by the updates that
 // follow the command (RFC 6851 §4.3).
 func (r *moveRequest) run(ctx context.Context, s *session) (result, error) {
-	if s.view.readOnly {
-		return result{}, errReadOnly
+	if err := s.view.need(moveRights); err != nil {
+		return result{}, err
 	}
 	spans, err := r.spans(s)
 	if err != nil || len(spans) == 0 {
 		return result{}, err
 	}
 	spans, lowest := s.limitMessages(spans)
+	dest, err := s.place(ctx, r.dest, storage.RightInsert)
+	if err != nil {
+		return result{}, toDestination(err)
+	}
 	var c storage.Copied
-	s.patiently(func() { c, err = s.view.box.Move(ctx, s.view.uidSet(spans), r.dest) })
+	s.patiently(func() { c, err = s.moveTo(ctx, s.view.uidSet(spans), &dest) })
 	if err != nil {
 		return result{}, toDestination(err)
 	}

@@ -18,6 +18,8 @@ type notifier struct {
 	selected eventGroup // of the selected mailbox; zero: nothing is to be told
 	known    map[storage.MailboxID]known
 
+	stops []func() // end the watches of accounts of others
+
 	mu       sync.Mutex
 	pending  map[storage.MailboxID]struct{} // mailboxes that changed
 	list     bool                           // the list of mailboxes changed
@@ -65,9 +67,9 @@ func (n *notifier) take() (ids []storage.MailboxID, list, overflow bool) {
 
 // eventsOf returns what the client wants to know of a mailbox: what the first
 // group says that is about it (RFC 5465 §6).
-func (n *notifier) eventsOf(info *storage.MailboxInfo) events {
+func (n *notifier) eventsOf(info *storage.MailboxInfo, personal bool) events {
 	for i := range n.groups {
-		if g := &n.groups[i]; !g.ofSelected() && g.covers(info, true) {
+		if g := &n.groups[i]; !g.ofSelected() && g.covers(info, personal) {
 			return g.events
 		}
 	}
@@ -77,7 +79,7 @@ func (n *notifier) eventsOf(info *storage.MailboxInfo) events {
 // beginNotify takes down how things stand, so that what changes can be told
 // from it. It returns the mailboxes whose messages are watched.
 func (s *session) beginNotify(ctx context.Context, n *notifier) (watched []known, err error) {
-	infos, err := s.account.Mailboxes(ctx)
+	infos, err := s.reachable(ctx, n.patterns())
 	if err != nil {
 		return nil, err
 	}
@@ -85,16 +87,19 @@ func (s *session) beginNotify(ctx context.Context, n *notifier) (watched []known
 		return nil, no("NOTIFICATIONOVERFLOW", "Too many mailboxes to watch")
 	}
 	for _, info := range infos {
-		k := known{info: info, events: n.eventsOf(&info)}
+		k := known{info: info, events: s.eventsOf(n, &info)}
 		if k.events&messageEvents != 0 && info.ID != 0 {
-			if k.status, err = s.statusOf(ctx, info.Name); err == nil {
-				k.counted = true
+			k.status, err = s.statusOf(ctx, info.Name)
+			if k.counted = err == nil; k.counted {
 				watched = append(watched, k)
-			} else if !errors.Is(err, storage.ErrNoMailbox) {
+			} else if ifThere(err) != nil && !errors.Is(err, errNoPerm) {
 				return nil, err
 			}
 		}
 		n.keep(k)
+	}
+	if err := s.watchOthers(ctx, n); err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(watched, func(k known) bool { return uint64(k.info.ID) == s.selected.Load() }), nil
 }
@@ -122,7 +127,7 @@ func (s *session) tellNotes(ctx context.Context) {
 	}
 	ids, list, overflow := n.take()
 	if overflow { // RFC 5465 §5.8: from here on it is as if nothing had been asked for
-		s.notify.Store(nil)
+		s.endNotify()
 		s.out.status("*", "OK", "NOTIFICATIONOVERFLOW", "Too much has changed, NOTIFY is off")
 		return
 	}
@@ -143,8 +148,8 @@ func (s *session) tellNotes(ctx context.Context) {
 // tellMessages tells that messages of a mailbox which is not selected changed.
 func (s *session) tellMessages(ctx context.Context, n *notifier, k known) error {
 	st, err := s.statusOf(ctx, k.info.Name)
-	if errors.Is(err, storage.ErrNoMailbox) {
-		return nil // told by the list
+	if errors.Is(err, errNoPerm) || ifThere(err) == nil && err != nil {
+		return nil // told by the list, or not for the user
 	} else if err != nil {
 		return err
 	}
@@ -165,12 +170,12 @@ func (s *session) tellNotifyStatus(k known) {
 	if k.events&flagChange != 0 {
 		items = append(items, "UNSEEN")
 	}
-	s.writeStatus(k.info.Name, items, &counted{Status: k.status, id: k.info.ID})
+	s.writeStatus(k.info.Name, items, &tally{Status: k.status, id: k.info.ID})
 }
 
 // tellList tells how the list of mailboxes differs from what the client knows.
 func (s *session) tellList(ctx context.Context, n *notifier) error {
-	infos, err := s.account.Mailboxes(ctx)
+	infos, err := s.reachable(ctx, n.patterns())
 	if err != nil {
 		return err
 	}
@@ -182,7 +187,7 @@ func (s *session) tellList(ctx context.Context, n *notifier) error {
 		}
 		old, was := before[info.ID]
 		delete(before, info.ID)
-		k := known{info: info, events: n.eventsOf(&info), counted: old.counted, status: old.status}
+		k := known{info: info, events: s.eventsOf(n, &info), counted: old.counted, status: old.status}
 		n.keep(k)
 		s.tellListed(k, old, was, t)
 	}

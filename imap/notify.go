@@ -171,6 +171,7 @@ func (g *eventGroup) covers(info *storage.MailboxInfo, personal bool) bool {
 
 // run puts the new groups in the place of the old ones.
 func (r *notifyRequest) run(ctx context.Context, s *session) (result, error) {
+	s.endNotify()
 	if r.none {
 		s.notify.Store(&notifier{})
 		return result{}, nil
@@ -184,7 +185,7 @@ func (r *notifyRequest) run(ctx context.Context, s *session) (result, error) {
 	s.notify.Store(n)
 	told, err := s.beginNotify(ctx, n)
 	if err != nil {
-		s.notify.Store(nil)
+		s.endNotify()
 		return result{}, err
 	}
 	if r.status {

@@ -19,8 +19,8 @@ func mailboxID(id storage.MailboxID) string { return "(F" + strconv.FormatUint(u
 
 // mailboxIDCode is the response code for a mailbox that was just made; "" when
 // it is gone already.
-func (s *session) mailboxIDCode(ctx context.Context, name string) string {
-	box, err := s.mailbox(ctx, name, storage.RightLookup)
+func mailboxIDCode(ctx context.Context, p *place) string {
+	box, err := p.open(ctx)
 	if err != nil {
 		return ""
 	}

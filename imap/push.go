@@ -14,7 +14,7 @@ import (
 // not block: it leaves a mark, and while the client waits sends a goroutine.
 func (s *session) notice(ctx context.Context, c storage.Change) {
 	if c.Mailbox != 0 && c.ModSeq == 0 { // it is no more
-		s.server.boards.forget(boardKey{s.user, c.Mailbox})
+		s.server.boards.forget(c.Mailbox)
 	}
 	news := false
 	if n := s.notify.Load(); n.watching() {

@@ -4,8 +4,12 @@ import (
 	"context"
 	"strings"
 
+	"github.com/emersion/go-imap/v2"
+
 	"github.com/posthouse-mail/posthouse/storage"
 )
+
+var errElsewhere = no(imap.ResponseCodeCannot, "A mailbox can't be renamed into another account")
 
 type renameRequest struct{ from, to string }
 
@@ -19,27 +23,35 @@ func parseRename(p *parser) request {
 }
 
 func (r *renameRequest) run(ctx context.Context, s *session) (result, error) {
-	if r.from == "" {
-		return result{}, storage.ErrNoMailbox
+	from, err := s.place(ctx, r.from, storage.RightDeleteMailbox)
+	if err != nil {
+		return result{}, err
 	}
 	if err := creatable(r.to); err != nil {
 		return result{}, err
 	}
-	if err := s.account.Rename(ctx, r.from, r.to); err != nil {
+	to, err := s.newPlace(ctx, r.to)
+	switch {
+	case err != nil:
+		return result{}, err
+	case from.owner != to.owner:
+		return result{}, errElsewhere
+	}
+	if err := from.account.Rename(ctx, from.name, to.name); err != nil {
 		return result{}, err
 	}
-	if v := s.view; v != nil {
-		v.name = renamed(v.name, r.from, r.to)
+	if v := s.view; v != nil && from.name != storage.Inbox { // which stays
+		v.name = renamed(v.name, from.full, to.full)
 	}
 	s.dirty.Store(true)
-	return result{}, s.tellRenamed(ctx, r.from, r.to)
+	if from.name == storage.Inbox {
+		return result{}, nil
+	}
+	return result{}, s.tellRenamed(ctx, from.full, to.full)
 }
 
-// renamed returns what a mailbox is called after a renaming. INBOX stays.
+// renamed returns what a mailbox is called after a renaming.
 func renamed(name, from, to string) string {
-	if from == storage.Inbox {
-		return name
-	}
 	if name == from {
 		return to
 	}

@@ -40,13 +40,11 @@ func (r *replaceRequest) target(kind numKind) error {
 	r.p.space()
 	set := numSet{ranges: []imap.SeqRange{{Start: r.p.setNumber()}}}
 	set.ranges[0].Stop = set.ranges[0].Start
-	switch {
-	case r.p.err != nil:
+	if r.p.err != nil {
 		return r.p.err
-	case v.readOnly:
-		return errReadOnly
-	case v.rights&mayReplace != mayReplace:
-		return no(imap.ResponseCodeNoPerm, "Permission denied")
+	}
+	if err := v.need(moveRights); err != nil {
+		return err
 	}
 	spans, err := v.spans(set, kind)
 	switch {
@@ -58,9 +56,6 @@ func (r *replaceRequest) target(kind numKind) error {
 	r.old = v.at(spans[0].from).uid
 	return nil
 }
-
-// mayReplace is what RFC 8508 §4.1 asks for in the selected mailbox.
-const mayReplace = storage.RightDeleteMessages | storage.RightExpunge
 
 // replace stores the new message and expunges the old one, as one change where
 // the store can. APPENDUID is told before the EXPUNGE, which the updates that

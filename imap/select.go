@@ -44,24 +44,31 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 		s.unselect()
 		s.out.status("*", "OK", "CLOSED", "Previous mailbox is closed")
 	}
-	box, err := s.mailbox(ctx, r.name, storage.RightRead)
+	p, err := s.place(ctx, r.name, storage.RightRead)
+	if err != nil {
+		return result{}, err
+	}
+	box, err := p.open(ctx)
 	if err != nil {
 		return result{}, err
 	}
 	v := &view{
-		box: box, name: r.name, rights: storage.AllRights, readOnly: r.readOnly,
-		board: s.server.boards.open(boardKey{s.user, box.ID()}),
+		box: box, name: p.full, home: p, examined: r.readOnly,
+		board: s.server.boards.open(box.ID()),
 	}
+	v.grant(p.rights)
 	// From here on changes are noticed; what load sees of them already does
 	// no harm when it is seen again.
 	s.selected.Store(uint64(box.ID()))
 	s.dirty.Store(false)
+	s.follow(ctx, &p)
 	if err = v.load(ctx); err == nil {
 		err = v.takeRecent(ctx, 0)
 	}
 	if err != nil {
 		s.selected.Store(0)
 		s.giveBack(v)
+		s.unfollowed()
 		return result{}, err
 	}
 	if r.condstore {
@@ -75,10 +82,7 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 			return result{}, err
 		}
 	}
-	if r.readOnly {
-		return result{code: "READ-ONLY"}, nil
-	}
-	return result{code: "READ-WRITE"}, nil
+	return result{code: v.access()}, nil
 }
 
 // describe sends what a client learns of a mailbox that it selects, which it
@@ -86,14 +90,7 @@ func (r *selectRequest) run(ctx context.Context, s *session) (result, error) {
 func (s *session) describe(v *view, asked string) {
 	o := &s.out
 	s.tellFlags(v)
-	o.text("* OK [PERMANENTFLAGS ")
-	if v.readOnly {
-		o.text("()")
-	} else {
-		o.flagNames(v, ` \*`)
-	}
-	o.text("] Flags permitted")
-	o.end()
+	s.tellPermanentFlags(v)
 	s.tellExists(v)
 	if i := v.firstUnseen(); i >= 0 && !s.enabled(rev2|uidOnly) {
 		s.okNumber("UNSEEN", uint64(i+1), "First unseen message")
@@ -123,6 +120,7 @@ func (s *session) okNumber(code string, n uint64, text string) {
 // unselect goes back to the authenticated state.
 func (s *session) unselect() {
 	s.selected.Store(0)
+	s.unfollowed()
 	if s.view != nil {
 		s.giveBack(s.view)
 	}

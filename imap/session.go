@@ -35,9 +35,10 @@ type session struct {
 	bad   int // commands that could not be understood; in a row, after login
 	guard front.Guard
 
-	user    string
-	account storage.Account
-	unwatch func() // stops the account's notes
+	user     string
+	account  storage.Account
+	unwatch  func() // stops the account's notes
+	unfollow func() // stops those of the account of a selected mailbox that is somebody else's; nil: it is not
 
 	// mu is held by a push for as long as it works and writes, because the
 	// session must neither run a command nor use the view meanwhile. It is
@@ -55,6 +56,7 @@ type session struct {
 
 	selected atomic.Uint64 // ID of the selected mailbox; 0: none
 	dirty    atomic.Bool   // the selected mailbox changed
+	stale    atomic.Bool   // the rights on the selected mailbox may have changed
 	pushing  atomic.Bool   // a push is on its way
 	waiting  atomic.Bool   // inside IDLE
 }
@@ -171,6 +173,8 @@ func (s *session) close() {
 	if s.unwatch != nil {
 		s.unwatch()
 	}
+	s.unfollowed()
+	s.endNotify()
 	s.endPushes()
 	if s.view != nil {
 		s.giveBack(s.view)

@@ -89,7 +89,7 @@ func (r *setMetadataRequest) place(ctx context.Context, s *session) (of notePlac
 	}
 	for _, c := range r.set {
 		if c.scope == sharedScope && (r.server || of.rights&storage.RightWrite == 0) {
-			return of, errNoPermission
+			return of, errNoPerm
 		}
 	}
 	return of, nil

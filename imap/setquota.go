@@ -65,7 +65,7 @@ func (s *session) maySetQuota() bool {
 
 func (r *setQuotaRequest) run(ctx context.Context, s *session) (result, error) {
 	if !s.maySetQuota() {
-		return result{}, errNoPermission
+		return result{}, errNoPerm
 	}
 	root, err := r.root(ctx, s)
 	if err == nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// counted is a mailbox of which STATUS tells.
-type counted struct {
+// tally is what STATUS can tell of a mailbox.
+type tally struct {
 	storage.Status
 	id        storage.MailboxID
 	reclaimed uint64 // see deletedStorage
@@ -16,19 +16,19 @@ type counted struct {
 
 // statusItems is what STATUS can tell of a mailbox (RFC 9051 §6.3.11,
 // RFC 8438, RFC 7889, RFC 7162, RFC 8474, RFC 9208).
-var statusItems = map[string]func(s *session, c *counted){
-	"MESSAGES":    func(s *session, c *counted) { s.out.number(uint64(c.Messages)) },
-	"RECENT":      func(s *session, c *counted) { s.out.number(uint64(c.Recent)) },
-	"UIDNEXT":     func(s *session, c *counted) { s.out.number(uint64(c.UIDNext)) },
-	"UIDVALIDITY": func(s *session, c *counted) { s.out.number(uint64(c.UIDValidity)) },
-	"UNSEEN":      func(s *session, c *counted) { s.out.number(uint64(c.Unseen)) },
-	"DELETED":     func(s *session, c *counted) { s.out.number(uint64(c.Deleted)) },
-	"SIZE":        func(s *session, c *counted) { s.out.size(c.Size) },
+var statusItems = map[string]func(s *session, c *tally){
+	"MESSAGES":    func(s *session, c *tally) { s.out.number(uint64(c.Messages)) },
+	"RECENT":      func(s *session, c *tally) { s.out.number(uint64(c.Recent)) },
+	"UIDNEXT":     func(s *session, c *tally) { s.out.number(uint64(c.UIDNext)) },
+	"UIDVALIDITY": func(s *session, c *tally) { s.out.number(uint64(c.UIDValidity)) },
+	"UNSEEN":      func(s *session, c *tally) { s.out.number(uint64(c.Unseen)) },
+	"DELETED":     func(s *session, c *tally) { s.out.number(uint64(c.Deleted)) },
+	"SIZE":        func(s *session, c *tally) { s.out.size(c.Size) },
 
-	"APPENDLIMIT":     func(s *session, _ *counted) { s.out.size(s.limits.AppendSize) },
-	"DELETED-STORAGE": func(s *session, c *counted) { s.out.number(c.reclaimed) },
-	"HIGHESTMODSEQ":   func(s *session, c *counted) { s.out.number(c.HighestModSeq) },
-	"MAILBOXID":       func(s *session, c *counted) { s.out.text(mailboxID(c.id)) },
+	"APPENDLIMIT":     func(s *session, _ *tally) { s.out.size(s.limits.AppendSize) },
+	"DELETED-STORAGE": func(s *session, c *tally) { s.out.number(c.reclaimed) },
+	"HIGHESTMODSEQ":   func(s *session, c *tally) { s.out.number(c.HighestModSeq) },
+	"MAILBOXID":       func(s *session, c *tally) { s.out.text(mailboxID(c.id)) },
 }
 
 type statusRequest struct {
@@ -68,7 +68,7 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 	if err != nil {
 		return err
 	}
-	c := &counted{id: box.ID()}
+	c := &tally{id: box.ID()}
 	if c.Status, err = box.Status(ctx); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (s *session) tellStatus(ctx context.Context, name string, items []string) e
 	return nil
 }
 
-func (s *session) writeStatus(name string, items []string, c *counted) {
+func (s *session) writeStatus(name string, items []string, c *tally) {
 	o := &s.out
 	o.text("* STATUS ")
 	o.mailbox(name)

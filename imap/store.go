@@ -78,8 +78,8 @@ func (r *storeRequest) run(ctx context.Context, s *session) (result, error) {
 	if r.conditional {
 		s.useModSeqs()
 	}
-	if v.readOnly {
-		return result{}, errReadOnly
+	if err := v.need(0); err != nil {
+		return result{}, err
 	}
 	spans, err := v.spans(r.set, r.kind)
 	if err != nil || len(spans) == 0 {
@@ -120,7 +120,7 @@ func (r *storeRequest) store(ctx context.Context, v *view, spans []span) ([]stor
 	if r.conditional && r.unchanged == 0 {
 		return nil, v.uidsWhere(spans, func(*entry) bool { return true }), nil
 	}
-	return v.box.StoreFlags(ctx, storage.FlagUpdate{
+	return v.storeFlags(ctx, spans, storage.FlagUpdate{
 		UIDs: v.uidSet(spans), Op: r.op, Flags: r.flags, UnchangedSince: r.unchanged,
 	})
 }

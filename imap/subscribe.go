@@ -6,7 +6,8 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-// parseSubscribe reads SUBSCRIBE (RFC 9051 §6.3.7).
+// parseSubscribe reads SUBSCRIBE (RFC 9051 §6.3.7). Others' mailboxes must be
+// there and visible; their names are kept with one's own.
 func parseSubscribe(p *parser) request {
 	p.space()
 	name := p.mailbox()
@@ -14,7 +15,11 @@ func parseSubscribe(p *parser) request {
 		if name == "" {
 			return result{}, errName
 		}
-		return result{}, s.account.Subscribe(ctx, name)
+		p, err := s.place(ctx, name, storage.RightLookup)
+		if err != nil {
+			return result{}, err
+		}
+		return result{}, s.account.Subscribe(ctx, p.full)
 	})
 }
 
@@ -26,6 +31,6 @@ func parseUnsubscribe(p *parser) request {
 		if name == "" {
 			return result{}, storage.ErrNoMailbox
 		}
-		return result{}, s.account.Unsubscribe(ctx, name)
+		return result{}, s.account.Unsubscribe(ctx, s.locate(name).full)
 	})
 }

@@ -73,7 +73,7 @@ func (s *session) tellExists(v *view) {
 // tellFlags sends the flags that the mailbox knows (RFC 9051 §7.3.5).
 func (s *session) tellFlags(v *view) {
 	s.out.text("* FLAGS ")
-	s.out.flagNames(v, "")
+	s.out.flagNames(v)
 	s.out.end()
 }
 
@@ -96,15 +96,14 @@ func (s *session) tellFetchFlags(v *view, i int) {
 	o.end()
 }
 
-// flagNames writes all flags of a mailbox, and more after them.
-func (o *output) flagNames(v *view, more string) {
+// flagNames writes all flags of a mailbox.
+func (o *output) flagNames(v *view) {
 	o.byte('(')
 	o.text(systemTexts[recentBit-1])
 	for _, k := range v.keywords.names {
 		o.byte(' ')
 		o.text(string(k))
 	}
-	o.text(more)
 	o.byte(')')
 }
 

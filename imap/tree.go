@@ -1,7 +1,6 @@
 package imap
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -54,10 +53,7 @@ func (t *tree) withParents(infos []storage.MailboxInfo) []storage.MailboxInfo {
 			out = append(out, storage.MailboxInfo{Name: name})
 		}
 	}
-	slices.SortFunc(out, func(a, b storage.MailboxInfo) int {
-		return cmp.Or(cmp.Compare(rank(a.Name), rank(b.Name)), cmp.Compare(a.Name, b.Name))
-	})
-	return out
+	return inListOrder(out)
 }
 
 func rank(name string) int {

@@ -25,7 +25,7 @@ func (s *session) forgetUser() {
 	s.unwatch, s.user, s.account = nil, "", nil
 	s.dirty.Store(false)
 	s.extensions = 0
-	s.notify.Store(nil)
+	s.endNotify()
 	s.out.utf8, s.out.rev2 = false, false
 	s.state, s.bad = imap.ConnStateNotAuthenticated, 0
 	s.in.limits.Command = min(s.limits.Command, commandBeforeLogin)

@@ -13,7 +13,7 @@ import (
 func TestUnauthenticateKnowsEveryFieldOfASession(t *testing.T) {
 	ofConnection := []string{"server", "conn", "limits", "in", "id", "guard", "pace", "mu", "out"}
 	ofCommand := []string{"running", "idling", "idle", "pushing", "waiting"}
-	forgotten := []string{"state", "bad", "user", "account", "unwatch", "view", "extensions", "heard", "vanished", "contexts", "notify", "selected", "dirty"}
+	forgotten := []string{"state", "bad", "user", "account", "unwatch", "view", "extensions", "heard", "vanished", "contexts", "notify", "unfollow", "stale", "selected", "dirty"}
 	var known []string
 	for _, names := range [][]string{ofConnection, ofCommand, forgotten} {
 		known = append(known, names...)

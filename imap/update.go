@@ -21,6 +21,9 @@ const (
 // changed.
 func (s *session) update(ctx context.Context, which updates) error {
 	v := s.view
+	if err := s.recheck(ctx); err != nil && which != noUpdates {
+		return err
+	}
 	if v == nil || which == noUpdates {
 		return nil
 	}

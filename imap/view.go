@@ -14,8 +14,10 @@ import (
 type view struct {
 	box      storage.Mailbox
 	name     string
+	home     place          // of the mailbox
 	rights   storage.Rights // of the session's user
-	readOnly bool
+	examined bool           // by EXAMINE: he does not want to change anything
+	readOnly bool           // he can't
 
 	board  *board // nil: that of a mailbox which load makes
 	reader        // the snapshot that the client was told of
@@ -28,7 +30,7 @@ type view struct {
 // load fills an empty view.
 func (v *view) load(ctx context.Context) error {
 	if v.board == nil {
-		v.board = newBoard(boardKey{id: v.box.ID()})
+		v.board = newBoard(v.box.ID())
 	}
 	s, err := v.board.catchUp(ctx, v.box)
 	if err == nil {

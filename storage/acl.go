@@ -49,3 +49,11 @@ type ACLs interface {
 	// name. ErrNoMailbox.
 	ACLChain(ctx context.Context, mailbox string) ([]ACL, error)
 }
+
+// ACLLister is an optional power of an Account with ACLs: AllACLs returns all
+// lists that are not empty, as they stand at one moment, by the name of their
+// mailbox, and that of the account itself by the empty name. It costs less than
+// to ask for each.
+type ACLLister interface {
+	AllACLs(ctx context.Context) (map[string]ACL, error)
+}

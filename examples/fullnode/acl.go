@@ -146,7 +146,8 @@ func levelOf(text string) (storage.Level, bool) {
 }
 
 // showRights answers what somebody may do. Groups don't count: the directory
-// has none. The owner of an account may do everything in it.
+// has none. The owner of an account may do everything in it, and the postmaster
+// of a domain in its public folders.
 func (c *control) showRights(w http.ResponseWriter, r *http.Request) error {
 	o, err := c.lists(r)
 	if err != nil {
@@ -162,6 +163,10 @@ func (c *control) showRights(w http.ResponseWriter, r *http.Request) error {
 	}
 	if who.User == o.user {
 		who.Always = storage.AllRights
+	} else if who.User != "" {
+		if who, err = (access{c.open}).Subject(r.Context(), who.User, o.user); err != nil {
+			return err
+		}
 	}
 	chain, err := o.ACLChain(r.Context(), o.mailbox)
 	if err != nil {

@@ -25,7 +25,7 @@ func (c *Config) validateLocations() error {
 
 // storeOptions are those of the mail store.
 func (c *Config) storeOptions() storagelocal.Options {
-	o := storagelocal.Options{Settings: c.settings()}
+	o := storagelocal.Options{Settings: c.settings(), Text: storagelocal.Text{Mode: storagelocal.TextMode(c.Storage.TextIndex)}}
 	for _, l := range c.Locations {
 		o.Locations = append(o.Locations, storagelocal.Location{Path: l.Path, Limit: int64(l.Limit), ReadOnly: l.ReadOnly})
 	}

@@ -138,6 +138,7 @@ func (n *node) imap() server.Engine {
 	s := &imap.Server{
 		Store: n.store, Auth: n.logins, Hostname: n.config.Hostname, TLS: n.certificate.config("imap"),
 		PlainAuth: n.plainAuth, SpoolDir: n.data.file("spool"),
+		Namespaces: namespaces, Access: access{n.opened},
 	}
 	s.Limits.AppendSize = n.config.Message.MaxSize
 	return s

@@ -88,6 +88,7 @@ func (s *nodeStats) write(out io.Writer) error {
 		{"sharing", fmt.Sprintf("%.2f octets of messages for each of a body", s.Sharing)},
 		{"log", fmt.Sprintf("%s, %.0f %% dead", octets(st.Log), 100*s.Dead)},
 		{"index", octets(st.Index)},
+		{"index of words", octets(st.Words)},
 		{"queue", fmt.Sprintf("%d messages of %s, %d recipients, %d destinations, %d claimed", q.Messages, octets(q.Octets), q.Recipients, q.Destinations, q.Claims)},
 		{"oldest in the queue", sinceThen(q.Oldest)},
 	} {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/storage"
+	storagelocal "github.com/posthouse-mail/posthouse/storage/local"
 )
 
 // StorageConfig says what accounts may hold. It stands in [storage] for all
@@ -30,6 +31,8 @@ type StorageConfig struct {
 	NoticeEvery duration `toml:"notice_every"` // how long no other notice follows, unless of a higher threshold
 
 	ACL aclMode `toml:"acl"` // how access control lists are read: "plain", or "inherit" with those above a mailbox
+
+	TextIndex textMode `toml:"text_index"` // of which mailboxes an index of words is kept for searches: "searched", "all" or "off"; for all domains
 
 	RetentionConfig
 }
@@ -97,6 +100,9 @@ func (c *Config) validateStorage() error {
 		if err := d.Storage.validate(); err != nil {
 			return fmt.Errorf("domains.%q.storage: %w", name, err)
 		}
+		if d.Storage.TextIndex != c.Storage.TextIndex {
+			return fmt.Errorf("domains.%q.storage: text_index is for all domains", name)
+		}
 	}
 	return nil
 }
@@ -148,6 +154,23 @@ func (m aclMode) String() string {
 	}
 	return "plain"
 }
+
+// textMode is a storagelocal.TextMode as it is written.
+type textMode storagelocal.TextMode
+
+func (m *textMode) UnmarshalText(text []byte) error {
+	for _, mode := range [...]storagelocal.TextMode{storagelocal.TextSearched, storagelocal.TextAll, storagelocal.TextOff} {
+		if mode.String() == string(text) {
+			*m = textMode(mode)
+			return nil
+		}
+	}
+	return fmt.Errorf("text_index is %q, not \"searched\", \"all\" or \"off\"", text)
+}
+
+func (m textMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+func (m textMode) String() string { return storagelocal.TextMode(m).String() }
 
 // size is a number of octets, written as "512M" or "10G", or without a unit.
 type size int64

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/storage"
+	storagelocal "github.com/posthouse-mail/posthouse/storage/local"
 )
 
 func configOf(t *testing.T, text string) (*Config, error) {
@@ -26,6 +27,7 @@ quota_messages = 1000
 mailbox_quota_bytes = 4096
 thresholds = [50, 75, 100]
 acl = "inherit"
+text_index = "all"
 [domains."small.test".storage]
 quota_bytes = "1M"
 thresholds = [90]
@@ -56,6 +58,8 @@ func TestDomainsHaveTheSettingsOfAllButForTheirOwn(t *testing.T) {
 	again, err := configOf(t, out.String())
 	require.NoError(t, err)
 	require.Equal(t, c, again, "what config prints can be read")
+	require.Equal(t, storagelocal.TextAll, c.storeOptions().Text.Mode)
+	require.Equal(t, storagelocal.TextSearched, defaultConfig().storeOptions().Text.Mode)
 	require.Equal(t, storage.ACLPlain, defaultConfig().settings()("example.test").ACL)
 }
 
@@ -71,6 +75,8 @@ func TestStorageConfigThatCantBeIsRefused(t *testing.T) {
 		"[storage]\nnotice_every = \"-1s\"":                        "notice_every",
 		"[storage]\nacl = \"open\"":                                `"open"`,
 		"[domains.\"a.test\".storage]\nacl = \"\"":                 "plain",
+		"[storage]\ntext_index = \"some\"":                         `"some"`,
+		"[domains.\"a.test\".storage]\ntext_index = \"off\"":       "for all domains",
 		"[storage]\nquota = 1":                                     "storage.quota",
 		"[domains.\"a.test\".storage]\nquota_mailboxes = -1":       `domains."a.test"`,
 		"[domains.\"a.test\".storage]\nquota_bites = 1":            "quota_bites",

@@ -8,7 +8,10 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-var _ storage.ACLs = (*account)(nil)
+var (
+	_ storage.ACLs      = (*account)(nil)
+	_ storage.ACLLister = (*account)(nil)
+)
 
 // ACL returns the access control list of a mailbox, or of the account.
 func (a *account) ACL(ctx context.Context, mailbox string) (storage.ACL, error) {
@@ -43,6 +46,31 @@ func (a *account) ACLChain(ctx context.Context, mailbox string) ([]storage.ACL, 
 		chain = append(chain, b.acl)
 	}
 	return chain, nil
+}
+
+// AllACLs returns all lists that are not empty.
+func (a *account) AllACLs(ctx context.Context) (map[string]storage.ACL, error) {
+	if err := a.s.ready(ctx); err != nil {
+		return nil, err
+	}
+	snap := a.s.e.Snapshot()
+	defer snap.Close()
+	rec, err := a.record(snap)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]storage.ACL)
+	if len(rec.acl) > 0 {
+		all[""] = rec.acl
+	}
+	err = snap.Scan(ctx, nameKey(keyName, a.id, ""), behind(keyName, uint64(a.id)), func(k, v []byte) error {
+		b, err := parseBox(v)
+		if len(b.acl) > 0 {
+			all[string(k[9:])] = b.acl
+		}
+		return err
+	})
+	return all, failure(err)
 }
 
 // cleanOrAccount returns a clean name, or "", which stands for the account.

@@ -19,7 +19,11 @@ func (m *mailbox) Open(ctx context.Context, uid imap.UID) (message.OpenBody, err
 	if err != nil {
 		return nil, err
 	}
-	body, err := m.openBody(ctx, &rec)
+	return m.openRecord(ctx, &rec)
+}
+
+func (m *mailbox) openRecord(ctx context.Context, rec *record) (message.OpenBody, error) {
+	body, err := m.openBody(ctx, rec)
 	if err != nil {
 		return nil, err
 	}
@@ -81,20 +85,15 @@ func (m *mailbox) Index(ctx context.Context, uid imap.UID) (*message.Part, error
 	if err != nil {
 		return nil, err
 	}
-	index, err := m.bodyIndex(ctx, &rec)
-	if err != nil {
-		return nil, err
+	return m.indexRecord(ctx, &rec)
+}
+
+func (m *mailbox) indexRecord(ctx context.Context, rec *record) (*message.Part, error) {
+	index, err := m.bodyIndex(ctx, rec)
+	if err != nil || len(rec.prefix) == 0 {
+		return index, err
 	}
-	if len(rec.prefix) == 0 {
-		return index, nil
-	}
-	return shape.Index(rec.prefix, index, func() (message.OpenBody, error) {
-		body, err := m.openBody(ctx, &rec)
-		if err != nil {
-			return nil, err
-		}
-		return message.JoinOpen(rec.prefix, body), nil
-	})
+	return shape.Index(rec.prefix, index, func() (message.OpenBody, error) { return m.openRecord(ctx, rec) })
 }
 
 func (m *mailbox) bodyIndex(ctx context.Context, rec *record) (*message.Part, error) {

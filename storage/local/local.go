@@ -19,9 +19,9 @@
 //
 // Its Store has the powers storage.Remover, storage.RoomChecker,
 // storage.Purger, storage.Watcher, storage.Finder and storage.Sharer, its
-// Account storage.ACLs, storage.Annotations, storage.Quotas and
+// Account storage.ACLs, storage.ACLLister, storage.Annotations, storage.Quotas and
 // storage.Retainer, its Mailbox storage.Recenter, storage.SaveDater,
-// storage.ObjectIDs and storage.Replacer.
+// storage.ObjectIDs, storage.Replacer and storage.TextIndex.
 package local
 
 import (
@@ -67,6 +67,8 @@ type Options struct {
 
 	Now func() time.Time // the clock of save dates, retention and purging; nil: time.Now
 
+	Text Text // the index of words, for text searches
+
 	Rebuild bool                 // make the index again from the log, see engine.Options
 	Salvage func(*engine.Damage) // what to do when the log is damaged, see engine.Options; nil: refuse to open
 }
@@ -92,6 +94,7 @@ type Store struct {
 	purger  *purger
 	held    *held
 	notices *notices // nil: nobody is told
+	texts   *texts   // nil: no index of words is kept
 
 	// mu guards lives and the states in them. The committer alone puts them in,
 	// since whoever else reads one may be late with it. What has changes that
@@ -123,6 +126,7 @@ var (
 	_ storage.SaveDater   = (*mailbox)(nil)
 	_ storage.ObjectIDs   = (*mailbox)(nil)
 	_ storage.Replacer    = (*mailbox)(nil)
+	_ storage.TextIndex   = (*mailbox)(nil)
 )
 
 // Open opens the store in dir, which is made when it does not exist (but not
@@ -175,6 +179,7 @@ func Open(dir string, o Options) (*Store, error) {
 		s.held.reached = s.notices.look
 	}
 	s.purger = startPurger(s)
+	s.texts = newTexts(s, dir)
 	return s, nil
 }
 
@@ -213,6 +218,7 @@ func (s *Store) Close() error {
 	}
 	s.purger.stop()
 	s.notices.stop()
+	s.texts.stop()
 	return s.e.Close()
 }
 

@@ -20,6 +20,7 @@ type Stats struct {
 	Live     int64            `json:"live"`     // octets of them
 	Log      int64            `json:"log"`      // octets of the log
 	Index    int64            `json:"index"`    // octets of the index
+	Words    int64            `json:"words"`    // octets of the index of words
 	Segments []SegmentStats   `json:"segments"` // ascending
 	Places   []LocationStats  `json:"locations"`
 	Largest  []AccountStats   `json:"largest"` // accounts, the largest first
@@ -70,15 +71,15 @@ func share(part, whole int64) float64 {
 
 // Stats adds up what is stored, as it stands at one moment, with the largest
 // accounts. It reads the state of every mailbox, which costs some microseconds
-// for each, and the list of retained messages, but no message. Memory is
-// bounded.
+// for each, the list of retained messages and the list of the files of the
+// index of words, but no message. Memory is bounded.
 func (s *Store) Stats(ctx context.Context, largest int) (Stats, error) {
 	if err := s.ready(ctx); err != nil {
 		return Stats{}, err
 	}
 	all := Stats{Memory: s.memory()}
 	of := s.e.Stats()
-	all.Index = s.e.IndexStats().Disk
+	all.Index, all.Words = s.e.IndexStats().Disk, s.texts.octets(ctx)
 	for _, location := range of.Locations {
 		all.Places = append(all.Places, LocationStats(location))
 	}

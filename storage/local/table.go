@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -109,6 +110,20 @@ func (t *table) last() uint32 {
 	}
 	c := t.chunks[len(t.chunks)-1]
 	return c.rows[len(c.rows)-1].uid
+}
+
+// from yields the rows from a UID on.
+func (t *table) from(uid uint32) iter.Seq[*row] {
+	return func(yield func(*row) bool) {
+		at, _ := slices.BinarySearchFunc(t.chunks, pageOf(uid), func(c *chunk, page uint32) int { return cmp.Compare(c.page, page) })
+		for _, c := range t.chunks[at:] {
+			for i := range c.rows {
+				if c.rows[i].uid >= uid && !yield(&c.rows[i]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // chunkOf returns the chunk of a page, nil when no row is in it.

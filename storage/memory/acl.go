@@ -8,7 +8,10 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
-var _ storage.ACLs = (*account)(nil)
+var (
+	_ storage.ACLs      = (*account)(nil)
+	_ storage.ACLLister = (*account)(nil)
+)
 
 // ACL returns the access control list of a mailbox, or of the account.
 func (a *account) ACL(ctx context.Context, mailbox string) (storage.ACL, error) {
@@ -38,6 +41,25 @@ func (a *account) ACLChain(ctx context.Context, mailbox string) ([]storage.ACL, 
 		chain = append(chain, slices.Clone(a.boxes[name].acl))
 	}
 	return chain, nil
+}
+
+// AllACLs returns all lists that are not empty.
+func (a *account) AllACLs(ctx context.Context) (map[string]storage.ACL, error) {
+	a.store.mu.Lock()
+	defer a.store.mu.Unlock()
+	if err := a.ready(ctx); err != nil {
+		return nil, err
+	}
+	all := make(map[string]storage.ACL)
+	if len(a.acl) > 0 {
+		all[""] = slices.Clone(a.acl)
+	}
+	for name, m := range a.boxes {
+		if len(m.acl) > 0 {
+			all[name] = slices.Clone(m.acl)
+		}
+	}
+	return all, nil
 }
 
 // SetACL replaces the access control list of a mailbox, or of the account.

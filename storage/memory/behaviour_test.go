@@ -45,6 +45,7 @@ type behaviour struct {
 	copy       func(*mailbox, context.Context, imap.UIDSet, string) (storage.Copied, error)
 	move       func(*mailbox, context.Context, imap.UIDSet, string) (storage.Copied, error)
 	takeRecent func(*mailbox, context.Context) (imap.UID, error)
+	candidates func(*mailbox, context.Context, string) (imap.UIDSet, error)
 }
 
 func good() *behaviour {
@@ -77,6 +78,7 @@ func good() *behaviour {
 		copy:       (*mailbox).Copy,
 		move:       (*mailbox).Move,
 		takeRecent: (*mailbox).TakeRecent,
+		candidates: (*mailbox).TextCandidates,
 	}
 }
 
@@ -270,4 +272,8 @@ func (m *mutantBox) Move(ctx context.Context, set imap.UIDSet, dest string) (sto
 
 func (m *mutantBox) TakeRecent(ctx context.Context) (imap.UID, error) {
 	return m.x.how.takeRecent(m.mailbox, ctx)
+}
+
+func (m *mutantBox) TextCandidates(ctx context.Context, text string) (imap.UIDSet, error) {
+	return m.x.how.candidates(m.mailbox, ctx, text)
 }

@@ -5,8 +5,8 @@
 // all messages live in memory until they are expunged, or not retained any
 // more, and nothing survives the process, so storagetest.RunDurable is not for
 // it. Its Store has the powers Remover, RoomChecker, Purger, Watcher, Finder and
-// Sharer, its Account ACLs, Annotations, Quotas and Retainer, its Mailbox
-// Recenter, SaveDater, ObjectIDs and Replacer. It purges nothing by age on its
+// Sharer, its Account ACLs, ACLLister, Annotations, Quotas and Retainer, its Mailbox
+// Recenter, SaveDater, ObjectIDs, Replacer and TextIndex. It purges nothing by age on its
 // own, and gives no notices of thresholds.
 package memory
 
@@ -46,6 +46,7 @@ var (
 	_ storage.Retainer    = (*account)(nil)
 	_ storage.Mailbox     = (*mailbox)(nil)
 	_ storage.Recenter    = (*mailbox)(nil)
+	_ storage.TextIndex   = (*mailbox)(nil)
 	_ storage.SaveDater   = (*mailbox)(nil)
 	_ storage.ObjectIDs   = (*mailbox)(nil)
 	_ storage.Replacer    = (*mailbox)(nil)

@@ -21,7 +21,7 @@ type fault struct {
 
 func faults() []fault {
 	return slices.Concat(deliverFaults, appendFaults, messageFaults, flagFaults, copyFaults,
-		accountFaults, renameFaults, annotationFaults, watchFaults, syncFaults, restartFaults)
+		accountFaults, renameFaults, annotationFaults, watchFaults, syncFaults, restartFaults, textFaults)
 }
 
 // TestSuiteUnderMutation runs the whole suite against the store that faults are

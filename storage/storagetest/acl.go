@@ -36,6 +36,26 @@ func (a *access) list(mailbox string) storage.ACL {
 	return list
 }
 
+// all compares AllACLs with what each list says.
+func (a *access) all() {
+	a.b.Helper()
+	lister, ok := storage.As[storage.ACLLister](a.Account)
+	if !ok {
+		return
+	}
+	want := make(map[string]storage.ACL)
+	for _, name := range append(a.b.names(a.Account), "") {
+		if list := a.list(name); len(list) > 0 {
+			want[name] = list
+		}
+	}
+	got, err := lister.AllACLs(a.b.ctx())
+	require.NoError(a.b, err)
+	require.Equal(a.b, want, got)
+	_, err = lister.AllACLs(cancelled())
+	require.Error(a.b, err)
+}
+
 func (a *access) set(mailbox string, list storage.ACL) {
 	a.b.Helper()
 	require.NoError(a.b, a.SetACL(a.b.ctx(), mailbox, list))
@@ -191,7 +211,9 @@ func aclRename(b *bench) {
 	b.box("p/c/d")
 	a.set("p", reads("p"))
 	a.set("p/c", reads("c"))
+	a.all()
 	require.NoError(b, a.Rename(b.ctx(), "p", "q/r"))
+	a.all()
 	require.Equal(b, []storage.ACL{nil, nil, reads("p"), reads("c"), nil}, a.chain("q/r/c/d"))
 	b.box("p")
 	require.Empty(b, a.list("p"))
@@ -271,6 +293,7 @@ func aclMany(b *bench) {
 	}
 	for _, user := range users {
 		a := b.access(user)
+		a.all()
 		for i := range 20 {
 			name := fmt.Sprint("box", i)
 			require.Equal(b, []storage.ACL{reads(user[1:]), reads(user[1:] + name)}, a.chain(name))

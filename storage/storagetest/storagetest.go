@@ -50,6 +50,7 @@ func Run(t *testing.T, open Open) {
 		{"Powers", powerTests},
 		{"ObjectIDs", objectIDTests},
 		{"Replace", replaceTests},
+		{"Text", textTests},
 		{"Concurrent", concurrentTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {

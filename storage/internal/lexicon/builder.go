@@ -50,8 +50,9 @@ func (b *Builder) Takes(uid uint32) bool {
 	return uid-b.first < MaxSpan && len(b.pairs) <= maxPairs-maxOwn && len(b.tokens) <= maxTokens-maxOwn
 }
 
-// Messages is how many were begun, and Last the UID of the last.
+// Messages is how many were begun, First and Last the ends of their range.
 func (b *Builder) Messages() int { return len(b.docs) }
+func (b *Builder) First() uint32 { return b.first }
 func (b *Builder) Last() uint32  { return b.docs[len(b.docs)-1].UID }
 
 // Begin begins a message. Its UID is above those before it.

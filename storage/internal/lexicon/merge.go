@@ -106,7 +106,9 @@ type walk struct {
 	tokens []byte // of the group, those that come after token
 	lens   []byte
 	lists  []byte // those of tokens
-	space  [2][]byte
+
+	tokenSpace tokenSpace
+	listSpace  []byte
 
 	token []byte // nil: there are no more
 	list  []byte
@@ -138,19 +140,20 @@ func (w *walk) next() (err error) {
 }
 
 // open reads a group.
-func (w *walk) open(g *group) (err error) {
-	if w.space[0], err = readChecked(w.s.r, g.offset, g.tokens, g.tokenSum, w.space[0]); err != nil {
+func (w *walk) open(g *group) error {
+	plain, count, err := w.s.readTokens(g, &w.tokenSpace)
+	if err != nil {
 		return err
 	}
-	if w.space[1], err = readChecked(w.s.r, g.offset+int64(g.tokens), g.lists, g.listSum, w.space[1]); err != nil {
+	lists, err := w.s.readLists(g, &w.listSpace)
+	if err != nil {
 		return err
 	}
-	count := bytes.Count(w.space[0], []byte("\n")) - 1
-	if count < 1 {
+	if count == 0 {
 		return ErrDamaged
 	}
 	r := listReader{}
-	r.open(w.space[1], count)
-	w.tokens, w.lens, w.lists = w.space[0][1:], w.space[1], w.space[1][r.next:]
+	r.open(lists, count)
+	w.tokens, w.lens, w.lists = plain[1:], lists, lists[r.next:]
 	return nil
 }

@@ -15,7 +15,8 @@ const maxTerms = 8
 type Query struct {
 	terms []term
 
-	tokens, lists []byte // space of a search
+	tokens tokenSpace // of a search
+	lists  []byte
 }
 
 // term is what a message must have, so that it can hold the text: a token that

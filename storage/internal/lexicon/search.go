@@ -35,28 +35,27 @@ func (s *Segment) searchGroup(at int, q *Query, found []*Set) (err error) {
 		after = s.groups[at+1].first
 	}
 	var tokens, lists []byte
+	count := 0
 	for i := range q.terms {
 		t := &q.terms[i]
 		if !t.within(g.first, after) {
 			continue
 		}
 		if tokens == nil {
-			if tokens, err = readChecked(s.r, g.offset, g.tokens, g.tokenSum, q.tokens); err != nil {
+			if tokens, count, err = s.readTokens(g, &q.tokens); err != nil {
 				return err
 			}
-			q.tokens = tokens
 		}
 		hits := tokenHits{tokens: tokens, pattern: t.pattern, begins: t.begins}
 		reader := listReader{end: s.span()}
 		for n, ok := hits.next(); ok; n, ok = hits.next() {
 			if lists == nil {
-				if lists, err = readChecked(s.r, g.offset+int64(g.tokens), g.lists, g.listSum, q.lists); err != nil {
+				if lists, err = s.readLists(g, &q.lists); err != nil {
 					return err
 				}
-				q.lists = lists
 			}
 			if reader.lists == nil {
-				reader.open(lists, bytes.Count(tokens, []byte("\n"))-1)
+				reader.open(lists, count)
 			}
 			if err := reader.read(n, found[i].set); err != nil {
 				return err

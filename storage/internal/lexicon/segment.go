@@ -51,7 +51,7 @@ func (s *Segment) parseTail(b []byte) error {
 	s.always = p.octets(p.number())
 	offset := int64(0)
 	for len(p.b) > 0 && !p.bad {
-		g := group{offset: offset, tokens: p.number(), lists: p.number()}
+		g := group{offset: offset, plain: p.number(), tokens: p.number(), lists: p.number()}
 		g.tokenSum, g.listSum = p.fixed(), p.fixed()
 		g.first = p.octets(p.octet())
 		offset += int64(g.tokens) + int64(g.lists)
@@ -81,6 +81,25 @@ func (s *Segment) Docs() ([]Doc, error) {
 		return nil, ErrDamaged
 	}
 	return docs, nil
+}
+
+// tokenSpace is memory for the tokens of a group, as they are and as they are
+// written.
+type tokenSpace struct{ plain, written []byte }
+
+// readTokens returns the tokens of a group as plainTokens makes them.
+func (s *Segment) readTokens(g *group, space *tokenSpace) (plain []byte, count int, err error) {
+	space.written, err = readChecked(s.r, g.offset, g.tokens, g.tokenSum, space.written)
+	if err != nil {
+		return nil, 0, err
+	}
+	space.plain, count, err = plainTokens(space.plain, space.written, g.plain)
+	return space.plain, count, err
+}
+
+func (s *Segment) readLists(g *group, space *[]byte) (lists []byte, err error) {
+	*space, err = readChecked(s.r, g.offset+int64(g.tokens), g.lists, g.listSum, *space)
+	return *space, err
 }
 
 // span is how many UIDs the range of the segment has.

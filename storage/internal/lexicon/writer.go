@@ -9,21 +9,22 @@ import (
 // A segment is groups of tokens, a tail and a trailer. Numbers of fixed size
 // are little endian.
 //
-//	group    tokens: LF, and each token with an LF, in the order of their octets
+//	group    tokens, in the order of their octets, see appendToken
 //	         lists: for each token the length of its list times two, plus one
 //	         when it is bits; then the lists
 //	docs     for each message: how many UIDs lie between it and the one before
 //	         it, as uvarint, and its stamp in four octets
 //	tail     the list of the messages that every search finds, as gaps, with
 //	         its length before it as uvarint; then for each group the lengths of
-//	         its tokens and lists as uvarints, a checksum of each, the length of
-//	         its first token in an octet, and that token
+//	         its tokens, plain and as they are written, and lists as uvarints, a
+//	         checksum of each, the length of its first token in an octet, and
+//	         that token
 //	trailer  64 octets, see trailer
 //
 // Groups let a search read the tokens of all, which are few octets, and the
 // lists of those alone where it finds something.
 const (
-	groupTokens = 64 << 10
+	groupTokens = 64 << 10 // octets of tokens as they are, and not as they are written
 	groupLists  = 256 << 10
 )
 
@@ -35,7 +36,8 @@ const (
 // group is where the tokens and lists of a group are.
 type group struct {
 	offset        int64
-	tokens, lists int // octets
+	plain         int // octets of tokens as plainTokens makes them
+	tokens, lists int // octets, as they are written
 	tokenSum      uint32
 	listSum       uint32
 	first         []byte // token
@@ -79,24 +81,26 @@ func parseTrailer(b []byte) (t trailer, err error) {
 type writer struct {
 	out    *bufio.Writer
 	tokens []byte // of the group that is not written, so below
+	plain  int    // octets of the tokens, each with an LF
 	lens   []byte
 	lists  []byte
-	count  int
 	first  []byte // token
+	last   []byte // token
 	groups []byte // as in the tail
 }
 
 func newWriter(out io.Writer) *writer {
-	return &writer{out: bufio.NewWriterSize(out, 64<<10), tokens: []byte("\n")}
+	return &writer{out: bufio.NewWriterSize(out, 64<<10)}
 }
 
 // add adds a token, which is above all before it. It reports whether that was
 // the last one of a group.
 func (w *writer) add(token []byte, list []uint32) (ended bool) {
-	if w.count == 0 {
-		w.first = append(w.first[:0], token...)
+	if w.plain == 0 {
+		w.first, w.last = append(w.first[:0], token...), w.last[:0]
 	}
-	w.tokens = append(append(w.tokens, token...), '\n')
+	w.tokens = appendToken(w.tokens, w.last, token)
+	w.last = append(w.last[:0], token...)
 	had := len(w.lists)
 	var bits bool
 	w.lists, bits = appendList(w.lists, list)
@@ -105,8 +109,8 @@ func (w *writer) add(token []byte, list []uint32) (ended bool) {
 		n |= 1
 	}
 	w.lens = binary.AppendUvarint(w.lens, n)
-	w.count++
-	if len(w.tokens) < groupTokens && len(w.lists) < groupLists {
+	w.plain += len(token) + 1
+	if w.plain < groupTokens && len(w.lists) < groupLists {
 		return false
 	}
 	w.endGroup()
@@ -114,18 +118,19 @@ func (w *writer) add(token []byte, list []uint32) (ended bool) {
 }
 
 func (w *writer) endGroup() {
-	if w.count == 0 {
+	if w.plain == 0 {
 		return
 	}
 	w.lens = append(w.lens, w.lists...)
-	b := binary.AppendUvarint(w.groups, uint64(len(w.tokens)))
+	b := binary.AppendUvarint(w.groups, uint64(w.plain+1))
+	b = binary.AppendUvarint(b, uint64(len(w.tokens)))
 	b = binary.AppendUvarint(b, uint64(len(w.lens)))
 	b = binary.LittleEndian.AppendUint32(b, sum(w.tokens))
 	b = binary.LittleEndian.AppendUint32(b, sum(w.lens))
 	w.groups = append(append(b, byte(len(w.first))), w.first...)
 	w.out.Write(w.tokens)
 	w.out.Write(w.lens)
-	w.tokens, w.lens, w.lists, w.count = append(w.tokens[:0], '\n'), w.lens[:0], w.lists[:0], 0
+	w.tokens, w.plain, w.lens, w.lists = w.tokens[:0], 0, w.lens[:0], w.lists[:0]
 }
 
 // finish writes what stands behind the groups.

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/directory"
+	"github.com/posthouse-mail/posthouse/imap"
+	"github.com/posthouse-mail/posthouse/storage"
+)
+
+// namespaces are those of every node.
+var namespaces = imap.Namespaces{Other: "Other Users", Public: "Public Folders"}
+
+// access says who users are to access control lists: themselves, since the
+// directory has no groups. The public folders of a domain are administered by
+// the account that is its postmaster, or has that address as an alias.
+type access struct{ *opened }
+
+var _ imap.Access = access{}
+
+// Subject returns who a user is in an owner's account.
+func (a access) Subject(ctx context.Context, user, owner string) (storage.Subject, error) {
+	who := storage.Subject{User: user}
+	domain := strings.TrimPrefix(owner, "@")
+	if !storage.IsPublic(owner) || storage.Domain(user) != domain {
+		return who, nil
+	}
+	account, err := a.directory.Account(ctx, user)
+	if errors.Is(err, directory.ErrUnknown) {
+		return who, nil
+	}
+	if postmaster := "postmaster@" + domain; err == nil && (account.Name == postmaster || slices.Contains(account.Aliases, postmaster)) {
+		who.Always = storage.AllRights
+	}
+	return who, err
+}
+
+// Mode says how the lists of a domain's accounts are read.
+func (a access) Mode(domain string) storage.ACLMode { return a.settings(domain).ACL }
+
+// Identifier returns the name of the account that a login with this name would
+// be to, if it is there: one without a domain is of the primary domain.
+func (a access) Identifier(text string) string {
+	if text == storage.Anyone || strings.HasPrefix(text, storage.GroupPrefix) {
+		return text
+	}
+	if domains, err := a.directory.Domains(context.Background()); err == nil && len(domains) > 0 && !strings.Contains(text, "@") {
+		text += "@" + domains[0]
+	}
+	return auth.NormalName(text)
+}
