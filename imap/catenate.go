@@ -145,9 +145,10 @@ func badURL(text string) error {
 	return no(imap.ResponseCode("BADURL "+text), "Nothing is at that URL")
 }
 
-// toBadURL is badURL for what is not there, and err for all else.
+// toBadURL is badURL for what is not there or not for the user, and err for all
+// else.
 func toBadURL(err error, text string) error {
-	if errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrNoMessage) {
+	if errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrNoMessage) || errors.Is(err, errNoPerm) {
 		return badURL(text)
 	}
 	return err

@@ -35,7 +35,6 @@ var commands = map[string]command{
 	"SETQUOTA":     {states: loggedIn, parse: parseSetQuota, updates: allUpdates},
 	"SETMETADATA":  {states: loggedIn, parse: parseSetMetadata, updates: allUpdates},
 	"APPEND":       {states: loggedIn, stream: runAppend, updates: allUpdates},
-	"COMPRESS":     {states: loggedIn, parse: parseCompress},
 	"IDLE":         {states: loggedIn, parse: parseIdle, updates: allUpdates},
 	"NOTIFY":       {states: loggedIn, parse: parseNotify, updates: allUpdates},
 	"ESEARCH":      {states: loggedIn, parse: parseESearch, updates: allUpdates},

@@ -82,11 +82,12 @@ func TestCatenateIsBounded(t *testing.T) {
 }
 
 func TestCatenateNeedsTheRightToRead(t *testing.T) {
-	s, addr := newServer(t, func(s *Server) { deliverTo(t, s.Store, "bob", "INBOX", plainMessage) })
-	c := login(t, addr)
-	c.fails(`APPEND Drafts CATENATE (URL "/INBOX/;UID=1")`, "NO [BADURL")
-	deliver(t, s.Store, plainMessage)
-	c.ok(`APPEND Drafts CATENATE (URL "/INBOX/;UID=1")`)
+	const command = `APPEND Drafts CATENATE (URL "/Other%20Users/bob/Box/;UID=1")`
+	withRights(t, "lr").ok(command)
+	withRights(t, "r").ok(command)
+	for _, rights := range []string{"", "l", "lswipkxtea"} {
+		withRights(t, rights).fails(command, "NO [BADURL /Other%20Users/bob/Box/;UID=1]")
+	}
 }
 
 func TestReplaceInStoresThatCantDoItAsOneChange(t *testing.T) {

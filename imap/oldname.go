@@ -27,7 +27,7 @@ func (s *session) tellNormalized(ctx context.Context, name, asked string) error 
 	if !s.isOther(name, asked) {
 		return nil
 	}
-	return s.tellNames(ctx, func(now string) (old string) {
+	return s.tellNames(ctx, name, func(now string) (old string) {
 		if now == name {
 			return asked
 		}
@@ -35,14 +35,13 @@ func (s *session) tellNormalized(ctx context.Context, name, asked string) error 
 	})
 }
 
-// tellRenamed tells a client of IMAP4rev2 what a mailbox and those below it are
-// called now. INBOX, which stays, has no new name. Where NOTIFY is in force it
-// is told by that.
+// tellRenamed tells a client of IMAP4rev2 what a mailbox, which is no INBOX, and
+// those below it are called now. Where NOTIFY is in force it is told by that.
 func (s *session) tellRenamed(ctx context.Context, from, to string) error {
-	if !s.enabled(rev2) || from == storage.Inbox || s.notify.Load().watching() {
+	if !s.enabled(rev2) || s.notify.Load().watching() {
 		return nil
 	}
-	return s.tellNames(ctx, func(now string) (old string) {
+	return s.tellNames(ctx, to, func(now string) (old string) {
 		if old = renamed(now, to, from); old == now {
 			return ""
 		}
@@ -50,9 +49,10 @@ func (s *session) tellRenamed(ctx context.Context, from, to string) error {
 	})
 }
 
-// tellNames sends LIST for the mailboxes of which old knows an old name.
-func (s *session) tellNames(ctx context.Context, old func(now string) string) error {
-	infos, err := s.account.Mailboxes(ctx)
+// tellNames sends LIST for the mailboxes, a named one and those below it, of
+// which old knows an old name.
+func (s *session) tellNames(ctx context.Context, name string, old func(now string) string) error {
+	infos, err := s.reachable(ctx, []*listPattern{newListPattern(name), newListPattern(name + storage.Separator + "*")})
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,10 @@ func (r *renameRequest) run(ctx context.Context, s *session) (result, error) {
 		v.name = renamed(v.name, from.full, to.full)
 	}
 	s.dirty.Store(true)
-	return result{}, s.tellRenamed(ctx, r.from, r.to)
+	if from.name == storage.Inbox {
+		return result{}, nil
+	}
+	return result{}, s.tellRenamed(ctx, from.full, to.full)
 }
 
 // renamed returns what a mailbox is called after a renaming.
