@@ -37,6 +37,7 @@ var commands = map[string]command{
 	"APPEND":       {states: loggedIn, stream: runAppend, updates: allUpdates},
 	"IDLE":         {states: loggedIn, parse: parseIdle, updates: allUpdates},
 	"NOTIFY":       {states: loggedIn, parse: parseNotify, updates: allUpdates},
+	"COMPRESS":     {states: loggedIn, parse: parseCompress},
 	"ESEARCH":      {states: loggedIn, parse: parseESearch, updates: allUpdates},
 
 	"UNAUTHENTICATE": {states: loggedIn, parse: parseUnauthenticate},
