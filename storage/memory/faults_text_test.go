@@ -18,10 +18,9 @@ import (
 func candidatesOf(holds func(m *mailbox, x *stored, text string) bool) func(*behaviour) {
 	return func(b *behaviour) {
 		b.candidates = func(m *mailbox, ctx context.Context, text string) (set imap.UIDSet, err error) {
-			if set, err = m.TextCandidates(ctx, text); err != nil {
+			if _, err := m.TextCandidates(ctx, text); err != nil {
 				return nil, err
 			}
-			set = nil
 			m.account.store.inside(func() {
 				for i := range m.messages {
 					if x := &m.messages[i]; holds(m, x, text) {
