@@ -59,6 +59,10 @@ const (
 	// textWait is how long a search waits for what is not in the index yet.
 	textWait = 2 * time.Second
 
+	// textRetry is how long nobody tries to add to an index that could not be
+	// written.
+	textRetry = time.Minute
+
 	// textBuilders bounds the searches that make segments at the same time, since
 	// each takes about 24 MiB for that. The worker does it besides.
 	textBuilders = 2

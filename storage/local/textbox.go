@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -33,6 +34,7 @@ type textBox struct {
 	mu       sync.Mutex
 	loaded   bool
 	segments []textSegment // ascending
+	retry    time.Time     // until then nobody tries again what has failed
 }
 
 type textSegment struct {
@@ -124,7 +126,7 @@ func (b *textBox) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if good, err = b.fitting(segments, t); err != nil {
+		if good, err = b.fitting(ctx, segments, t); err != nil {
 			return err
 		}
 	}
@@ -141,20 +143,26 @@ func (b *textBox) load(ctx context.Context) error {
 }
 
 // fitting returns those of the segments, from the first on, that know the
-// messages that are there as they are. A message that a segment should know and
-// does not, or with another stamp, came to be in another way: the mail is
-// perhaps an older copy that was put back.
-func (b *textBox) fitting(segments []textSegment, t *table) (good []textSegment, err error) {
+// messages that are there as they are. When older mail is put back in the place
+// of newer, all UIDs from one on come to mean other messages. So it is enough to
+// look into the last message of each segment.
+func (b *textBox) fitting(ctx context.Context, segments []textSegment, t *table) (good []textSegment, err error) {
 	from := uint32(0)
 	for _, g := range segments {
 		docs, open, err := b.docs(g)
-		switch {
-		case errors.Is(err, lexicon.ErrDamaged):
+		if errors.Is(err, lexicon.ErrDamaged) {
 			return good, nil
-		case err != nil:
+		}
+		if err != nil {
 			return nil, err
-		case !fit(t, from, docs, g):
-			return good, nil
+		}
+		last, ok := lastOf(t, from, docs, g)
+		if ok && last.UID > 0 {
+			m := &mailbox{account: &account{s: b.t.s}, id: b.id}
+			ok, err = m.isStill(ctx, last)
+		}
+		if err != nil || !ok {
+			return good, err
 		}
 		good = append(good, textSegment{g.first, g.last, open.Size, open.Messages})
 		from = g.last + 1
@@ -170,6 +178,24 @@ func (b *textBox) docs(g textSegment) ([]lexicon.Doc, *lexicon.Segment, error) {
 	defer f.Close()
 	docs, err := s.Docs()
 	return docs, s, err
+}
+
+// lastOf returns the last of docs that is still there. ok is false when they
+// lack a row from a UID on up to the end of a segment.
+func lastOf(t *table, from uint32, docs []lexicon.Doc, g textSegment) (last lexicon.Doc, ok bool) {
+	for r := range t.from(from) {
+		if r.uid > g.last {
+			break
+		}
+		for len(docs) > 0 && docs[0].UID < r.uid {
+			docs = docs[1:]
+		}
+		if len(docs) == 0 || docs[0].UID != r.uid {
+			return last, false
+		}
+		last = docs[0]
+	}
+	return last, true
 }
 
 func (b *textBox) open(g textSegment) (vfs.File, *lexicon.Segment, error) {
@@ -192,36 +218,25 @@ func (b *textBox) open(g textSegment) (vfs.File, *lexicon.Segment, error) {
 	return f, s, nil
 }
 
-// fit reports whether docs has every row from a UID on up to the end of a
-// segment.
-func fit(t *table, from uint32, docs []lexicon.Doc, g textSegment) bool {
-	for r := range t.from(from) {
-		if r.uid > g.last {
-			break
-		}
-		for len(docs) > 0 && docs[0].UID < r.uid {
-			docs = docs[1:]
-		}
-		if len(docs) == 0 || docs[0] != docOf(r) {
-			return false
-		}
-	}
-	return true
-}
-
-// docOf returns what the index keeps of a message, so as to know it again: its
-// date and size, which another message under its UID would have to share.
-func docOf(r *row) lexicon.Doc {
-	const odd = 0x9e3779b97f4a7c15
-	h := (uint64(r.date)*odd ^ uint64(r.size)) * odd
-	return lexicon.Doc{UID: r.uid, Stamp: uint32(h >> 32)}
-}
-
 // current returns the segments. ok is false when they are not known yet.
 func (b *textBox) current() (segments []textSegment, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.segments, b.loaded
+}
+
+// later has everybody leave the index as it is for a while, since what they do
+// for it fails.
+func (b *textBox) later() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.retry = time.Now().Add(textRetry)
+}
+
+func (b *textBox) fails() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Now().Before(b.retry)
 }
 
 // high is the last UID that the segments know.

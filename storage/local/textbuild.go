@@ -28,40 +28,35 @@ func (t *texts) build(ctx context.Context, m *mailbox, b *textBox, p *textPacer)
 	if err := t.fs.MkdirAll(b.dir(), 0o700); err != nil {
 		return err
 	}
-	for first := range rows.from(b.high() + 1) {
-		if first.uid <= b.high() {
-			continue // it is in the last segment that was built
-		}
-		if err := t.buildOne(ctx, m, b, rows.from(first.uid), p); err != nil || p.over() {
-			return err
-		}
+	for more := true; more && err == nil && !p.over(); {
+		more, err = t.buildOne(ctx, m, b, rows.from(b.high()+1), p)
 	}
-	return nil
+	return err
 }
 
-// buildOne makes a segment of as many of the rows as one takes.
-func (t *texts) buildOne(ctx context.Context, m *mailbox, b *textBox, rows iter.Seq[*row], p *textPacer) error {
+// buildOne makes a segment of as many of the rows as one takes. more says
+// whether there may be others.
+func (t *texts) buildOne(ctx context.Context, m *mailbox, b *textBox, rows iter.Seq[*row], p *textPacer) (more bool, err error) {
 	var w *lexicon.Builder
 	var x textReader
 	for r := range rows {
-		switch {
-		case w == nil:
+		if w == nil {
 			w = lexicon.NewBuilder(r.uid)
 			x = textReader{mailbox: m, to: w, pacer: p}
-		case p.over() || !w.Takes(r.uid):
-			return b.build(w, p)
 		}
-		w.Begin(docOf(r))
+		if w.Messages() > 0 && (p.over() || !w.Takes(r.uid)) {
+			more = true
+			break
+		}
 		if err := x.read(ctx, imap.UID(r.uid)); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return b.build(w, p)
-}
-
-func (b *textBox) build(w *lexicon.Builder, p *textPacer) error {
+	if w == nil || w.Messages() == 0 { // there are none, or they are gone
+		return false, nil
+	}
 	g := textSegment{first: w.First(), last: w.Last(), messages: w.Messages()}
-	return b.write(g, func(out io.Writer) error { return w.Write(out, p.pause) })
+	return more, b.write(g, func(out io.Writer) error { return w.Write(out, p.pause) })
 }
 
 // room returns an error when the disk has too little free space for an index

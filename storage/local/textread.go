@@ -1,8 +1,11 @@
 package local
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 
 	"github.com/emersion/go-imap/v2"
@@ -29,40 +32,81 @@ type textReader struct {
 	header []byte
 }
 
-// read reads a message that the builder has begun. One that is gone needs
-// nothing. One that is damaged is found by every search, which then tells.
+// read reads a message into the index. One that is gone is left out. One that
+// is damaged is found by every search, which then tells.
 func (x *textReader) read(ctx context.Context, uid imap.UID) error {
-	err := x.readMessage(ctx, uid)
-	switch {
-	case errors.Is(err, storage.ErrNoMessage):
+	if err := x.pacer.pause(); err != nil {
+		return err
+	}
+	body, index, err := x.openIndexed(ctx, uid)
+	if errors.Is(err, storage.ErrNoMessage) {
 		return nil
-	case errors.Is(err, engine.ErrDamaged), errors.Is(err, engine.ErrNoBlob), errors.Is(err, ErrDamaged):
+	}
+	var stamp uint32
+	if err == nil {
+		defer body.Close()
+		stamp, err = stampOf(body)
+	}
+	if err != nil && !isUnreadable(err) {
+		return err
+	}
+	x.to.Begin(lexicon.Doc{UID: uint32(uid), Stamp: stamp})
+	if err == nil {
+		x.body = body
+		if err = x.fields(index); err == nil {
+			err = x.part(index)
+		}
+	}
+	if isUnreadable(err) {
 		x.to.Always()
 		return nil
 	}
 	return err
 }
 
-func (x *textReader) readMessage(ctx context.Context, uid imap.UID) error {
-	if err := x.pacer.pause(); err != nil {
-		return err
-	}
-	rec, err := x.record(ctx, uid)
+func isUnreadable(err error) bool { return isDamage(err) || errors.Is(err, engine.ErrNoBlob) }
+
+// openIndexed is Open and Index.
+func (m *mailbox) openIndexed(ctx context.Context, uid imap.UID) (message.OpenBody, *message.Part, error) {
+	rec, err := m.record(ctx, uid)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	index, err := x.indexRecord(ctx, &rec)
+	index, err := m.indexRecord(ctx, &rec)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if x.body, err = x.openRecord(ctx, &rec); err != nil {
-		return err
+	body, err := m.openRecord(ctx, &rec)
+	return body, index, err
+}
+
+// stamped is how much of a message is in its stamp, in octets.
+const stamped = 16 << 10
+
+// stampOf returns what tells a message from others: a sum of its first octets
+// and its size.
+func stampOf(body message.Body) (uint32, error) {
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	size := binary.LittleEndian.AppendUint64(nil, uint64(body.Size()))
+	_, err := io.Copy(sum, io.MultiReader(bytes.NewReader(size), io.NewSectionReader(body, 0, min(body.Size(), stamped))))
+	return sum.Sum32(), err
+}
+
+// isStill reports whether a UID means the message that it meant. One that can't
+// be read has no stamp.
+func (m *mailbox) isStill(ctx context.Context, d lexicon.Doc) (bool, error) {
+	body, err := m.Open(ctx, imap.UID(d.UID))
+	var stamp uint32
+	if err == nil {
+		defer body.Close()
+		if stamp, err = stampOf(body); err != nil {
+			stamp = 0
+		}
 	}
-	defer x.body.Close()
-	if err := x.fields(index); err != nil {
-		return err
+	if isUnreadable(err) || errors.Is(err, storage.ErrNoMessage) {
+		err = nil
 	}
-	return x.part(index)
+	return err == nil && stamp == d.Stamp, err
 }
 
 func (x *textReader) part(p *message.Part) error {

@@ -19,10 +19,13 @@ import (
 func (t *texts) search(ctx context.Context, m *mailbox, q *lexicon.Query) (set imap.UIDSet, known uint32, err error) {
 	b := t.pin(m.id)
 	defer t.unpin(b)
-	if err := t.catchUp(ctx, m, b); t.spoils(ctx, err) {
-		return nil, 0, err
-	} else if err != nil {
-		t.failed(b.id, err)
+	if !b.fails() {
+		if err := t.catchUp(ctx, m, b); t.spoils(ctx, err) {
+			return nil, 0, err
+		} else if err != nil {
+			t.failed(b.id, err)
+			b.later()
+		}
 	}
 	set, known, err = b.search(ctx, q)
 	switch {

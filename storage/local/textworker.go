@@ -141,18 +141,22 @@ func (w *textWorker) some(ctx context.Context, from uint64) (ids []storage.Mailb
 
 // visit brings the index of a mailbox up to date.
 func (w *textWorker) visit(ctx context.Context, id storage.MailboxID) {
-	err := w.update(ctx, id)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, storage.ErrClosed) {
-		w.t.failed(id, err)
-	}
-}
-
-func (w *textWorker) update(ctx context.Context, id storage.MailboxID) error {
 	if w.t.mode == TextSearched && !w.t.has(id) {
-		return nil
+		return
 	}
 	b := w.t.pin(id)
 	defer w.t.unpin(b)
+	if b.fails() {
+		return
+	}
+	err := w.update(ctx, b)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, storage.ErrClosed) {
+		w.t.failed(id, err)
+		b.later()
+	}
+}
+
+func (w *textWorker) update(ctx context.Context, b *textBox) error {
 	p := &w.pacer
 	p.b = b
 	if err := p.pause(); err != nil {
@@ -162,7 +166,7 @@ func (w *textWorker) update(ctx context.Context, id storage.MailboxID) error {
 		return err
 	}
 	defer b.give()
-	st, err := w.t.s.state(id)
+	st, err := w.t.s.state(b.id)
 	if errors.Is(err, storage.ErrNoMailbox) {
 		return b.removeAll()
 	}
@@ -173,7 +177,7 @@ func (w *textWorker) update(ctx context.Context, id storage.MailboxID) error {
 		return err
 	}
 	if st.next-1 > b.high()+textTail {
-		m := &mailbox{account: &account{s: w.t.s}, id: id}
+		m := &mailbox{account: &account{s: w.t.s}, id: b.id}
 		if err := w.t.build(ctx, m, b, p); err != nil {
 			return err
 		}
