@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/storage/memory"
 )
 
 // Rows of bad input that stand elsewhere: I20 and I21 in idle_test.go, I25 in
@@ -87,4 +89,27 @@ func TestI27Resync(t *testing.T) {
 		c.fails("SELECT INBOX (QRESYNC "+arguments+")", "BAD ")
 	}
 	c.ok("NOOP")
+}
+
+// TestSubtreesAreFoundInOneListing has a client name many subtrees: how often
+// the store is asked does not grow with their number.
+func TestSubtreesAreFoundInOneListing(t *testing.T) {
+	store := &counted{Store: memory.New()}
+	_, addr := newServer(t, func(s *Server) { s.Store = store })
+	deliver(t, store, plainMessage)
+	c := login(t, addr)
+	c.ok("CREATE a/b")
+	listed := func(command string) (n int) {
+		store.take()
+		c.ok(command)
+		for _, what := range store.take() {
+			if what == "Mailboxes" {
+				n++
+			}
+		}
+		return n
+	}
+	one := listed("ESEARCH IN (subtree a) ALL")
+	require.Equal(t, one, listed("ESEARCH IN (subtree (a"+strings.Repeat(" a", 400)+") subtree-one (b c d"+strings.Repeat(" a", 400)+")) ALL"))
+	c.fails("ESEARCH IN (subtree (a"+strings.Repeat(" a", 499)+") subtree (a"+strings.Repeat(" a", 500)+")) ALL", "BAD ")
 }

@@ -238,6 +238,14 @@ func (r *responses) statusText() {
 }
 
 func (r *responses) code() {
+	if bytes.HasPrefix(r.b[r.pos:], []byte("BADURL ")) { // as the client wrote it (RFC 4469)
+		url, _, _ := bytes.Cut(r.b[r.pos+len("BADURL "):], []byte("]"))
+		if len(url) == 0 || bytes.ContainsAny(url, "\r\n") {
+			r.fail("not a URL in a response code")
+		}
+		r.pos += len("BADURL ") + len(url)
+		return
+	}
 	depth, quoted, last := 0, false, byte('[')
 	for c := r.peek(); c != ']'; c = r.peek() {
 		switch {
