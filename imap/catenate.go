@@ -141,6 +141,9 @@ func sectionOf(b message.Body, index *message.Part, s *imap.FetchItemBodySection
 
 // badURL is the answer to a URL that names nothing that can be had.
 func badURL(text string) error {
+	if text == "" { // which no code can hold
+		return no("", "Nothing is at that URL")
+	}
 	text = strings.ReplaceAll(clean(text[:min(len(text), maxURL)]), "]", "%5D")
 	return no(imap.ResponseCode("BADURL "+text), "Nothing is at that URL")
 }

@@ -15,11 +15,13 @@ import (
 type multiRequest struct {
 	search searchRequest
 	in     []mailboxFilter
+	names  int // in all filters
 }
 
 // Bounds of one ESEARCH.
 const (
 	maxFilters       = 100
+	maxFiltersNames  = 1000 // in all filters
 	maxMultiSearched = 1000 // mailboxes
 )
 
@@ -35,15 +37,13 @@ func parseESearch(p *parser) request {
 	if p.keyword("IN") {
 		p.space()
 		p.expect('(')
-		r.in = append(r.in, p.mailboxFilter())
+		r.filter(p)
 		for p.accept(' ') {
 			if p.peek() == '(' {
 				p.fail("Unknown scope option") // RFC 7377 §2.2: none are defined
 				break
 			}
-			if r.in = append(r.in, p.mailboxFilter()); len(r.in) > maxFilters {
-				p.fail("Too many mailbox filters")
-			}
+			r.filter(p)
 		}
 		p.expect(')')
 		p.space()
@@ -64,6 +64,15 @@ func parseESearch(p *parser) request {
 	return r
 }
 
+// filter reads one filter.
+func (r *multiRequest) filter(p *parser) {
+	f := p.mailboxFilter()
+	r.in, r.names = append(r.in, f), r.names+len(f.names)
+	if len(r.in) > maxFilters || r.names > maxFiltersNames {
+		p.fail("Too many mailbox filters")
+	}
+}
+
 func (r *multiRequest) run(ctx context.Context, s *session) (result, error) {
 	if r.search.refused != nil {
 		return result{}, r.search.refused
@@ -77,12 +86,12 @@ func (r *multiRequest) run(ctx context.Context, s *session) (result, error) {
 	if r.search.returns&returnUpdate != 0 {
 		s.tellNoUpdate(s.running.tag)
 	}
-	seen := make(map[string]bool)
+	seen, lists := make(map[string]bool), make(listings)
 	for _, f := range r.in {
 		if f.kind == filterSelected && s.view == nil {
 			return result{}, errNothingSelected
 		}
-		err := f.each(ctx, s, func(name string) error {
+		err := f.each(ctx, s, lists, func(name string) error {
 			if seen[name] {
 				return nil
 			}

@@ -2,13 +2,11 @@ package imap
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
 	"io"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -17,107 +15,6 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 	"github.com/posthouse-mail/posthouse/storage/memory"
 )
-
-var seedCommands = []string{
-	"a LOGIN alice secret\r\n", "a LOGIN {5}\r\nalice {6+}\r\nsecret\r\n", "a AUTHENTICATE PLAIN\r\nAGFsaWNlAHNlY3JldA==\r\n", "a ID (\"a\" NIL)\r\n",
-	"a SELECT INBOX\r\n", "a LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (a* %b) RETURN (STATUS (MESSAGES) CHILDREN)\r\n", "a LSUB \"\" %\r\n", "a CREATE x/y (USE (\\Sent))\r\n",
-	"a RENAME x z\r\n", "a DELETE z\r\n", "a STATUS INBOX (MESSAGES SIZE)\r\n", "a APPEND INBOX (\\Seen) \" 1-Jan-2026 00:00:00 +0000\" {3+}\r\nabc {2+}\r\nde\r\n",
-	"a IDLE\r\nDONE\r\n", "a NOTIFY SET STATUS (SELECTED (MessageNew (UID BODY.PEEK[]) MessageExpunge FlagChange)) (SUBTREE (a \"b\") (MailboxName))\r\n", "a ENABLE IMAP4rev2\r\n", "a FETCH 1:* (FLAGS UID ENVELOPE BODYSTRUCTURE BODY[1.MIME]<1.5> BODY[HEADER.FIELDS (to \"x\")] BINARY.SIZE[1])\r\n",
-	"a UID FETCH *:1 FULL\r\n", "a STORE 1 -FLAGS.SILENT (x \\Seen)\r\n", "a UID COPY 1:2 Sent\r\n", "a MOVE 2 Trash\r\n", "a EXPUNGE\r\n", "a UID EXPUNGE 1\r\n", "a CLOSE\r\n",
-	"a SEARCH RETURN (MIN SAVE) CHARSET UTF-8 OR (NOT FROM a) SENTSINCE 1-Jan-2026 $ BODY {1+}\r\nx\r\n", "a NOOP {5+}\r\nb LOG\r\n",
-	"a APPEND Sent (\\Seen) CATENATE (URL \"/INBOX/;UID=2/;SECTION=1.MIME\" TEXT {2+}\r\nab URL {6+}\r\n;UID=1) {1+}\r\nx\r\n",
-	"a REPLACE 1 INBOX (\\Draft) ~{1+}\r\n\x00\r\n", "a UID REPLACE 2 Sent CATENATE (URL \";UID=2\" UTF8 (~{2+}\r\nab))\r\n",
-	"a COMPRESS DEFLATE\r\n", "a ENABLE UTF8=ACCEPT IMAP4rev2\r\nb APPEND Sent UTF8 (~{2+}\r\nab)\r\nc SEARCH CHARSET UTF-8 ALL\r\n", "a CREATE e\u0301\r\n",
-	"a FETCH 1:2 (EMAILID THREADID SAVEDATE PREVIEW (LAZY))\r\n", "a FETCH 2 PREVIEW (LAZY)\r\n", "a SEARCH SAVEDSINCE 1-Jan-2026 OR EMAILID M1 THREADID T1 SAVEDATESUPPORTED\r\n",
-	"a SETMETADATA INBOX (/private/a ~{3+}\r\na\x00b /shared/b \"x\" /private/c NIL)\r\nb GETMETADATA (MAXSIZE 2 DEPTH infinity) INBOX (/private /shared/b)\r\n",
-	"a GETMETADATA \"\" (DEPTH 1) /private\r\n", "a LIST \"\" * RETURN (METADATA (DEPTH 1) (/private \"/shared/x\"))\r\n", "a GETQUOTAROOT INBOX\r\n",
-	"a SETQUOTA \"\" (STORAGE 1 MESSAGE 2)\r\nb GETQUOTA {0+}\r\n\r\n", "a STATUS INBOX (DELETED DELETED-STORAGE)\r\n", "a LANGUAGE de en-GB\r\n",
-	"a SORT RETURN (UPDATE CONTEXT PARTIAL -1:-2 COUNT) (REVERSE DATE SUBJECT DISPLAYTO) UTF-8 OR FUZZY TEXT \"a b\" ALL\r\n", "a UID SORT (FROM CC SIZE) US-ASCII ALL\r\n",
-	"a THREAD REFERENCES UTF-8 ALL\r\n", "a UID THREAD ORDEREDSUBJECT UTF-8 1:*\r\n", "a CANCELUPDATE \"a\"\r\n", "a UID FETCH 1:* FLAGS (PARTIAL -1:-50)\r\n",
-	"a UID SEARCH RETURN (UPDATE RELEVANCY SAVE) FUZZY SUBJECT lunch\r\n", "a ESEARCH IN (mailboxes (INBOX x) subtree-one Work selected) RETURN (MIN) SUBJECT x\r\n", "\r\n", "+ x\r\n", "a LOGOUT\r\n",
-	"a ENABLE QRESYNC UIDONLY\r\n", "a SELECT INBOX (CONDSTORE QRESYNC (1 5 1:3,5 (1:2 1,3)))\r\n", "a UID FETCH 1:* (FLAGS MODSEQ) (CHANGEDSINCE 2 VANISHED)\r\n",
-	"a STORE 1 (UNCHANGEDSINCE 2) +FLAGS.SILENT (x)\r\n", "a SEARCH RETURN (MIN) MODSEQ \"/flags/x\" all 2\r\n", "a UNAUTHENTICATE\r\n",
-	"a SETACL INBOX {3+}\r\nbob +lrcd\r\n", "a DELETEACL INBOX -x\r\n", "a GETACL INBOX\r\n", "a LISTRIGHTS INBOX anyone\r\n",
-	"a MYRIGHTS \"Other Users/bob/Box\"\r\n", "a SELECT \"Other Users/bob/Box\"\r\na STORE 1 FLAGS (x)\r\na COPY 1 INBOX\r\n", "a LIST \"Other Users/\" (% *) RETURN (MYRIGHTS)\r\n", "a NAMESPACE\r\n",
-}
-
-// FuzzSession sends anything to a session in each state. No session may
-// panic, hang, or write what is no line or literal.
-func FuzzSession(f *testing.F) {
-	for i, seed := range seedCommands {
-		f.Add(byte(i%3), []byte(seed))
-		f.Add(byte(2), []byte(seed+"b NOOP\r\n"+seed))
-	}
-	f.Add(byte(2), []byte(strings.Join(seedCommands[5:], "")))
-	f.Fuzz(func(t *testing.T, state byte, input []byte) {
-		store := memory.New()
-		deliverTo(t, store, "alice", "INBOX", plainMessage)
-		deliverTo(t, store, "alice", "INBOX", mixedMessage)
-		s := quietServer(store)
-		s.QuotaAdmin = func(string) bool { return true }
-		sharing(s)
-		allow(t, store, "bob", "Box", "alice", "lrsi")
-		deliverTo(t, store, "bob", "Box", plainMessage)
-		prelude := []string{"", "z LOGIN alice secret\r\n", "z LOGIN alice secret\r\nz SELECT INBOX\r\n"}[state%3]
-		converse(t, s, prelude, input)
-	})
-}
-
-// converse lets a session read input and then the end, and checks its output.
-func converse(t *testing.T, s *Server, prelude string, input []byte) {
-	server, client := net.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c := wire.New(server, s.Timeouts.wire())
-		defer c.Release()
-		defer c.Close()
-		s.serve(context.Background(), c)
-	}()
-	go func() { // the pipe has no half-close: LOGOUT or an unfinished line ends it
-		client.SetDeadline(time.Now().Add(20 * time.Second))
-		io.WriteString(client, prelude)
-		client.Write(input)
-		io.WriteString(client, "\r\nDONE\r\nzz LOGOUT\r\n")
-		time.AfterFunc(50*time.Millisecond, func() { client.Close() })
-	}()
-	output, _ := io.ReadAll(client)
-	client.Close()
-	select {
-	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("session hangs after %q", input)
-	}
-	checkOutput(t, output)
-}
-
-// checkOutput takes output apart into lines and literals.
-func checkOutput(t *testing.T, output []byte) {
-	for len(output) > 0 {
-		i := bytes.IndexByte(output, '\n')
-		if i < 0 {
-			return // the client went away
-		}
-		line := output[:i+1]
-		if len(line) < 2 || line[i-1] != '\r' {
-			t.Fatalf("not a line: %q", line)
-		}
-		text := line[:i-1]
-		if bytes.IndexByte(text, 0) >= 0 || bytes.IndexByte(text, '\r') >= 0 {
-			t.Fatalf("control character in a line: %q", text)
-		}
-		output = output[i+1:]
-		if bytes.HasSuffix(text, []byte(" OK DEFLATE active")) {
-			output, _ = io.ReadAll(flate.NewReader(bytes.NewReader(output)))
-		}
-		if l, ok := announcement(text); ok {
-			if l.size > int64(len(output)) {
-				return
-			}
-			output = output[l.size:]
-		}
-	}
-}
 
 // FuzzScanner proves that commands are cut at the same places as a simple
 // reference cuts them, whatever arrives in which pieces.

@@ -66,10 +66,26 @@ func (p *parser) mailboxFilter() (f mailboxFilter) {
 	return f
 }
 
+// listings are the mailboxes of accounts as they were listed for the filters of
+// one command, by owner: however many names a client writes, each account is
+// listed once.
+type listings map[string][]storage.MailboxInfo
+
+func (l listings) of(ctx context.Context, p *place) ([]storage.MailboxInfo, error) {
+	if infos, ok := l[p.owner]; ok {
+		return infos, nil
+	}
+	infos, err := p.account.Mailboxes(ctx)
+	if err == nil {
+		l[p.owner] = infos
+	}
+	return infos, err
+}
+
 // each calls visit with the names that the filter names, as clients know them.
 // A mailbox that is not there, or may not be known of, is passed over, or is for
 // visit to find out.
-func (f mailboxFilter) each(ctx context.Context, s *session, visit func(name string) error) error {
+func (f mailboxFilter) each(ctx context.Context, s *session, lists listings, visit func(name string) error) error {
 	switch f.kind {
 	case filterSelected, filterSelectedDelayed:
 		if s.view == nil {
@@ -92,7 +108,7 @@ func (f mailboxFilter) each(ctx context.Context, s *session, visit func(name str
 		if f.kind == filterMailboxes {
 			continue
 		}
-		if err := f.below(ctx, s, name, visit); err != nil {
+		if err := f.below(ctx, s, name, lists, visit); err != nil {
 			return err
 		}
 	}
@@ -112,14 +128,14 @@ func eachName(infos []storage.MailboxInfo, want func(storage.MailboxInfo) bool, 
 }
 
 // below visits the mailboxes below a name, or only those right below it.
-func (f mailboxFilter) below(ctx context.Context, s *session, name string, visit func(name string) error) error {
+func (f mailboxFilter) below(ctx context.Context, s *session, name string, lists listings, visit func(name string) error) error {
 	p, err := s.place(ctx, name, storage.RightLookup)
 	if errors.Is(err, storage.ErrNoMailbox) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	infos, err := p.account.Mailboxes(ctx)
+	infos, err := lists.of(ctx, &p)
 	if err != nil {
 		return err
 	}
