@@ -445,7 +445,7 @@ func TestSearchesWhileMailComesAndGoes(t *testing.T) {
 	})
 	for range 3 {
 		searches.Go(func() {
-			for i := range 200 {
+			for i := range 100 {
 				require.True(t, asked(t, m, word(1+i%20)).Contains(imap.UID(1+i%20)))
 			}
 		})

@@ -25,8 +25,9 @@ import (
 // program of another Version wrote. It has to be made again.
 var ErrDamaged = errors.New("words of a mailbox are damaged, or of another version")
 
-// Doc is a message in a segment. Stamp tells the caller whether the UID still
-// means the message that it meant when the segment was made.
+// Doc is a message in a segment. Stamp is the caller's, who can tell by it
+// whether the UID still means the message that it meant when the segment was
+// made.
 type Doc struct{ UID, Stamp uint32 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
