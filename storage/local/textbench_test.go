@@ -124,7 +124,7 @@ func scan(ctx context.Context, m *mailbox, set imap.UIDSet, text string) (n int,
 func BenchmarkTextIndex(b *testing.B) {
 	s, m := written(b, 10_000, 3<<10)
 	b.Run("build", func(b *testing.B) {
-		var took []time.Duration
+		var took, tidied []time.Duration
 		for b.Loop() {
 			box := s.texts.pin(m.id)
 			require.NoError(b, box.take(b.Context()))
@@ -132,6 +132,9 @@ func BenchmarkTextIndex(b *testing.B) {
 			begin := time.Now()
 			require.NoError(b, s.texts.build(b.Context(), m, box, &textPacer{ctx: b.Context()}))
 			took = append(took, time.Since(begin))
+			begin = time.Now()
+			require.NoError(b, s.texts.tidy(b.Context(), box, &textPacer{ctx: b.Context()}))
+			tidied = append(tidied, time.Since(begin))
 			box.mu.Lock()
 			box.loaded = true
 			box.mu.Unlock()
@@ -146,6 +149,7 @@ func BenchmarkTextIndex(b *testing.B) {
 		require.NoError(b, err)
 		b.ReportMetric(0, "ns/op")
 		b.ReportMetric(10_000/median(took).Seconds(), "messages/s")
+		b.ReportMetric(median(tidied).Seconds()*1e3, "ms/merge")
 		b.ReportMetric(100*float64(size)/float64(st.Size), "%size")
 		b.ReportMetric(float64(len(box.segments)), "segments")
 	})
@@ -191,24 +195,21 @@ func benchmarkText(b *testing.B, m *mailbox, text string) {
 	b.ReportMetric(ratio(scanned, indexed), "scan/search")
 }
 
-// BenchmarkDeliverWithTextIndex delivers to a store whose index of words is
-// being made, and to one without, in turns.
+// BenchmarkDeliverWithTextIndex delivers while the index of words is made and
+// while it is not, in turns. "noise" compares the second with itself.
 func BenchmarkDeliverWithTextIndex(b *testing.B) {
+	dir, err := os.MkdirTemp(".", "bench")
+	require.NoError(b, err)
+	b.Cleanup(func() { os.RemoveAll(dir) })
+	o := quiet(nil)
+	o.Text.Mode = TextAll
+	s := open(b, filepath.Join(dir, "store"), o)
 	w := newWriter()
 	bodies := make([]message.Body, 2000)
 	for i := range bodies {
 		bodies[i] = w.message(3 << 10)
 	}
-	stores := make([]*Store, 2)
-	for i, mode := range []TextMode{TextAll, TextOff} {
-		dir, err := os.MkdirTemp(".", "bench")
-		require.NoError(b, err)
-		b.Cleanup(func() { os.RemoveAll(dir) })
-		o := quiet(nil)
-		o.Text.Mode = mode
-		stores[i] = open(b, filepath.Join(dir, "store"), o)
-	}
-	round := func(s *Store, n int) time.Duration {
+	round := func(n int) time.Duration {
 		begin := time.Now()
 		var workers sync.WaitGroup
 		for worker := range 8 {
@@ -223,20 +224,27 @@ func BenchmarkDeliverWithTextIndex(b *testing.B) {
 		workers.Wait()
 		return time.Since(begin)
 	}
-	texts := stores[0].texts
-	texts.stop()
-	for _, s := range stores {
-		round(s, 16_000)
+	s.texts.stop()
+	round(16_000)
+	var with, without, control []time.Duration
+	const each = 4000
+	for i := 0; b.Loop(); i++ {
+		for turn := range 3 {
+			switch (turn + i) % 3 {
+			case 0:
+				s.texts.worker = startTextWorker(s.texts)
+				with = append(with, round(each))
+				s.texts.stop()
+			case 1:
+				without = append(without, round(each))
+			case 2:
+				control = append(control, round(each))
+			}
+		}
 	}
-	var took [2][]time.Duration
-	for b.Loop() {
-		texts.worker = startTextWorker(texts) // it works in the rounds of its store alone
-		took[0] = append(took[0], round(stores[0], 800))
-		texts.stop()
-		took[1] = append(took[1], round(stores[1], 800))
-	}
-	texts.worker = startTextWorker(texts)
+	s.texts.worker = startTextWorker(s.texts)
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(took[0]).Seconds()*1e3/800, "ms/delivery")
-	b.ReportMetric(ratio(took[0], took[1]), "with/without")
+	b.ReportMetric(median(with).Seconds()*1e3/each, "ms/delivery")
+	b.ReportMetric(ratio(with, without), "with/without")
+	b.ReportMetric(ratio(control, without), "noise")
 }

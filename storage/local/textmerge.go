@@ -12,7 +12,7 @@ import (
 const (
 	// textMerge is how many segments of about one size become one. A message
 	// is written as often as its mailbox grows by this factor.
-	textMerge = 8
+	textMerge = 4
 
 	// textSmall is the size, in octets, up to which segments are of the lowest
 	// level. That of each further level is textMerge times larger.

@@ -7,10 +7,10 @@ import (
 
 const (
 	// textStretch is how long the worker works before it pauses: for as long
-	// again, or when mail comes for so much longer that it takes a twentieth of
-	// one processor.
-	textStretch = 5 * time.Millisecond
-	textYield   = 19
+	// again, or when mail comes for so much longer that it takes a fiftieth of one
+	// processor.
+	textStretch = 2 * time.Millisecond
+	textYield   = 49
 
 	// textBusy is how many changes of the store in a second are mail coming.
 	textBusy = 20
