@@ -99,8 +99,10 @@ type lent struct {
 	size int64
 }
 
+// Size is that of the message, in octets.
 func (l *lent) Size() int64 { return l.size }
 
+// ReadAt reads the message, which is opened when it is asked for.
 func (l *lent) ReadAt(p []byte, off int64) (int, error) {
 	f := l.from
 	f.mu.Lock()

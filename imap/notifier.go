@@ -41,9 +41,8 @@ type known struct {
 // watching reports whether the client waits for anything but answers.
 func (n *notifier) watching() bool { return n != nil && len(n.groups) > 0 }
 
-// note keeps a change until it is told. It reports whether there may be
-// something to tell.
-func (n *notifier) note(c storage.Change) bool {
+// note keeps a change until it is told.
+func (n *notifier) note(c storage.Change) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
@@ -57,7 +56,6 @@ func (n *notifier) note(c storage.Change) bool {
 		}
 		n.pending[c.Mailbox] = struct{}{}
 	}
-	return true
 }
 
 // take returns what was noted and forgets it.

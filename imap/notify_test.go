@@ -1,12 +1,15 @@
 package imap
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/emersion/go-imap/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -218,4 +221,34 @@ func TestNotifyRefusesWhatTheRFCForbids(t *testing.T) {
 		require.Contains(t, answer, want, "%.100s", set)
 		c.ok("NOOP")
 	}
+}
+
+// busyMailbox is one into which mail comes while flags change.
+type busyMailbox struct {
+	storage.Mailbox
+	arrive func()
+}
+
+func (b busyMailbox) StoreFlags(ctx context.Context, u storage.FlagUpdate) ([]storage.Message, imap.UIDSet, error) {
+	b.arrive()
+	return b.Mailbox.StoreFlags(ctx, u)
+}
+
+func TestNotifyShowsMessagesThatComeDuringAStore(t *testing.T) {
+	s, _ := newestView(t, 1, func(m storage.Mailbox) storage.Mailbox {
+		return busyMailbox{m, func() {
+			_, err := m.Append(t.Context(), storage.NewMessage{Body: message.FromBytes([]byte("x\r\n"))})
+			require.NoError(t, err)
+		}}
+	})
+	s.extensions = 0
+	s.view.rights = storage.AllRights
+	s.notify.Store(&notifier{groups: make([]eventGroup, 1), selected: eventGroup{
+		events: messageEvents, items: []fetchItem{simpleItems["UID"]},
+	}})
+	r := &storeRequest{set: numSet{ranges: []imap.SeqRange{{Start: 1, Stop: 1}}}, op: imap.StoreFlagsAdd, flags: storage.NewFlags("x")}
+	_, err := r.run(t.Context(), s)
+	require.NoError(t, err)
+	require.Contains(t, string(s.out.b), "* 2 EXISTS\r\n")
+	require.Contains(t, string(s.out.b), "* 2 FETCH (UID 2)\r\n")
 }

@@ -18,7 +18,8 @@ func (s *session) notice(ctx context.Context, c storage.Change) {
 	}
 	news := false
 	if n := s.notify.Load(); n.watching() {
-		news = n.note(c)
+		n.note(c)
+		news = true
 	}
 	if c.Mailbox != 0 && uint64(c.Mailbox) == s.selected.Load() {
 		s.dirty.Store(true)

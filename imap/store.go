@@ -178,7 +178,7 @@ func (s *session) takeOver(ctx context.Context, stored []storage.Message, op ima
 		}
 	}
 	n.changed = others
-	s.tell(v, n)
+	s.tell(ctx, v, n)
 	if len(s.contexts) > 0 {
 		s.dirty.Store(true) // their results may have changed
 	}

@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"context"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -9,6 +10,7 @@ import (
 // news is what a refresh of a view found.
 type news struct {
 	arrived bool
+	from    int         // index of the first that arrived
 	keyword bool        // a keyword was seen for the first time
 	changed []changed   // messages that the client knew, by ascending index
 	gone    []int       // indexes, as they were before, of entries that are no more
@@ -23,7 +25,7 @@ type changed struct {
 
 // tell sends the untagged responses of a refresh: expunges from the last on,
 // so that each number means what it meant before, then what there is now.
-func (s *session) tell(v *view, n news) {
+func (s *session) tell(ctx context.Context, v *view, n news) {
 	o := &s.out
 	s.tellGone(n.gone, n.goneUID)
 	s.vanished = s.vanished || len(n.gone) > 0
@@ -47,6 +49,9 @@ func (s *session) tell(v *view, n news) {
 		if (c.flags || s.enabled(condstore)) && s.wantsFlags() {
 			s.tellFetchFlags(v, c.i)
 		}
+	}
+	if n.arrived {
+		s.tellItems(ctx, v, n.from)
 	}
 }
 

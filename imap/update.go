@@ -30,13 +30,9 @@ func (s *session) update(ctx context.Context, which updates) error {
 	if !s.dirty.Swap(false) && (!v.owed || which == allButExpunge) && !s.ahead() {
 		return nil
 	}
-	before := v.len()
 	n, err := v.refresh(ctx, which)
-	s.tell(v, n) // with an error too: what was found is in the view now
+	s.tell(ctx, v, n) // with an error too: what was found is in the view now
 	s.tellContexts(ctx, v)
-	if n.arrived {
-		s.tellItems(ctx, v, before-len(n.gone))
-	}
 	s.holdBack()
 	return s.untold(err)
 }
@@ -78,5 +74,6 @@ func (v *view) refresh(ctx context.Context, which updates) (n news, err error) {
 	if found {
 		from++
 	}
+	n.from = from
 	return n, v.takeRecent(ctx, from)
 }

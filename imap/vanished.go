@@ -131,51 +131,6 @@ func (s *session) tellVanished(which string, gone []imap.SeqRange) {
 	}
 }
 
-// fetchModifiers are what may follow the items of FETCH (RFC 7162 §3.1.4.1,
-// §3.2.6, RFC 9394 §3.3).
-var fetchModifiers = map[string]func(p *parser, r *fetchRequest){
-	"CHANGEDSINCE": func(p *parser, r *fetchRequest) {
-		p.space()
-		if r.since != 0 {
-			p.fail("Repeated FETCH modifier")
-		}
-		r.since = p.modSeq()
-	},
-	"PARTIAL": func(p *parser, r *fetchRequest) {
-		if r.page != (page{}) || r.kind != byUID {
-			p.fail("PARTIAL not allowed here")
-		}
-		p.space()
-		r.page = p.page()
-	},
-	"VANISHED": func(p *parser, r *fetchRequest) {
-		if r.vanished || r.kind != byUID {
-			p.fail("VANISHED not allowed here")
-		}
-		r.vanished = true
-	},
-}
-
-// fetchModifiers reads the modifiers of FETCH, if there are any.
-func (p *parser) fetchModifiers(r *fetchRequest) {
-	if !p.accept(' ') {
-		return
-	}
-	count := 0
-	p.list(func() {
-		count++
-		read, ok := fetchModifiers[p.word()]
-		if !ok {
-			p.fail("Unknown FETCH modifier")
-			return
-		}
-		read(p, r)
-	})
-	if count == 0 || r.vanished && r.since == 0 {
-		p.fail("Missing FETCH modifier")
-	}
-}
-
 // tellEarlier sends which of the UIDs that a UID FETCH names are gone.
 func (r *fetchRequest) tellEarlier(ctx context.Context, s *session) error {
 	if !s.enabled(qresync) {
