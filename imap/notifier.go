@@ -195,9 +195,8 @@ func (s *session) tellList(ctx context.Context, n *notifier) error {
 			if k.notes, err = s.notesNow(ctx, n, info.Name); err != nil {
 				return err
 			}
-			if was {
-				s.tellNoted(info.Name, old.notes, k.notes)
-			}
+			// A mailbox that is new may have been annotated before it was seen.
+			s.tellNoted(info.Name, old.notes, k.notes)
 		}
 		n.keep(k)
 	}

@@ -135,6 +135,18 @@ func TestNotifyTellsOfAnnotations(t *testing.T) {
 	require.Equal(t, "* METADATA Silent /private/b", c.line())
 }
 
+func TestNotifyTellsOfAnnotationsThatAreOlderThanTheNewsOfTheirMailbox(t *testing.T) {
+	c, other := notified(t, "SET (PERSONAL (MailboxMetadataChange))")
+	c.send("a APPEND INBOX {5}\r\n") // nothing is told until the command has ended
+	require.Contains(t, c.line(), "+ ")
+	other.ok("CREATE Silent")
+	other.ok(`SETMETADATA Silent (/private/b "z")`)
+	c.send("hello\r\n")
+	untagged, answer := c.until("a")
+	require.Contains(t, answer, "OK")
+	require.Contains(t, untagged, "* METADATA Silent /private/b\r\n")
+}
+
 func TestNotifyTellsOfMailboxesOfOthers(t *testing.T) {
 	s, addr := newServer(t, sharing)
 	allow(t, s.Store, "bob", "Box", "alice", "lr")
