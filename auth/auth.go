@@ -12,6 +12,7 @@ package auth
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/netip"
 
@@ -22,7 +23,8 @@ import (
 type Authenticator interface {
 	// Authenticate returns the identity that the credentials prove. Failures
 	// are of the kinds below; any other error counts as ErrUnavailable. An
-	// empty password proves nothing, whatever a directory says of it.
+	// empty password proves nothing, whatever a directory says of it, and
+	// neither does a Proof of a kind that the Authenticator does not know.
 	Authenticate(ctx context.Context, c Credentials) (Identity, error)
 }
 
@@ -45,31 +47,24 @@ var (
 	ErrDisabled       = errors.New("account is disabled")             // shown to the client as ErrBadCredentials
 	ErrNeedsTLS       = errors.New("a secure connection is required")
 	ErrTooMany        = errors.New("too many failed attempts")
+	ErrMechanism      = errors.New("unknown authentication mechanism") // of NewExchange alone
 )
 
 // Credentials are what a client showed, with what is known of its connection.
 type Credentials struct {
-	Service  string     // "smtp", "submission", "imap", "pop3", …
-	Remote   netip.Addr // the client's address
-	Secure   bool       // the connection is encrypted
-	User     string     // authentication identity, as the client wrote it
-	Password string     `json:"-"`
-	AuthzID  string     // authorization identity; empty means User. An Authenticator that gives nobody such a right refuses any other
+	Service   string               // "smtp", "submission", "imap", "pop3", …
+	Remote    netip.Addr           // the client's address
+	Secure    bool                 // the connection is encrypted
+	Clear     bool                 // passwords may be shown even where it is not
+	TLS       *tls.ConnectionState `json:"-"` // of the connection, for channel binding and client certificates; nil: not known, or no TLS
+	Mechanism string               // the SASL mechanism; empty for the login command of a protocol
+	User      string               // authentication identity, as the client wrote it; may be empty with a Proof that names somebody
+	Password  string               `json:"-"`
+	Proof     Proof                `json:"-"` // what was shown instead of a password; nil: the password
+	AuthzID   string               // authorization identity; empty means User. An Authenticator that gives nobody such a right refuses any other
 }
 
 // Identity is who somebody proved to be.
 type Identity struct {
 	User string // the account's name in storage and directory, normal form
-}
-
-// SecretSource is an optional power of an Authenticator that keeps what
-// challenge-response mechanisms need (SCRAM, CRAM-MD5).
-type SecretSource interface {
-	Secret(ctx context.Context, user string) (Secret, error)
-}
-
-// Secret is a stored secret of a user. Scheme names its kind, as in "PLAIN" or "SCRAM-SHA-256".
-type Secret struct {
-	Scheme string
-	Value  []byte
 }

@@ -24,7 +24,7 @@ type CacheOptions struct {
 // password that was changed elsewhere is good for TTL more at the longest,
 // and a call of Forget ends it at once. Failures are never remembered.
 //
-// A success is good for the same user, password and authorization identity,
+// A Proof that is not a password is always asked about. A success is good for the same user, password and authorization identity,
 // in the same service and as securely connected: what else an Authenticator
 // decides by, as the client's address, it decides once in TTL.
 //
@@ -63,6 +63,9 @@ func (c *Cache) Unwrap() Authenticator { return c.next }
 // Authenticate returns a remembered success, or asks. Concurrent logins from
 // one address with the same credentials ask once.
 func (c *Cache) Authenticate(ctx context.Context, creds Credentials) (Identity, error) {
+	if creds.Proof != nil { // checked by who knows more than a password
+		return c.next.Authenticate(ctx, creds)
+	}
 	d := c.digest(creds)
 	id, ok, forgotten := c.lookup(d)
 	if ok {

@@ -14,22 +14,17 @@ const (
 	thePassword
 )
 
-func (l *login) next(e *Exchange, response []byte) (challenge []byte, done bool, err error) {
+func (l *login) Next(e *Exchange, response []byte) (challenge []byte, done bool, err error) {
 	switch {
 	case l.asked == nothing && response == nil:
 		l.asked = theUser
 		return []byte("Username:"), false, nil
 	case l.asked != thePassword:
-		e.creds.User = string(response)
-		if !cleanName(e.creds.User) || len(e.creds.User) > maxWord {
-			return nil, false, malformed("a name is not text")
+		if err := e.SetUser(string(response)); err != nil {
+			return nil, false, err
 		}
 		l.asked = thePassword
 		return []byte("Password:"), false, nil
 	}
-	e.creds.AuthzID, e.creds.Password = "", string(response)
-	if err := checkWords(&e.creds); err != nil {
-		return nil, false, err
-	}
-	return e.finish()
+	return nil, true, e.CheckPassword("", string(response))
 }

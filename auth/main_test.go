@@ -43,7 +43,7 @@ func (c *counting) Authenticate(ctx context.Context, creds Credentials) (Identit
 
 type withPowers struct{ Authenticator }
 
-func (withPowers) Secret(context.Context, string) (Secret, error) { return Secret{}, nil }
+func (withPowers) Secret(context.Context, string, string) (Secret, error) { return Secret{}, nil }
 
 func (withPowers) AccountName(_ context.Context, login string) (string, error) {
 	if login == "al" {

@@ -6,7 +6,7 @@ import "bytes"
 // authorization identity NUL user NUL password.
 type plain struct{}
 
-func (plain) next(e *Exchange, response []byte) (challenge []byte, done bool, err error) {
+func (plain) Next(e *Exchange, response []byte) (challenge []byte, done bool, err error) {
 	if response == nil {
 		return []byte{}, false, nil
 	}
@@ -14,9 +14,8 @@ func (plain) next(e *Exchange, response []byte) (challenge []byte, done bool, er
 	if len(words) != 3 {
 		return nil, false, malformed("PLAIN has three words")
 	}
-	e.creds.AuthzID, e.creds.User, e.creds.Password = string(words[0]), string(words[1]), string(words[2])
-	if err := checkWords(&e.creds); err != nil {
+	if err := e.SetUser(string(words[1])); err != nil {
 		return nil, false, err
 	}
-	return e.finish()
+	return nil, true, e.CheckPassword(string(words[0]), string(words[2]))
 }

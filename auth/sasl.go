@@ -14,60 +14,21 @@ type Exchange struct {
 	ctx   context.Context
 	check Authenticator
 	creds Credentials
-	mech  mechanism // nil when the exchange is over
+	mech  Mechanism // nil when the exchange is over
 	id    Identity
 }
 
-// mechanism is one SASL mechanism's dialogue: it fills in the credentials.
-// A response is nil when the client sent none, which is not the same as an
-// empty one. When done, the exchange has its identity.
-type mechanism interface {
-	next(e *Exchange, response []byte) (challenge []byte, done bool, err error)
-}
-
-// mechanismKind is a line of the table of mechanisms.
-type mechanismKind struct {
-	name    string
-	offered func(a Authenticator) bool
-	begin   func() mechanism
-}
-
-// mechanisms returns the table, strongest first. Another mechanism is another
-// line, which asks As for the power that it needs (SecretSource for SCRAM).
-func mechanisms() []mechanismKind {
-	return []mechanismKind{
-		{"PLAIN", takesPasswords, func() mechanism { return plain{} }},
-		{"LOGIN", takesPasswords, func() mechanism { return &login{} }},
-	}
-}
-
-// takesPasswords is true of every Authenticator.
-func takesPasswords(a Authenticator) bool { return a != nil }
-
-// Mechanisms returns the names of the SASL mechanisms that NewExchange offers
-// with this Authenticator, strongest first; none without an Authenticator.
-// Whether a connection is secure enough for one of them is the caller's to
-// decide: all that are here send the password as it is.
-func Mechanisms(a Authenticator) []string {
-	var names []string
-	for _, m := range mechanisms() {
-		if m.offered(a) {
-			names = append(names, m.name)
-		}
-	}
-	return names
-}
-
 // NewExchange begins an exchange with a mechanism named in any letter case.
-// It returns false when the mechanism is not one of Mechanisms(a). The
-// credentials say what is known of the connection; the exchange fills in the rest.
-func NewExchange(ctx context.Context, name string, a Authenticator, c Credentials) (*Exchange, bool) {
-	for _, m := range mechanisms() {
-		if strings.EqualFold(m.name, name) && m.offered(a) {
-			return &Exchange{ctx: ctx, check: a, creds: c, mech: m.begin()}, true
-		}
+// The credentials say what is known of the connection; the exchange fills in
+// the rest. ErrMechanism when the mechanism is none that Mechanisms knows for
+// any connection, ErrNeedsTLS when it is one of a secure connection only.
+func NewExchange(ctx context.Context, name string, a Authenticator, p Policy, c Credentials) (*Exchange, error) {
+	kind, err := p.find(name, a, c)
+	if err != nil {
+		return nil, err
 	}
-	return nil, false
+	c.Mechanism = kind.Name
+	return &Exchange{ctx: ctx, check: a, creds: c, mech: kind.Begin()}, nil
 }
 
 // Next takes the client's response (nil when it sent none yet) and returns
@@ -79,42 +40,118 @@ func (e *Exchange) Next(response []byte) (challenge []byte, done bool, err error
 		return nil, false, malformed("response after the end")
 	}
 	if len(response) > maxResponse {
-		e.mech = nil
-		return nil, false, malformed("response too long")
+		return nil, false, e.fail(malformed("response too long"))
 	}
-	challenge, done, err = e.mech.next(e, response)
-	if done || err != nil {
-		e.mech, e.creds.Password = nil, ""
+	challenge, done, err = e.mech.Next(e, response)
+	switch {
+	case err != nil:
+		return nil, false, e.fail(ofKind(err))
+	case done && e.id == (Identity{}):
+		return nil, false, e.fail(fmt.Errorf("%w: %s ended without a check", ErrUnavailable, e.creds.Mechanism))
+	case done:
+		e.end()
 	}
-	return challenge, done, err
+	return challenge, done, nil
 }
+
+// fail ends the exchange without an identity.
+func (e *Exchange) fail(err error) error {
+	e.end()
+	e.id = Identity{}
+	return err
+}
+
+func (e *Exchange) end() { e.mech, e.creds.Password, e.creds.Proof = nil, "", nil }
 
 // Identity returns who was authenticated, once Next has said done; before
 // that, and after an error, it is the zero Identity.
-func (e *Exchange) Identity() Identity { return e.id }
+func (e *Exchange) Identity() Identity {
+	if e.mech != nil {
+		return Identity{} // a last message is still to be exchanged
+	}
+	return e.id
+}
 
 // User returns the name that the client has given so far, for logs. It proves
 // nothing.
 func (e *Exchange) User() string { return e.creds.User }
 
+// Context is what a Mechanism waits with.
+func (e *Exchange) Context() context.Context { return e.ctx }
+
+// Authenticator is who decides, for a Mechanism that needs one of its powers.
+func (e *Exchange) Authenticator() Authenticator { return e.check }
+
+// Credentials are what is known so far, for a Mechanism: the connection, and
+// the user once he was named.
+func (e *Exchange) Credentials() Credentials { return e.creds }
+
+// SetUser notes whom the client names, before he has proved anything. Names
+// that no account can have are refused.
+func (e *Exchange) SetUser(user string) error {
+	if user == "" || len(user) > maxWord || !cleanName(user) {
+		return malformed("a name is not text, or too long")
+	}
+	e.creds.User = user
+	return nil
+}
+
+// CheckPassword asks the Authenticator about the user's password.
+// authzID may be empty.
+func (e *Exchange) CheckPassword(authzID, password string) error {
+	switch {
+	case password == "" || strings.IndexByte(password, 0) >= 0:
+		return malformed("a password is empty or holds NUL")
+	case len(password) > maxPassword:
+		return malformed("a password is too long")
+	}
+	e.creds.Password = password
+	return e.ask(authzID)
+}
+
+// CheckProof asks the Authenticator about what was shown instead of a
+// password. authzID may be empty.
+func (e *Exchange) CheckProof(authzID string, p Proof) error {
+	e.creds.Proof = p
+	return e.ask(authzID)
+}
+
 // Bounds of what a client may send. RFC 4616 §2 asks for 255 octets a word at
-// least.
+// least; tickets of Active Directory and tokens are the longest that are honest.
 const (
 	maxWord     = 1024
-	maxResponse = 3*maxWord + 2
+	maxResponse = 12 << 10
 )
 
-// finish asks the Authenticator, once the credentials are complete.
-func (e *Exchange) finish() (challenge []byte, done bool, err error) {
+// ask asks the Authenticator, once the credentials are complete.
+func (e *Exchange) ask(authzID string) error {
+	if len(authzID) > maxWord || !cleanName(authzID) {
+		return malformed("an authorization identity is not text, or too long")
+	}
 	c := e.creds
-	if c.AuthzID != "" && c.AuthzID != c.User {
-		return nil, false, fmt.Errorf("%w: nobody acts for somebody else", ErrBadCredentials)
+	delegator, delegates := As[Delegator](e.check)
+	other := authzID != "" && authzID != c.User && c.User != ""
+	if other && accountName(e.ctx, e.check, authzID) == accountName(e.ctx, e.check, c.User) {
+		other = false
 	}
-	if e.id, err = e.check.Authenticate(e.ctx, c); err != nil {
-		e.id = Identity{}
-		return nil, false, ofKind(err)
+	if other && !delegates {
+		return fmt.Errorf("%w: nobody acts for somebody else", ErrBadCredentials)
 	}
-	return nil, true, nil
+	if !other {
+		c.AuthzID = authzID
+	}
+	id, err := e.check.Authenticate(e.ctx, c)
+	if err == nil && other {
+		id, err = delegator.ActFor(e.ctx, id, authzID)
+	}
+	if err == nil && id == (Identity{}) {
+		err = fmt.Errorf("%w: nobody was named", ErrUnavailable)
+	}
+	if err != nil {
+		return err
+	}
+	e.id = id
+	return nil
 }
 
 // ofKind makes any other error one of kind ErrUnavailable.
@@ -128,18 +165,3 @@ func ofKind(err error) error {
 }
 
 func malformed(why string) error { return fmt.Errorf("%w: malformed: %s", ErrBadCredentials, why) }
-
-// checkWords refuses users and passwords that no account can have.
-func checkWords(c *Credentials) error {
-	switch {
-	case c.User == "" || c.Password == "":
-		return malformed("a word is missing")
-	case len(c.User) > maxWord || len(c.Password) > maxWord || len(c.AuthzID) > maxWord:
-		return malformed("a word is too long")
-	case !cleanName(c.User) || !cleanName(c.AuthzID):
-		return malformed("a name is not text")
-	case strings.IndexByte(c.Password, 0) >= 0:
-		return malformed("a password holds NUL")
-	}
-	return nil
-}

@@ -12,20 +12,39 @@ import (
 
 func aliceExchange(t *testing.T, name string) *Exchange {
 	t.Helper()
-	e, ok := NewExchange(context.Background(), name, alice, Credentials{Service: "test"})
-	require.True(t, ok)
+	e, err := NewExchange(context.Background(), name, alice, Policy{}, Credentials{Service: "test", Secure: true})
+	require.NoError(t, err)
 	return e
 }
 
 func TestMechanismsAreThoseOfNewExchange(t *testing.T) {
-	require.Equal(t, []string{"PLAIN", "LOGIN"}, Mechanisms(alice))
-	require.Empty(t, Mechanisms(nil))
-	for _, name := range Mechanisms(alice) {
-		_, ok := NewExchange(context.Background(), strings.ToLower(name), alice, Credentials{})
-		require.True(t, ok)
+	for _, c := range []Credentials{{Secure: true}, {Clear: true}, {}} {
+		names := Mechanisms(alice, Policy{}, c)
+		if c.Secure || c.Clear {
+			require.Equal(t, []string{"PLAIN", "LOGIN"}, names)
+		} else {
+			require.Empty(t, names)
+		}
+		for _, name := range names {
+			_, err := NewExchange(context.Background(), strings.ToLower(name), alice, Policy{}, c)
+			require.NoError(t, err)
+		}
 	}
-	_, ok := NewExchange(context.Background(), "SCRAM-SHA-256", alice, Credentials{})
-	require.False(t, ok)
+	require.Empty(t, Mechanisms(nil, Policy{}, Credentials{Secure: true}))
+	_, err := NewExchange(context.Background(), "SCRAM-SHA-256", alice, Policy{}, Credentials{Secure: true})
+	require.ErrorIs(t, err, ErrMechanism, "alice has no secret for it")
+	_, err = NewExchange(context.Background(), "PLAIN", alice, Policy{}, Credentials{})
+	require.ErrorIs(t, err, ErrNeedsTLS)
+}
+
+func TestAPolicyNamesMechanismsForSecureAndPlainConnections(t *testing.T) {
+	p := Policy{Secure: []string{"login"}, Plain: []string{}}
+	require.Equal(t, []string{"LOGIN"}, Mechanisms(alice, p, Credentials{Secure: true}))
+	require.Empty(t, Mechanisms(alice, p, Credentials{Clear: true}))
+	_, err := NewExchange(context.Background(), "PLAIN", alice, p, Credentials{Secure: true})
+	require.ErrorIs(t, err, ErrMechanism)
+	_, err = NewExchange(context.Background(), "LOGIN", alice, p, Credentials{Clear: true})
+	require.ErrorIs(t, err, ErrNeedsTLS)
 }
 
 func TestPlainWithAnInitialResponse(t *testing.T) {
@@ -94,7 +113,7 @@ func TestUnavailableStaysUnavailable(t *testing.T) {
 		broken := AuthenticatorFunc(func(context.Context, Credentials) (Identity, error) {
 			return Identity{User: "not to be seen"}, cause
 		})
-		e, _ := NewExchange(context.Background(), "PLAIN", broken, Credentials{})
+		e, _ := NewExchange(context.Background(), "PLAIN", broken, Policy{}, Credentials{Secure: true})
 		_, _, err := e.Next([]byte("\x00alice\x00secret"))
 		require.ErrorIs(t, err, ErrUnavailable)
 		require.ErrorIs(t, err, cause)
@@ -110,8 +129,8 @@ func FuzzExchange(f *testing.F) {
 	f.Add("login", []byte(nil), []byte("alice"), []byte("secret"))
 	f.Add("LOGIN", []byte("alice"), []byte("secret"), []byte(""))
 	f.Fuzz(func(t *testing.T, name string, one, two, three []byte) {
-		e, ok := NewExchange(context.Background(), name, alice, Credentials{})
-		if !ok {
+		e, err := NewExchange(context.Background(), name, alice, Policy{}, Credentials{Secure: true})
+		if err != nil {
 			return
 		}
 		over := false

@@ -3,7 +3,6 @@ package imap
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/internal/front"
@@ -28,15 +27,12 @@ func parseAuthenticate(p *parser) request {
 }
 
 func (r *authenticateRequest) run(ctx context.Context, s *session) (result, error) {
-	if !slices.Contains(s.mechanisms(), r.mechanism) {
-		if !s.mayShowPassword() && slices.Contains(auth.Mechanisms(s.server.Auth), r.mechanism) {
-			return result{}, errNeedsTLS
-		}
-		return result{}, no("", "Unsupported authentication mechanism")
-	}
 	asked := &asked{Authenticator: s.server.Auth}
-	exchange, ok := auth.NewExchange(ctx, r.mechanism, asked, s.credentials())
-	if !ok {
+	exchange, err := auth.NewExchange(ctx, r.mechanism, asked, s.server.SASL, s.credentials())
+	switch {
+	case errors.Is(err, auth.ErrNeedsTLS):
+		return result{}, errNeedsTLS
+	case err != nil:
 		return result{}, no("", "Unsupported authentication mechanism")
 	}
 	_ = s.out.release()

@@ -107,14 +107,7 @@ func (s *session) mayShowPassword() bool {
 
 // mechanisms returns the SASL mechanisms that this connection may use.
 func (s *session) mechanisms() []string {
-	var names []string
-	for _, m := range auth.Mechanisms(s.server.Auth) {
-		hidden := strings.HasPrefix(m, "SCRAM-") || strings.HasPrefix(m, "CRAM-")
-		if hidden || s.mayShowPassword() {
-			names = append(names, m)
-		}
-	}
-	return names
+	return auth.Mechanisms(s.server.Auth, s.server.SASL, s.credentials())
 }
 
 // parseCapability reads CAPABILITY (RFC 9051 §6.1.1).

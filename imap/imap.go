@@ -52,7 +52,8 @@ var ErrServerClosed = front.ErrStopped
 type Server struct {
 	Store    storage.Store
 	Auth     auth.Authenticator
-	Hostname string // in the greeting; "" leaves it out
+	SASL     auth.Policy // which mechanisms are offered
+	Hostname string      // in the greeting; "" leaves it out
 
 	// Kinds are those of the mailboxes that clients see; nil: mail alone. For
 	// clients, others are not there, but for their names, which are taken.

@@ -45,7 +45,9 @@ func (r *loginRequest) run(ctx context.Context, s *session) (result, error) {
 
 // credentials returns what is known of the connection.
 func (s *session) credentials() auth.Credentials {
-	return auth.Credentials{Service: "imap", Remote: s.remote(), Secure: s.secure()}
+	return auth.Credentials{
+		Service: "imap", Remote: s.remote(), Secure: s.secure(), Clear: s.mayShowPassword(), TLS: s.conn.TLS(),
+	}
 }
 
 // asked is an Authenticator that remembers who it was asked about, for the log.

@@ -14,17 +14,20 @@ import (
 // auth is AUTH (RFC 5034): a SASL exchange, with or without an initial
 // response.
 func (n *session) auth(ctx context.Context, args string) error {
-	if err := n.mayLogIn(); err != nil {
-		return err
-	}
 	mechanism, initial, given := strings.Cut(strings.TrimRight(args, " "), " ")
 	if mechanism == "" { // before there was CAPA, AUTH alone listed the mechanisms
+		if len(n.mechanisms()) == 0 {
+			return errNeedsTLS
+		}
 		n.ok("Mechanisms follow")
-		n.lines(auth.Mechanisms(n.server.Auth))
+		n.lines(n.mechanisms())
 		return nil
 	}
-	exchange, ok := auth.NewExchange(ctx, mechanism, n.server.Auth, n.credentials())
-	if !ok {
+	exchange, err := auth.NewExchange(ctx, mechanism, n.server.Auth, n.server.SASL, n.credentials())
+	switch {
+	case errors.Is(err, auth.ErrNeedsTLS):
+		return errNeedsTLS
+	case err != nil:
 		return misunderstood("Unknown mechanism")
 	}
 	var response []byte

@@ -3,8 +3,6 @@ package pop3
 import (
 	"context"
 	"strings"
-
-	"github.com/posthouse-mail/posthouse/auth"
 )
 
 // capa is CAPA (RFC 2449 §5): what is possible at this moment.
@@ -15,7 +13,10 @@ func (n *session) capa(_ context.Context, args string) error {
 	lines := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
 	if n.drop == nil {
 		if n.allowsLogin() {
-			lines = append(lines, "USER", "SASL "+strings.Join(auth.Mechanisms(n.server.Auth), " "))
+			lines = append(lines, "USER")
+		}
+		if names := n.mechanisms(); len(names) > 0 {
+			lines = append(lines, "SASL "+strings.Join(names, " "))
 		}
 		if n.server.TLS != nil && !n.secure() {
 			lines = append(lines, "STLS")

@@ -24,9 +24,16 @@ func (n *session) mayLogIn() error {
 	return nil
 }
 
+// mechanisms returns the SASL mechanisms that this connection may use.
+func (n *session) mechanisms() []string {
+	return auth.Mechanisms(n.server.Auth, n.server.SASL, n.credentials())
+}
+
 // credentials returns what is known of the connection.
 func (n *session) credentials() auth.Credentials {
-	return auth.Credentials{Service: "pop3", Remote: n.conn.Remote(), Secure: n.secure()}
+	return auth.Credentials{
+		Service: "pop3", Remote: n.conn.Remote(), Secure: n.secure(), Clear: n.allowsLogin(), TLS: n.conn.TLS(),
+	}
 }
 
 // loginFailed counts a failed login, slows the client down, and returns what

@@ -45,7 +45,8 @@ var errIncomplete = errors.New("pop3: Server.Store or Server.Auth is not set")
 type Server struct {
 	Store    storage.Store
 	Auth     auth.Authenticator
-	Hostname string // in the greeting; empty: the host's own name
+	SASL     auth.Policy // which mechanisms are offered
+	Hostname string      // in the greeting; empty: the host's own name
 
 	// TLS lets clients ask for encryption with STLS; nil: they can't.
 	TLS *tls.Config

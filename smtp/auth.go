@@ -28,15 +28,21 @@ var (
 	errTooManyLogins = reply(421, 4, 7, 0, "Too many failed logins")
 )
 
-// mayAuthenticate reports whether a password may travel on this connection.
-func (c *conversation) mayAuthenticate() bool {
-	if c.Auth == nil {
-		return false
+// mechanisms returns the SASL mechanisms that this connection may use.
+func (c *conversation) mechanisms() []string {
+	if c.RequireTLS && !c.facts.Secure() {
+		return nil
 	}
-	if c.facts.Secure() {
-		return true
+	return auth.Mechanisms(c.Auth, c.SASL, c.credentials())
+}
+
+// credentials returns what is known of the connection.
+func (c *conversation) credentials() auth.Credentials {
+	remote := c.facts.Remote.Addr()
+	return auth.Credentials{
+		Service: c.Protocol.String(), Remote: remote, Secure: c.facts.Secure(),
+		Clear: c.PlainAuth != nil && c.PlainAuth(remote), TLS: c.facts.TLS,
 	}
-	return !c.RequireTLS && c.PlainAuth != nil && c.PlainAuth(c.facts.Remote.Addr())
 }
 
 // auth answers AUTH (RFC 4954 §4).
@@ -51,16 +57,15 @@ func (c *conversation) auth(ctx context.Context, arg string) *mail.Reply {
 		return errInTransaction
 	case c.facts.User != "":
 		return errTwice
-	case !c.mayAuthenticate():
-		return errAuthTLS
 	case mechanism == "" || strings.Contains(initial, " "):
 		return errArgument
 	}
 	login := &login{Authenticator: c.Auth}
-	exchange, ok := auth.NewExchange(ctx, mechanism, login, auth.Credentials{
-		Service: c.Protocol.String(), Remote: c.facts.Remote.Addr(), Secure: c.facts.Secure(),
-	})
-	if !ok {
+	exchange, err := auth.NewExchange(ctx, mechanism, login, c.SASL, c.credentials())
+	switch {
+	case errors.Is(err, auth.ErrNeedsTLS):
+		return errAuthTLS
+	case err != nil:
 		return errMechanism
 	}
 	var response []byte

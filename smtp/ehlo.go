@@ -7,7 +7,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/mail"
 )
 
@@ -58,8 +57,8 @@ func (c *conversation) sayExtensions() {
 	if c.TLS != nil && !c.facts.Secure() {
 		c.sayLine("250-STARTTLS")
 	}
-	if c.mayAuthenticate() {
-		c.sayLine("250-AUTH " + strings.Join(auth.Mechanisms(c.Auth), " "))
+	if names := c.mechanisms(); len(names) > 0 {
+		c.sayLine("250-AUTH " + strings.Join(names, " "))
 	}
 	_, _ = c.wire.WriteString(c.extensions)
 }

@@ -84,7 +84,9 @@ func TestAuthenticatorLearnsWhoAsks(t *testing.T) {
 // secrets is an Authenticator with an optional power.
 type secrets struct{ auth.Authenticator }
 
-func (secrets) Secret(context.Context, string) (auth.Secret, error) { return auth.Secret{}, nil }
+func (secrets) Secret(context.Context, string, string) (auth.Secret, error) {
+	return auth.Secret{}, nil
+}
 
 func TestOptionalPowersOfTheAuthenticatorAreKept(t *testing.T) {
 	_, ok := auth.As[auth.SecretSource](&login{Authenticator: secrets{alice}})

@@ -30,6 +30,7 @@ type Server struct {
 	Hooks    []Hooks // asked in order; without a Rcpt hook every recipient is refused
 
 	Auth        auth.Authenticator           // nil: AUTH is not offered
+	SASL        auth.Policy                  // which mechanisms AUTH offers
 	TLS         *tls.Config                  // for STARTTLS; nil: not offered
 	RequireTLS  bool                         // no mail and no AUTH before STARTTLS (530)
 	RequireAuth bool                         // no mail before AUTH (530); always so with Submission

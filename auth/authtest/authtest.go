@@ -172,8 +172,8 @@ func (s suite) together(t *testing.T) {
 
 func (s suite) sasl(t *testing.T) {
 	for _, password := range []string{s.Password, s.Password + "x"} {
-		e, ok := auth.NewExchange(t.Context(), "PLAIN", s.Auth, s.credentials("", ""))
-		if !ok {
+		e, err := auth.NewExchange(t.Context(), "PLAIN", s.Auth, auth.Policy{}, s.credentials("", ""))
+		if err != nil {
 			t.Fatal("PLAIN is not offered")
 		}
 		_, done, err := e.Next([]byte("\x00" + s.User + "\x00" + password))
