@@ -52,6 +52,7 @@ func TestMbsyncSyncsBothWaysThoughKilledAtRandomPoints(t *testing.T) {
 		if killMbsync(t, dir, time.Duration(20+random.IntN(600))*time.Millisecond) {
 			killed++
 		}
+		n.waitUntilUnused("IMAP") // or an APPEND that is still being served would be missed, and made again
 	}
 	t.Logf("killed %d times", killed)
 	runTool(t, dir, "mbsync", "-c", "rc", "-a")

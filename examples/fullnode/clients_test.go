@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -20,6 +22,27 @@ import (
 func (n *testNode) port(service string) string {
 	_, port, _ := strings.Cut(n.address[service], ":")
 	return port
+}
+
+// waitUntilUnused waits until the node has closed its ends of all connections
+// to a service, the last of which come from programs that were killed.
+func (n *testNode) waitUntilUnused(service string) {
+	n.t.Helper()
+	port, err := strconv.Atoi(n.port(service))
+	require.NoError(n.t, err)
+	ours := fmt.Sprintf("0100007F:%04X", port) // as the kernel writes 127.0.0.1
+	const timeWait, listen = "06", "0A"
+	require.Eventually(n.t, func() bool {
+		table, err := os.ReadFile("/proc/net/tcp")
+		require.NoError(n.t, err)
+		for line := range strings.Lines(string(table)) {
+			words := strings.Fields(line) // number, local, remote, state, …
+			if words[1] == ours && words[3] != listen && words[3] != timeWait {
+				return false
+			}
+		}
+		return true
+	}, 30*time.Second, 5*time.Millisecond)
 }
 
 // numbered is a message whose subject and Message-ID hold its number.
