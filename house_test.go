@@ -37,6 +37,7 @@ var floors = map[string]int{
 	"mapping/":          25,
 	"directory/":        25,
 	"storage/":          25,
+	"directory/ldap":    22, // below all that looks users up in it
 	"storage/internal/": 24, // shared by the stores
 	"queue/":            25,
 	"resolver/":         25,
