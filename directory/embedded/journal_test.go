@@ -38,8 +38,12 @@ var steps = []func(t *testing.T, d *Directory) error{
 	func(t *testing.T, d *Directory) error {
 		return d.RemoveAlias(t.Context(), mail.MustParseAddress("a@example.test"))
 	},
-	func(t *testing.T, d *Directory) error { return d.AddDomainAlias(t.Context(), "example.org", "example.test") },
-	func(t *testing.T, d *Directory) error { return d.AddDomainAlias(t.Context(), "other.org", "other.test") },
+	func(t *testing.T, d *Directory) error {
+		return d.AddDomainAlias(t.Context(), "example.org", "example.test")
+	},
+	func(t *testing.T, d *Directory) error {
+		return d.AddDomainAlias(t.Context(), "other.org", "other.test")
+	},
 	func(t *testing.T, d *Directory) error {
 		return d.SetGroup(t.Context(), directory.Group{Name: "team@example.test", Members: []string{"alice", "bob@other.test", "y@foreign.test"}})
 	},
