@@ -2,16 +2,12 @@ package realtest
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
-
-	"github.com/posthouse-mail/posthouse/internal/testcert"
 )
 
 // What is in every Slapd, beside its users and groups (see SlapdOptions).
@@ -126,15 +122,7 @@ func (s *Slapd) configure() error {
 	if err := os.Mkdir(filepath.Join(s.dir, "db"), 0o755); err != nil {
 		return err
 	}
-	pair := testcert.Server().Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		return err
-	}
-	if err := write(s.dir, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))); err != nil {
-		return err
-	}
-	if err := write(s.dir, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))); err != nil {
+	if err := writeCertificate(s.dir); err != nil {
 		return err
 	}
 	replica := ""
