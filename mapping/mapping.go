@@ -7,6 +7,7 @@ package mapping
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/posthouse-mail/posthouse/internal/power"
 )
@@ -34,6 +35,19 @@ var (
 	ErrNotMapped   = errors.New("user is not mapped")
 	ErrUnavailable = errors.New("mapping is not available")
 )
+
+// ofKind makes any error that is not ErrNotMapped one of kind ErrUnavailable,
+// and no error both.
+func ofKind(err error) error {
+	unknown, down := errors.Is(err, ErrNotMapped), errors.Is(err, ErrUnavailable)
+	switch {
+	case unknown && down:
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
+	case unknown || down:
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
 
 // Route is a way to a user's back end.
 type Route struct {
