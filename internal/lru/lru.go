@@ -4,13 +4,17 @@ package lru
 import "iter"
 
 // Map is a map of bounded size: the entry that was not used for the longest
-// time makes room. Its entries lie in one slice, so that many of them cost the
-// garbage collector little. It is not safe for concurrent use.
+// time makes room. Of 1,024 entries or more that is nearly so: an entry stays
+// while fewer than three quarters of the size are put or used after it. Its
+// entries lie in one slice, so that many of them cost the garbage collector
+// little. It is not safe for concurrent use.
 type Map[K comparable, V any] struct {
 	size  int
 	index map[K]int32
 	slots []slot[K, V] // the first is the ends of the list, not an entry
 	free  int32        // the first of the slots that were given back; 0: none
+	links uint64       // how often a slot became the latest one
+	slack uint64       // how many may become so after an entry that is used and need not be moved
 }
 
 // slot is an entry in a list in the order of use. Of a free slot next is the
@@ -19,11 +23,16 @@ type slot[K comparable, V any] struct {
 	key        K
 	value      V
 	prev, next int32
+	linked     uint64 // Map.links when it became the latest one
 }
 
 // New returns a Map for so many entries, 1 at least and 2^31-2 at most.
 func New[K comparable, V any](size int) *Map[K, V] {
-	return &Map[K, V]{size: min(max(size, 1), 1<<31-2), index: make(map[K]int32), slots: make([]slot[K, V], 1)}
+	m := &Map[K, V]{size: min(max(size, 1), 1<<31-2), index: make(map[K]int32), slots: make([]slot[K, V], 1)}
+	if m.size >= 1024 {
+		m.slack = uint64(m.size / 4)
+	}
+	return m
 }
 
 // Get returns a value and counts as its use.
@@ -99,9 +108,10 @@ func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	}
 }
 
-// use makes a slot the latest one.
+// use makes a slot the latest one, unless it is among the latest anyway:
+// moving it means to write to four others.
 func (m *Map[K, V]) use(i int32) {
-	if m.slots[0].next != i {
+	if m.slots[0].next != i && m.links-m.slots[i].linked >= m.slack {
 		m.unlink(i)
 		m.link(i)
 	}
@@ -112,6 +122,8 @@ func (m *Map[K, V]) link(i int32) {
 	m.slots[i].prev, m.slots[i].next = 0, first
 	m.slots[first].prev = i
 	m.slots[0].next = i
+	m.links++
+	m.slots[i].linked = m.links
 }
 
 func (m *Map[K, V]) unlink(i int32) {

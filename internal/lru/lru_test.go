@@ -93,3 +93,19 @@ func TestTheMapIsAsASlowOneIs(t *testing.T) {
 		require.Equal(t, slow.Len(), m.Len())
 	}
 }
+
+func TestOfALargeMapWhatIsUsedStays(t *testing.T) {
+	const size = 4096
+	m := New[int, int](size)
+	for i := range 20 * size {
+		m.Put(i, i)
+		if i%(size/2) == 0 {
+			_, ok := m.Get(0)
+			require.True(t, ok, "after %d", i)
+		}
+	}
+	require.Equal(t, size, m.Len())
+	for k := range m.All() {
+		require.True(t, k == 0 || k > 18*size, "%d", k)
+	}
+}
