@@ -15,8 +15,9 @@ import (
 // Mapper finds the back end of a user.
 type Mapper interface {
 	// Map returns the route of a user, named as he logs in or as mail is
-	// addressed to him, in any letter case. ErrNotMapped, ErrUnavailable; any
-	// other error counts as ErrUnavailable.
+	// addressed to him, in any spelling: those that NormalName makes one are one
+	// user. ErrNotMapped, ErrUnavailable; any other error counts as
+	// ErrUnavailable.
 	Map(ctx context.Context, user string) (Route, error)
 }
 
