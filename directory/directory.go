@@ -44,6 +44,7 @@ var (
 	ErrDisabled    = errors.New("account is disabled")
 	ErrExists      = errors.New("name is taken")
 	ErrUnavailable = errors.New("directory is not available")
+	ErrLimit       = errors.New("too many names")
 )
 
 // As finds an optional power T of a Directory, through wrappers that have a

@@ -40,11 +40,10 @@ func (d *Directory) change(ctx context.Context, check func(n *names) (*line, err
 
 // AddDomain makes a domain local.
 func (d *Directory) AddDomain(ctx context.Context, domain string) error {
-	a, err := mail.Postmaster.WithDomain(domain)
+	key, err := domainKey(domain)
 	if err != nil {
 		return err
 	}
-	key := mail.DomainKey(a.Domain())
 	return d.change(ctx, func(n *names) (*line, error) {
 		if n.local(key) {
 			return nil, directory.ErrExists
@@ -124,9 +123,9 @@ func (d *Directory) AddAlias(ctx context.Context, alias mail.Address, to string)
 			return nil, err
 		}
 		switch {
-		case !n.local(domainOf(key)):
+		case !n.owned[domainOf(key)]:
 			return nil, directory.ErrNotLocal
-		case n.accounts[key] != nil, slices.Contains(n.aliases[key], target):
+		case n.has(key) && len(n.aliases.to[key]) == 0, slices.Contains(n.aliases.to[key], target):
 			return nil, directory.ErrExists
 		}
 		return &line{Op: opAlias, Name: key, To: target}, nil
@@ -137,7 +136,7 @@ func (d *Directory) AddAlias(ctx context.Context, alias mail.Address, to string)
 func (d *Directory) RemoveAlias(ctx context.Context, alias mail.Address) error {
 	key := alias.Key()
 	return d.change(ctx, func(n *names) (*line, error) {
-		if len(n.aliases[key]) == 0 {
+		if len(n.aliases.to[key]) == 0 {
 			return nil, directory.ErrUnknown
 		}
 		return &line{Op: opUnalias, Name: key}, nil
