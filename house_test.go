@@ -15,6 +15,7 @@ const module = "github.com/posthouse-mail/posthouse/"
 // only packages that stand lower. A longer path beats a shorter one.
 var floors = map[string]int{
 	"internal/power":    0,
+	"internal/hotfile":  0,
 	"internal/testcert": 0,
 	"internal/mutation": 0,
 	"internal/utf7":     0,
