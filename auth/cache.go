@@ -16,7 +16,7 @@ import (
 // CacheOptions adjust a Cache. A zero field means its default.
 type CacheOptions struct {
 	TTL  time.Duration // how long a success is remembered; default 5 minutes
-	Size int           // successes that are remembered; default 100,000, some 300 octets each
+	Size int           // successes, and names, that are remembered; default 100,000, some 300 octets each
 }
 
 // Cache is an Authenticator that remembers the successes of another one, so
@@ -38,7 +38,8 @@ type Cache struct {
 
 	mu        sync.Mutex
 	successes *lru[digest, success]
-	forgotten uint64 // how often Forget was called
+	names     *lru[string, named] // by login
+	forgotten uint64              // how often Forget was called
 }
 
 type digest [sha256.Size]byte
@@ -52,7 +53,7 @@ type success struct {
 func NewCache(next Authenticator, o CacheOptions) *Cache {
 	o.TTL = orDefault(o.TTL, 5*time.Minute)
 	o.Size = orDefault(o.Size, 100_000)
-	c := &Cache{next: next, o: o, successes: newLRU[digest, success](o.Size)}
+	c := &Cache{next: next, o: o, successes: newLRU[digest, success](o.Size), names: newLRU[string, named](o.Size)}
 	_, _ = rand.Read(c.key[:]) // never fails
 	return c
 }
@@ -108,6 +109,7 @@ func (c *Cache) Forget(user string) {
 	defer c.mu.Unlock()
 	c.forgotten++ // what is being asked at this moment must not be remembered
 	c.successes.removeIf(func(s success) bool { return s.id.User == user })
+	c.names.removeIf(func(n named) bool { return n.user == user })
 }
 
 // digest is a keyed hash of what decides: each field with its length before it.

@@ -29,22 +29,6 @@ func normalName(user string) (string, bool) {
 	return norm.NFC.String(strings.ToLower(norm.NFC.String(user))), true
 }
 
-// Names returns the names under which a Mapper that is no map itself looks a
-// user up, in this order: his name in the one form that all its spellings
-// have, and that without a sub-address "+tag" when it has one. There are none
-// for what is nobody's name: empty, too long, not UTF-8, or with control
-// characters.
-func Names(user string) []string {
-	name, ok := normalName(user)
-	if !ok {
-		return nil
-	}
-	if short, ok := withoutTag(name); ok {
-		return []string{name, short}
-	}
-	return []string{name}
-}
-
 // isNormal knows, at a glance, most names that are in normal form already:
 // those of '#' to '@' and '\\' to '~', where no capital, quote or bracket is.
 func isNormal(user string) bool {

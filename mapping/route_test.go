@@ -70,11 +70,3 @@ func FuzzParseRoute(f *testing.F) {
 		require.Equal(t, r, again)
 	})
 }
-
-func TestNamesAreTheNormalFormAndThatWithoutItsTag(t *testing.T) {
-	require.Equal(t, []string{"alice+x@example.test", "alice@example.test"}, Names("Alice+X@Example.Test."))
-	require.Equal(t, []string{"alice"}, Names("ALICE"))
-	for _, nobody := range []string{"", "a\x00", "\xff", "a\r\n"} {
-		require.Empty(t, Names(nobody))
-	}
-}

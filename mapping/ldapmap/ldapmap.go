@@ -85,7 +85,7 @@ func (m *Mapper) Map(ctx context.Context, user string) (mapping.Route, error) {
 
 // find returns the entry of the first of a user's names that has one.
 func (m *Mapper) find(ctx context.Context, user string) (*ldap.Entry, error) {
-	for _, name := range mapping.Names(user) {
+	for _, name := range ldap.Names(user) {
 		entry, err := m.directory.Lookup(ctx, name, m.attributes()...)
 		switch {
 		case err == nil:

@@ -1,5 +1,3 @@
-// Package seldom writes log lines about what goes wrong again and again: once
-// in an interval each, however often it happens.
 package seldom
 
 import (
