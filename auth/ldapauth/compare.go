@@ -2,10 +2,8 @@ package ldapauth
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/posthouse-mail/posthouse/auth"
@@ -37,7 +35,7 @@ func (a *Authenticator) compare(ctx context.Context, e *ldap.Entry, password str
 	}
 	var unusable error
 	for _, value := range values {
-		switch ok, err := a.fits(ctx, value, password); {
+		switch ok, err := a.verifier.Verify(ctx, value, password); {
 		case ok:
 			a.sample.Store(&value)
 			return nil
@@ -53,27 +51,6 @@ func (a *Authenticator) compare(ctx context.Context, e *ldap.Entry, password str
 		return err
 	}
 	return fmt.Errorf("%w: the entry %q holds another", auth.ErrBadCredentials, e.DN)
-}
-
-// fits reports whether a password fits a value of the password attribute.
-func (a *Authenticator) fits(ctx context.Context, value, password string) (bool, error) {
-	if clearText, ok := a.clearText(value); ok {
-		return subtle.ConstantTimeCompare([]byte(clearText), []byte(password)) == 1, nil
-	}
-	return auth.VerifyPasswordContext(ctx, value, password)
-}
-
-// clearText returns the password that a value is, where that is allowed.
-func (a *Authenticator) clearText(value string) (string, bool) {
-	if a.o.Secrets&auth.ClearSecrets == 0 || value == "" {
-		return "", false
-	}
-	for _, scheme := range []string{"{CLEARTEXT}", "{CLEAR}", "{PLAIN}"} {
-		if len(value) > len(scheme) && strings.EqualFold(value[:len(scheme)], scheme) {
-			return value[len(scheme):], true
-		}
-	}
-	return value, value[0] != '{' && value[0] != '$'
 }
 
 // refuse answers for who has no entry. It takes the time of who has one:
@@ -96,7 +73,7 @@ func (a *Authenticator) refuse(ctx context.Context, c auth.Credentials) error {
 // fitted, and returns result, or why it could not.
 func (a *Authenticator) verifyNothing(ctx context.Context, password string, result error) error {
 	if sample := a.sample.Load(); sample != nil {
-		_, err := a.fits(ctx, *sample, password)
+		_, err := a.verifier.Verify(ctx, *sample, password)
 		if err != nil {
 			return unavailable(err)
 		}
@@ -104,7 +81,7 @@ func (a *Authenticator) verifyNothing(ctx context.Context, password string, resu
 	}
 	hash, err := dummyHash()
 	if err == nil {
-		_, err = auth.VerifyPasswordContext(ctx, hash, password)
+		_, err = a.verifier.Verify(ctx, hash, password)
 	}
 	if err != nil {
 		return unavailable(err)

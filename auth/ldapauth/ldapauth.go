@@ -49,15 +49,16 @@ type Options struct {
 	Mode Mode
 
 	// Secrets are kinds of secrets that entries hold where the connector may
-	// read them, in mode Compare: auth.ClearSecrets when the password attribute
-	// has passwords in clear text, auth.SCRAMSHA256Secrets and
-	// auth.SCRAMSHA1Secrets when SCRAMAttribute has those. They are what
-	// challenge-response mechanisms need. 0: there are none, and a password in
-	// clear text is no password.
+	// read them, in mode Compare: auth.ClearSecrets for passwords in clear text,
+	// auth.SCRAMSHA256Secrets and auth.SCRAMSHA1Secrets for those. They are what
+	// challenge-response mechanisms need. 0: there are none, and what is stored
+	// in clear text is no password.
 	Secrets auth.Kinds
 	// SCRAMAttribute holds secrets as RFC 5803 writes them,
-	// "SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey"; empty: authPassword.
+	// "SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey", where the password
+	// attribute does not; empty: authPassword.
 	SCRAMAttribute string
+	AllowWeak      bool // as in auth.Verifier: {MD5} and the like
 
 	// Realms are the Kerberos realms whose tickets are good here, each with
 	// the domain in which their principals are looked up: "alice" of
@@ -78,6 +79,7 @@ type Authenticator struct {
 	directory Directory
 	config    ldap.Config
 	o         Options
+	verifier  auth.Verifier
 	log       *seldom.Logger
 	sample    atomic.Pointer[string] // a value that a password fitted, see verifyNothing
 }
@@ -94,7 +96,10 @@ func New(d Directory, o Options) *Authenticator {
 	if o.SCRAMAttribute == "" {
 		o.SCRAMAttribute = "authPassword"
 	}
-	return &Authenticator{directory: d, config: d.Config(), o: o, log: seldom.New(o.Log, o.LogEvery)}
+	return &Authenticator{
+		directory: d, config: d.Config(), o: o, log: seldom.New(o.Log, o.LogEvery),
+		verifier: auth.Verifier{AllowWeak: o.AllowWeak, AllowClear: o.Secrets&auth.ClearSecrets != 0},
+	}
 }
 
 // Authenticate checks a password, a Response in mode Compare, or a Ticket of

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/directory/ldap"
@@ -38,31 +37,34 @@ func (a *Authenticator) Secret(ctx context.Context, user, scheme string) (auth.S
 	return a.secret(ctx, entry, scheme)
 }
 
-// secret returns the first secret of a scheme in an entry.
+// secret returns the first secret of a scheme in an entry, or else the first
+// password in clear text. SCRAMAttribute has other things too, but none that
+// is clear text.
 func (a *Authenticator) secret(ctx context.Context, e *ldap.Entry, scheme string) (auth.Secret, error) {
-	if a.reads(scheme) {
-		for _, value := range first(e.All(a.o.SCRAMAttribute)) {
-			if rest, ok := strings.CutPrefix(value, scheme+"$"); ok {
-				return auth.Secret{Scheme: scheme, Value: []byte(rest)}, nil
-			}
-		}
+	if secret, ok := a.among(e.All(a.o.SCRAMAttribute), auth.Verifier{}, scheme); ok {
+		return secret, nil
 	}
-	for _, value := range first(e.All(a.config.Attributes.Password)) {
-		if password, ok := a.clearText(value); ok {
-			return auth.Secret{Scheme: "PLAIN", Value: []byte(password)}, nil
-		}
+	if secret, ok := a.among(e.All(a.config.Attributes.Password), a.verifier, scheme); ok {
+		return secret, nil
 	}
 	a.log.Warn(ctx, "no secret "+e.DN, "the entry has no secret for this mechanism", "entry", e.DN, "scheme", scheme)
 	return auth.Secret{}, fmt.Errorf("%w: the entry %q has no secret of scheme %.40q", auth.ErrBadCredentials, e.DN, scheme)
 }
 
-func (a *Authenticator) reads(scheme string) bool {
-	return scheme == "SCRAM-SHA-256" && a.o.Secrets&auth.SCRAMSHA256Secrets != 0 ||
-		scheme == "SCRAM-SHA-1" && a.o.Secrets&auth.SCRAMSHA1Secrets != 0
+// among returns the first secret of a scheme among the values of an attribute.
+func (a *Authenticator) among(values []string, v auth.Verifier, scheme string) (auth.Secret, bool) {
+	for _, value := range values[:min(len(values), maxValues)] {
+		if secret, ok := v.Secret(value, scheme); ok && a.retrieves(secret.Scheme) {
+			return secret, true
+		}
+	}
+	return auth.Secret{}, false
 }
 
-// first bounds how many values are looked at.
-func first(values []string) []string { return values[:min(len(values), maxValues)] }
+func (a *Authenticator) retrieves(scheme string) bool {
+	kind := map[string]auth.Kinds{"PLAIN": auth.ClearSecrets, "SCRAM-SHA-1": auth.SCRAMSHA1Secrets, "SCRAM-SHA-256": auth.SCRAMSHA256Secrets}[scheme]
+	return a.o.Secrets&kind != 0
+}
 
 // checkResponse returns why a response is none of the one of an entry.
 func (a *Authenticator) checkResponse(ctx context.Context, e *ldap.Entry, r *auth.Response) error {

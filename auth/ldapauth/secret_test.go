@@ -35,7 +35,7 @@ func TestR343SecretsAreThereOnlyWhereTheyAreRetrievable(t *testing.T) {
 	d := ldapfake.New(t, config())
 	fill(t, d, plain)
 	d.Set("uid=bob"+people, "userPassword", "{SSHA}x")
-	d.Set("uid=bob"+people, "authPassword", "MD5$x$y", "SCRAM-SHA-256$4096:c2FsdA==$a:b")
+	d.Set("uid=bob"+people, "authPassword", "MD5$x$y", "SCRAM-SHA-256$4096:c2FsdA==$"+key+":"+key)
 	bind := ldapauth.New(d, ldapauth.Options{Secrets: auth.ClearSecrets | auth.SCRAMSHA256Secrets})
 	hashes := ldapauth.New(d, ldapauth.Options{Mode: ldapauth.Compare})
 	all := ldapauth.New(d, ldapauth.Options{Mode: ldapauth.Compare, Secrets: auth.ClearSecrets | auth.SCRAMSHA256Secrets | auth.Tokens})
@@ -57,7 +57,7 @@ func TestR343SecretsAreThereOnlyWhereTheyAreRetrievable(t *testing.T) {
 	}
 	s, err := all.Secret(t.Context(), "bob", "SCRAM-SHA-256")
 	require.NoError(t, err)
-	require.Equal(t, auth.Secret{Scheme: "SCRAM-SHA-256", Value: []byte("4096:c2FsdA==$a:b")}, s)
+	require.Equal(t, auth.Secret{Scheme: "SCRAM-SHA-256", Value: []byte("4096:c2FsdA==$"+key+":"+key)}, s)
 	for _, c := range [][2]string{{"bob", "PLAIN"}, {"bob", "SCRAM-SHA-1"}, {"bob", "MD5"}, {"mallory", "PLAIN"}, {"", "PLAIN"}} {
 		_, err = all.Secret(t.Context(), c[0], c[1])
 		require.ErrorIs(t, err, auth.ErrBadCredentials, "%v", c)
@@ -66,6 +66,9 @@ func TestR343SecretsAreThereOnlyWhereTheyAreRetrievable(t *testing.T) {
 	_, err = all.Secret(t.Context(), "bob", "SCRAM-SHA-256")
 	require.ErrorIs(t, err, auth.ErrUnavailable)
 }
+
+// key is 32 octets in base64.
+const key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 // derived is PBKDF2-HMAC-SHA-256 of "s3cret" with the salt "saltsaltsaltsalt".
 const derived = "bGOFxfEbNReXDT6jLM1z40eFZTB1b8dCLlyaYfgh5z8"
