@@ -57,7 +57,7 @@ func TestR343SecretsAreThereOnlyWhereTheyAreRetrievable(t *testing.T) {
 	}
 	s, err := all.Secret(t.Context(), "bob", "SCRAM-SHA-256")
 	require.NoError(t, err)
-	require.Equal(t, auth.Secret{Scheme: "SCRAM-SHA-256", Value: []byte("4096:c2FsdA==$"+key+":"+key)}, s)
+	require.Equal(t, auth.Secret{Scheme: "SCRAM-SHA-256", Value: []byte("4096:c2FsdA==$" + key + ":" + key)}, s)
 	for _, c := range [][2]string{{"bob", "PLAIN"}, {"bob", "SCRAM-SHA-1"}, {"bob", "MD5"}, {"mallory", "PLAIN"}, {"", "PLAIN"}} {
 		_, err = all.Secret(t.Context(), c[0], c[1])
 		require.ErrorIs(t, err, auth.ErrBadCredentials, "%v", c)
