@@ -21,11 +21,15 @@ type names struct {
 	made     uint64              // how many accounts were ever made
 	first    *account            // who is postmaster when nobody else is
 	stale    bool                // first has to be found again, see findFirst
+
+	withPassword int            // accounts that have one
+	withSecret   map[string]int // and of these, those with a secret, by its scheme
 }
 
 type account struct {
 	name     string
 	password string
+	secrets  map[string]string // replaced, never changed
 	disabled bool
 	number   uint64 // ascending as accounts were made
 }
@@ -36,6 +40,8 @@ func newNames() *names {
 		accounts: make(map[string]*account),
 		aliases:  make(map[string][]string),
 		back:     make(map[string][]string),
+
+		withSecret: make(map[string]int),
 	}
 }
 
@@ -121,7 +127,9 @@ func (n *names) account(key string) (directory.Account, error) {
 	if a == nil {
 		return directory.Account{}, directory.ErrUnknown
 	}
-	return directory.Account{Name: a.name, Password: a.password, Disabled: a.disabled, Aliases: slices.Clone(n.back[key])}, nil
+	return directory.Account{
+		Name: a.name, Password: a.password, Secrets: maps.Clone(a.secrets), Disabled: a.disabled, Aliases: slices.Clone(n.back[key]),
+	}, nil
 }
 
 func (n *names) sorted() []string { return slices.Sorted(maps.Keys(n.accounts)) }
