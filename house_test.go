@@ -23,7 +23,6 @@ var floors = map[string]int{
 	"internal/utf7":     0,
 	"internal/fold":     0,
 	"internal/inflate":  0,
-	"internal/seldom":   0,
 	"internal/dialogue": 1,
 	"mail":              1,
 	"internal/wire":     5,
