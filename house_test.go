@@ -15,6 +15,9 @@ const module = "github.com/posthouse-mail/posthouse/"
 // only packages that stand lower. A longer path beats a shorter one.
 var floors = map[string]int{
 	"internal/power":    0,
+	"internal/lru":      0,
+	"internal/seldom":   0,
+	"internal/hotfile":  0,
 	"internal/testcert": 0,
 	"internal/mutation": 0,
 	"internal/utf7":     0,
@@ -39,6 +42,7 @@ var floors = map[string]int{
 	"directory/":        25,
 	"storage/":          25,
 	"directory/ldap":    22, // below all that looks users up in it
+	"internal/ldapfake": 24, // a directory in memory, for tests
 	"storage/internal/": 24, // shared by the stores
 	"queue/":            25,
 	"resolver/":         25,

@@ -53,6 +53,7 @@ func Run(t *testing.T, f Fixture) {
 	t.Run("AnEndedContextIsNoAnswerAboutThePassword", s.ended)
 	t.Run("AttemptsMayComeFromManyGoroutines", s.together)
 	t.Run("SASLGivesTheSameAnswers", s.sasl)
+	t.Run("Proofs", s.proofs)
 }
 
 func (s suite) credentials(user, password string) auth.Credentials {
