@@ -16,12 +16,12 @@ const module = "github.com/posthouse-mail/posthouse/"
 var floors = map[string]int{
 	"internal/power":    0,
 	"internal/lru":      0,
-	"internal/seldom":   0,
 	"internal/testcert": 0,
 	"internal/mutation": 0,
 	"internal/utf7":     0,
 	"internal/fold":     0,
 	"internal/inflate":  0,
+	"internal/seldom":   0,
 	"internal/dialogue": 1,
 	"mail":              1,
 	"internal/wire":     5,

@@ -22,6 +22,7 @@ const (
 	opRemove   = "remove"
 	opAlias    = "alias"
 	opUnalias  = "unalias"
+	opHost     = "host"
 
 	opGroup         = "group"
 	opUngroup       = "ungroup"
@@ -102,7 +103,7 @@ func (n *names) apply(l *line) error {
 		n.owned[l.Domain] = true
 	case opAccount:
 		return n.applyAccount(l.Account)
-	case opPassword, opDisabled, opRemove:
+	case opPassword, opDisabled, opHost, opRemove:
 		return n.applyChange(l)
 	case opAlias:
 		n.aliases.link(l.Name, l.To)
@@ -150,7 +151,7 @@ func (n *names) applyAccount(a *directory.Account) error {
 		return errLine
 	}
 	n.made++
-	made := &account{name: a.Name, password: a.Password, disabled: a.Disabled, number: n.made}
+	made := &account{name: a.Name, password: a.Password, disabled: a.Disabled, host: a.Host, number: n.made}
 	n.accounts[a.Name] = made
 	n.changeFirst(made)
 	for _, alias := range a.Aliases {
@@ -167,6 +168,8 @@ func (n *names) applyChange(l *line) error {
 	switch l.Op {
 	case opPassword:
 		a.password = l.Password
+	case opHost:
+		a.host = l.To
 	case opDisabled:
 		a.disabled = l.Disabled
 		n.changeFirst(a)
@@ -224,7 +227,7 @@ func (n *names) lines(f func(*line) error) error {
 	}
 	byAge := slices.SortedFunc(maps.Values(n.accounts), func(a, b *account) int { return int(int64(a.number - b.number)) })
 	for _, a := range byAge {
-		if err := f(&line{Op: opAccount, Account: &directory.Account{Name: a.name, Password: a.password, Disabled: a.disabled}}); err != nil {
+		if err := f(&line{Op: opAccount, Account: &directory.Account{Name: a.name, Password: a.password, Disabled: a.disabled, Host: a.host}}); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,7 @@ type account struct {
 	name     string
 	password string
 	disabled bool
+	host     string
 	number   uint64 // ascending as accounts were made
 }
 
@@ -144,7 +145,7 @@ func (n *names) account(key string) (directory.Account, error) {
 	if a == nil {
 		return directory.Account{}, directory.ErrUnknown
 	}
-	return directory.Account{Name: a.name, Password: a.password, Disabled: a.disabled, Aliases: slices.Clone(n.aliases.back[key])}, nil
+	return directory.Account{Name: a.name, Password: a.password, Disabled: a.disabled, Host: a.host, Aliases: slices.Clone(n.aliases.back[key])}, nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
