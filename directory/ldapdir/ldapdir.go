@@ -79,8 +79,9 @@ type Directory struct {
 }
 
 var (
-	_ directory.Directory = (*Directory)(nil)
-	_ directory.Accounts  = (*Directory)(nil)
+	_ directory.Directory   = (*Directory)(nil)
+	_ directory.Accounts    = (*Directory)(nil)
+	_ directory.Memberships = (*Directory)(nil)
 )
 
 // New returns a Directory. It asks nothing yet. A bad filter is
