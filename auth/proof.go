@@ -65,6 +65,20 @@ const (
 	Tickets
 )
 
+// kindsOfScheme returns the kinds of secrets by which a Response of a scheme can
+// be checked; none when nobody knows the scheme.
+func kindsOfScheme(scheme string) Kinds {
+	switch scheme {
+	case schemePlain:
+		return ClearSecrets
+	case "SCRAM-SHA-1":
+		return ClearSecrets | SCRAMSHA1Secrets
+	case "SCRAM-SHA-256":
+		return ClearSecrets | SCRAMSHA256Secrets
+	}
+	return 0
+}
+
 // Prover is an optional power of an Authenticator: it tells what can be
 // checked. Without it that is Passwords alone.
 type Prover interface {

@@ -94,7 +94,7 @@ func (v Verifier) Secret(stored, scheme string) (Secret, bool) {
 	}
 	switch m := m.(type) {
 	case clearText:
-		return Secret{Scheme: "PLAIN", Value: []byte(m)}, true
+		return Secret{Scheme: schemePlain, Value: []byte(m)}, kindsOfScheme(scheme) != 0
 	case *storedSCRAM:
 		return Secret{Scheme: m.scheme, Value: m.value()}, m.scheme == scheme
 	}
