@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/auth/authtest"
-	"github.com/posthouse-mail/posthouse/internal/testcert"
 )
 
 // run runs an exchange to its end and returns it.
@@ -153,27 +151,11 @@ func TestSCRAMEndsOnlyWithAnEmptyResponse(t *testing.T) {
 	require.Zero(t, e.Identity())
 }
 
-// handshake returns the two ends of a TLS connection.
-func handshake(t *testing.T, version uint16) (server, client *tls.ConnectionState) {
-	a, b := net.Pipe()
-	defer a.Close()
-	defer b.Close()
-	mine, his := testcert.Server(), testcert.Client()
-	mine.MaxVersion, his.MinVersion, mine.MinVersion = version, tls.VersionTLS12, tls.VersionTLS12
-	s, c := tls.Server(a, mine), tls.Client(b, his)
-	failed := make(chan error, 1)
-	go func() { failed <- s.Handshake() }()
-	require.NoError(t, c.Handshake())
-	require.NoError(t, <-failed)
-	ss, cs := s.ConnectionState(), c.ConnectionState()
-	return &ss, &cs
-}
-
 func TestA10ChannelBindingIsChecked(t *testing.T) {
 	v := scramVault(t)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		server, client := handshake(t, version)
-		stranger, _ := handshake(t, version)
+		server, client := auth.Handshake(t, version)
+		stranger, _ := auth.Handshake(t, version)
 		exporter, err := client.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
 		require.NoError(t, err)
 		for _, c := range []struct {
@@ -213,7 +195,7 @@ func TestA10ChannelBindingIsChecked(t *testing.T) {
 }
 
 func TestBindingMechanismsAreOfferedWithTLSOnly(t *testing.T) {
-	server, _ := handshake(t, tls.VersionTLS13)
+	server, _ := auth.Handshake(t, tls.VersionTLS13)
 	v := scramVault(t)
 	require.Equal(t, []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}, auth.Mechanisms(v, auth.Policy{}, auth.Credentials{Secure: true, TLS: server}))
 	require.Equal(t, []string{"SCRAM-SHA-256"}, auth.Mechanisms(v, auth.Policy{}, auth.Credentials{}))

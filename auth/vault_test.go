@@ -1,12 +1,24 @@
 package auth
 
-import "context"
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/internal/testcert"
+)
 
 // Vault and Delegating are shown to the tests that stand outside.
 type (
 	Vault      = vault
 	Delegating = delegating
 )
+
+// Handshake is shown to them too.
+var Handshake = handshake
 
 // vault keeps secrets of one user under several schemes, and checks all kinds
 // of proofs against them.
@@ -80,4 +92,20 @@ func (d delegating) ActFor(_ context.Context, id Identity, authzID string) (Iden
 		return Identity{}, ErrBadCredentials
 	}
 	return Identity{User: NormalName(authzID)}, nil
+}
+
+// handshake returns the two ends of a TLS connection.
+func handshake(t testing.TB, version uint16) (server, client *tls.ConnectionState) {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	mine, his := testcert.Server(), testcert.Client()
+	mine.MaxVersion, his.MinVersion, mine.MinVersion = version, tls.VersionTLS12, tls.VersionTLS12
+	s, c := tls.Server(a, mine), tls.Client(b, his)
+	failed := make(chan error, 1)
+	go func() { failed <- s.Handshake() }()
+	require.NoError(t, c.Handshake())
+	require.NoError(t, <-failed)
+	ss, cs := s.ConnectionState(), c.ConnectionState()
+	return &ss, &cs
 }
