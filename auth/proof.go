@@ -107,3 +107,13 @@ type Delegator interface {
 	// when he has no such right, or when there is no such user; ErrUnavailable.
 	ActFor(ctx context.Context, id Identity, authzID string) (Identity, error)
 }
+
+// TokenHinter is an optional power of an Authenticator that takes Tokens: it
+// tells what a client needs to get a better one. OAUTHBEARER shows it with a
+// failure (RFC 7628 §3.2.2), so that there is nothing secret in it.
+type TokenHinter interface {
+	// TokenHint returns the scopes that a token must have, with spaces
+	// between them, and the URL of the issuer's configuration (RFC 8414,
+	// OpenID Connect Discovery). What is not known is empty.
+	TokenHint() (scope, configURL string)
+}

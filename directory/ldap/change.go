@@ -3,7 +3,8 @@ package ldap
 import "slices"
 
 // Change is what Watch tells of an entry: it was added, changed, renamed or
-// removed. A cache forgets the Names.
+// removed. A cache forgets the Names. Addresses are in the normal form of
+// mail.Address.Key, other names in small letters and Unicode form C.
 type Change struct {
 	DN  string   // as it is, or last was; may be empty
 	Old []string // names of the user before: addresses, and what else he logs in with
@@ -15,7 +16,7 @@ type Change struct {
 }
 
 // Names returns the names under which a cache may hold the entry, old and new,
-// each once. They are as the directory has them, in any letter case.
+// each once.
 func (c Change) Names() []string {
 	names := slices.Concat(c.Old, c.New)
 	slices.Sort(names)

@@ -3,12 +3,14 @@ package ldap
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/internal/realtest"
+	"github.com/posthouse-mail/posthouse/mapping"
 )
 
 func TestWatchTellsWhatChangesInOpenLDAPWithOldAndNewNames(t *testing.T) {
@@ -40,6 +42,51 @@ func TestWatchTellsWhatChangesInOpenLDAPWithOldAndNewNames(t *testing.T) {
 	f.cancel()
 	<-f.ended
 	require.ErrorIs(t, f.err, context.Canceled)
+}
+
+func TestWatchLetsACacheForgetWhoChangedAndNobodyElse(t *testing.T) {
+	s := startSlapd(t, realtest.SlapdOptions{})
+	c := connect(t, atSlapd(s.URI()))
+	cache := mapping.NewCache(mapping.MapperFunc(func(ctx context.Context, user string) (mapping.Route, error) {
+		e, err := c.Lookup(ctx, user)
+		if err != nil {
+			return mapping.Route{}, err
+		}
+		return mapping.Route{Host: e.Get("mailHost")}, nil
+	}), mapping.CacheOptions{TTL: 24 * time.Hour})
+	told := make(chan Change, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		_ = c.Watch(ctx, func(c Change) {
+			if c.All {
+				cache.InvalidateAll()
+			}
+			for _, name := range c.Names() {
+				cache.Invalidate(name)
+			}
+			told <- c
+		})
+	})
+	require.True(t, (<-told).All)
+	host := func(user string) string {
+		r, err := cache.Map(ctx, user)
+		require.NoError(t, err)
+		return r.Host
+	}
+	for _, user := range []string{"Alias1@example.test", "user1@example.test", "user2@example.test"} {
+		require.NotEqual(t, "moved.example.test", host(user))
+	}
+	require.NoError(t, s.Set(realtest.SlapdUser(1), "mailHost", "moved.example.test"))
+	require.Equal(t, realtest.SlapdUser(1), (<-told).DN)
+	var left []string
+	for e := range cache.List() {
+		left = append(left, e.User)
+	}
+	require.Equal(t, []string{"user2@example.test"}, left)
+	require.Equal(t, "moved.example.test", host("alias1@example.test"))
 }
 
 // TestWatchGoesOnWhereItStoodAfterAnOutage lets changes happen while Watch is

@@ -51,8 +51,9 @@ func (w *watch) newRecord(e *ldap.Entry, before record) record {
 	return r
 }
 
-// userNames returns the values that can be names of a user: addresses of
-// Active Directory without "smtp:" before them, those of other systems not.
+// userNames returns the values that can be names of a user, in normal form:
+// addresses of Active Directory without "smtp:" before them, those of other
+// systems not.
 func userNames(values []string) []string {
 	var names []string
 	for _, v := range values {
@@ -62,11 +63,20 @@ func userNames(values []string) []string {
 			}
 			v = rest
 		}
-		if v != "" && len(v) <= maxUser && !strings.ContainsAny(v, "\x00\x01") && len(names) < maxNames {
-			names = append(names, v)
+		if v == "" || len(v) > maxUser || strings.ContainsAny(v, "\x00\x01") || len(names) == maxNames {
+			continue
 		}
+		names = append(names, normalName(v))
 	}
 	return names
+}
+
+// normalName returns the form in which AccountName has a name.
+func normalName(name string) string {
+	if key, ok := addressKey(name); ok {
+		return key
+	}
+	return fold(name)
 }
 
 // namesOf returns all names that a user may be looked up by: the values, those
@@ -76,7 +86,7 @@ func (w *watch) namesOf(r record) []string {
 	names := slices.Concat(r.values...)
 	domains := []string{}
 	if w.c.c.Domain != "" {
-		domains = append(domains, w.c.c.Domain)
+		domains = append(domains, strings.ToLower(w.c.c.Domain))
 	}
 	for _, name := range names {
 		if at := strings.LastIndexByte(name, '@'); at >= 0 && !slices.Contains(domains, name[at+1:]) {
@@ -88,7 +98,7 @@ func (w *watch) namesOf(r record) []string {
 		switch {
 		case at < 0:
 			for _, d := range domains {
-				names = append(names, name+"@"+d)
+				names = append(names, normalName(name+"@"+d))
 			}
 		case w.c.c.Domain != "" && strings.EqualFold(name[at+1:], w.c.c.Domain):
 			names = append(names, name[:at])
