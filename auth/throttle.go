@@ -195,7 +195,10 @@ func (t *Throttle) counters(p place, now time.Time) turn {
 	if b, ok := t.known.get(p); ok {
 		return turn{{b.forget(now, t.o.Forget), t.o.UserFailures}}
 	}
-	got := turn{{bucketOf(t.users, p.user).forget(now, t.o.Forget), t.o.UserFailures}}
+	got := turn{}
+	if p.user != "" { // a Proof may name nobody: that is no account to guess at
+		got = append(got, counted{bucketOf(t.users, p.user).forget(now, t.o.Forget), t.o.UserFailures})
+	}
 	if p.network.IsValid() {
 		got = append(got, counted{bucketOf(t.networks, p.network).forget(now, t.o.Forget), t.o.NetworkFailures})
 	}
@@ -225,7 +228,7 @@ func (t *Throttle) settle(p place, got turn, how outcome) {
 	}
 	known, ok := t.known.get(p)
 	switch {
-	case how == succeeded && !ok:
+	case how == succeeded && !ok && p.user != "":
 		t.known.put(p, &bucket{})
 	case how == failed && ok && known.failures >= t.o.UserFailures:
 		t.known.remove(p)

@@ -58,6 +58,18 @@ type Account struct {
 	Disabled bool     `json:"disabled,omitempty"`
 	Host     string   `json:"host,omitempty"`    // of the back end where it lives, as mapping.ParseRoute reads it; empty: where all do who name none
 	Aliases  []string `json:"aliases,omitempty"` // further addresses that lead straight to it, normal form, sorted
+
+	// Secrets are what mechanisms such as SCRAM need of the same password, by
+	// scheme: auth.Secret's Scheme and Value. None of them is clear text.
+	Secrets map[string]string `json:"secrets,omitempty"`
+}
+
+// SecretSchemes is an optional power of Accounts that keep Secrets.
+type SecretSchemes interface {
+	// SecretSchemes returns the schemes, sorted, of which every account that
+	// has a password has a secret too. Only with these may a mechanism be
+	// offered that needs one: nobody knows yet who will log in.
+	SecretSchemes() []string
 }
 
 // Accounts is the power to look accounts up by the name somebody logs in with:
@@ -82,7 +94,12 @@ type Editor interface {
 	// AddAccount adds an account with its aliases, all or nothing. ErrExists
 	// when a name is taken, ErrNotLocal for a name in a foreign domain.
 	AddAccount(ctx context.Context, a Account) error
+	// SetPassword sets the hash of a password, and removes the secrets of the
+	// one before.
 	SetPassword(ctx context.Context, name, hash string) error
+	// SetPasswordForms sets the hash of a password and its secrets in one
+	// change; auth.PasswordForms makes them.
+	SetPasswordForms(ctx context.Context, name, hash string, secrets map[string]string) error
 	SetDisabled(ctx context.Context, name string, to Switch) error
 	// AddAlias makes alias, an address of a local domain, lead to an account,
 	// to another alias or to a foreign address. An alias that leads to several

@@ -18,7 +18,20 @@ import (
 // Run checks every promise on directories that open makes, each of them empty
 // and closed by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) directory.Directory) {
-	for _, group := range []map[string]func(*testing.T, *bench){resolveTests, loginTests, editTests, organizeTests} {
+	RunLookups(t, open)
+	run(t, open, editTests, organizeTests)
+}
+
+// RunLookups checks the promises about lookups alone, for directories that
+// can't be changed. What open makes has a directory.Editor all the same, one
+// of the test's own, which changes what the directory reads: AddDomain,
+// AddAccount, AddAlias, SetDisabled and RemoveAccount are used.
+func RunLookups(t *testing.T, open func(t *testing.T) directory.Directory) {
+	run(t, open, resolveTests, loginTests)
+}
+
+func run(t *testing.T, open func(t *testing.T) directory.Directory, groups ...map[string]func(*testing.T, *bench)) {
+	for _, group := range groups {
 		for name, f := range group {
 			t.Run(name, func(t *testing.T) {
 				d := open(t)
@@ -335,6 +348,40 @@ var editTests = map[string]func(*testing.T, *bench){
 		a, err := b.e.Account(b.ctx, "alice")
 		require.NoError(t, err)
 		require.Equal(t, "$2b$new\n\"\u2028", a.Password)
+	},
+	"SecretsGoWithTheirPassword": func(t *testing.T, b *bench) {
+		secrets := func() map[string]string {
+			a, err := b.e.Account(b.ctx, "alice")
+			require.NoError(t, err)
+			return a.Secrets
+		}
+		b.fill()
+		given := map[string]string{"SCRAM-SHA-256": "one", "SCRAM-SHA-1": "two"}
+		require.NoError(t, b.e.SetPasswordForms(b.ctx, "Alice", "hash", given))
+		given["SCRAM-SHA-1"] = "changed"
+		require.Equal(t, map[string]string{"SCRAM-SHA-256": "one", "SCRAM-SHA-1": "two"}, secrets())
+		secrets()["SCRAM-SHA-1"] = "changed"
+		require.Equal(t, "two", secrets()["SCRAM-SHA-1"], "what is returned is a copy")
+		require.NoError(t, b.e.SetPassword(b.ctx, "alice", "another"))
+		require.Empty(t, secrets(), "the secret of an old password must not log in")
+		require.ErrorIs(t, b.e.SetPasswordForms(b.ctx, "nobody@example.test", "x", nil), directory.ErrUnknown)
+	},
+	"SchemesAreThoseThatEverybodyHas": func(t *testing.T, b *bench) {
+		power, ok := b.e.(directory.SecretSchemes)
+		if !ok {
+			t.Skip("the power is optional")
+		}
+		require.NoError(t, b.e.AddDomain(b.ctx, "example.test"))
+		require.Empty(t, power.SecretSchemes(), "nobody is there")
+		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "a@example.test", Password: "h", Secrets: map[string]string{"X": "1", "Y": "1"}}))
+		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "b@example.test"}))
+		require.Equal(t, []string{"X", "Y"}, power.SecretSchemes(), "who has no password needs no secret")
+		require.NoError(t, b.e.SetPassword(b.ctx, "b@example.test", "h"))
+		require.Empty(t, power.SecretSchemes())
+		require.NoError(t, b.e.SetPasswordForms(b.ctx, "b@example.test", "h", map[string]string{"Y": "1"}))
+		require.Equal(t, []string{"Y"}, power.SecretSchemes())
+		require.NoError(t, b.e.RemoveAccount(b.ctx, "b@example.test"))
+		require.Equal(t, []string{"X", "Y"}, power.SecretSchemes())
 	},
 	"RemovedAccountLeavesNothing": func(t *testing.T, b *bench) {
 		b.fill()

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/posthouse-mail/posthouse/directory"
@@ -77,14 +78,22 @@ func (d *Directory) AddAccount(ctx context.Context, a directory.Account) error {
 			}
 			seen = append(seen, k)
 		}
-		a.Name, a.Aliases = key, aliases
+		a.Name, a.Aliases, a.Secrets = key, aliases, maps.Clone(a.Secrets)
 		return &line{Op: opAccount, Account: &a}, nil
 	})
 }
 
 // SetPassword replaces the password hash of an account.
 func (d *Directory) SetPassword(ctx context.Context, name, hash string) error {
-	return d.alter(ctx, name, func(key string) *line { return &line{Op: opPassword, Name: key, Password: hash} })
+	return d.SetPasswordForms(ctx, name, hash, nil)
+}
+
+// SetPasswordForms replaces the password hash and the secrets of an account.
+func (d *Directory) SetPasswordForms(ctx context.Context, name, hash string, secrets map[string]string) error {
+	secrets = maps.Clone(secrets)
+	return d.alter(ctx, name, func(key string) *line {
+		return &line{Op: opPassword, Name: key, Password: hash, Secrets: secrets}
+	})
 }
 
 // SetDisabled switches an account off or on.

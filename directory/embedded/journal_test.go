@@ -33,7 +33,9 @@ var steps = []func(t *testing.T, d *Directory) error{
 	func(t *testing.T, d *Directory) error {
 		return d.AddAlias(t.Context(), mail.MustParseAddress("sales@example.test"), "x@foreign.test")
 	},
-	func(t *testing.T, d *Directory) error { return d.SetPassword(t.Context(), "alice", "h2") },
+	func(t *testing.T, d *Directory) error {
+		return d.SetPasswordForms(t.Context(), "alice", "h2", map[string]string{"SCRAM-SHA-256": "s", "SCRAM-SHA-1": "t"})
+	},
 	func(t *testing.T, d *Directory) error { return d.SetHost(t.Context(), "alice", "10.0.0.11:1143") },
 	func(t *testing.T, d *Directory) error { return d.SetDisabled(t.Context(), "bob@other.test", false) },
 	func(t *testing.T, d *Directory) error {

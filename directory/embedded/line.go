@@ -43,6 +43,7 @@ type line struct {
 	Account  *directory.Account `json:"account,omitempty"`
 	Name     string             `json:"name,omitempty"`
 	Password string             `json:"password,omitempty"`
+	Secrets  map[string]string  `json:"secrets,omitempty"`
 	Disabled bool               `json:"disabled,omitempty"`
 	To       string             `json:"to,omitempty"`
 	Members  []string           `json:"members,omitempty"`
@@ -151,8 +152,9 @@ func (n *names) applyAccount(a *directory.Account) error {
 		return errLine
 	}
 	n.made++
-	made := &account{name: a.Name, password: a.Password, disabled: a.Disabled, host: a.Host, number: n.made}
+	made := &account{name: a.Name, password: a.Password, secrets: a.Secrets, disabled: a.Disabled, host: a.Host, number: n.made}
 	n.accounts[a.Name] = made
+	n.countSecrets(made, 1)
 	n.changeFirst(made)
 	for _, alias := range a.Aliases {
 		n.aliases.link(alias, a.Name)
@@ -167,7 +169,9 @@ func (n *names) applyChange(l *line) error {
 	}
 	switch l.Op {
 	case opPassword:
-		a.password = l.Password
+		n.countSecrets(a, -1)
+		a.password, a.secrets = l.Password, l.Secrets
+		n.countSecrets(a, 1)
 	case opHost:
 		a.host = l.To
 	case opDisabled:
@@ -175,6 +179,7 @@ func (n *names) applyChange(l *line) error {
 		n.changeFirst(a)
 	case opRemove:
 		delete(n.accounts, l.Name)
+		n.countSecrets(a, -1)
 		n.changeFirst(a)
 		n.removed(l.Name)
 	}
@@ -227,7 +232,8 @@ func (n *names) lines(f func(*line) error) error {
 	}
 	byAge := slices.SortedFunc(maps.Values(n.accounts), func(a, b *account) int { return int(int64(a.number - b.number)) })
 	for _, a := range byAge {
-		if err := f(&line{Op: opAccount, Account: &directory.Account{Name: a.name, Password: a.password, Disabled: a.disabled, Host: a.host}}); err != nil {
+		kept := &directory.Account{Name: a.name, Password: a.password, Secrets: a.secrets, Disabled: a.disabled, Host: a.host}
+		if err := f(&line{Op: opAccount, Account: kept}); err != nil {
 			return err
 		}
 	}

@@ -25,11 +25,15 @@ type names struct {
 	made          uint64           // how many accounts were ever made
 	first         *account         // who is postmaster when nobody else is
 	stale         bool             // first has to be found again, see findFirst
+
+	withPassword int            // accounts that have one
+	withSecret   map[string]int // and of these, those with a secret, by its scheme
 }
 
 type account struct {
 	name     string
 	password string
+	secrets  map[string]string // replaced, never changed
 	disabled bool
 	host     string
 	number   uint64 // ascending as accounts were made
@@ -45,6 +49,8 @@ func newNames() *names {
 		groups:        make(map[string]bool),
 		inside:        newRelation(),
 		folders:       make(map[string]place),
+
+		withSecret: make(map[string]int),
 	}
 }
 
@@ -145,7 +151,10 @@ func (n *names) account(key string) (directory.Account, error) {
 	if a == nil {
 		return directory.Account{}, directory.ErrUnknown
 	}
-	return directory.Account{Name: a.name, Password: a.password, Disabled: a.disabled, Host: a.host, Aliases: slices.Clone(n.aliases.back[key])}, nil
+	return directory.Account{
+		Name: a.name, Password: a.password, Secrets: maps.Clone(a.secrets), Disabled: a.disabled, Host: a.host,
+		Aliases: slices.Clone(n.aliases.back[key]),
+	}, nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
