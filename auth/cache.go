@@ -14,7 +14,7 @@ import (
 // CacheOptions adjust a Cache. A zero field means its default.
 type CacheOptions struct {
 	TTL  time.Duration // how long a success is remembered; default 5 minutes
-	Size int           // successes that are remembered; default 100,000, some 300 octets each
+	Size int           // successes, and names, that are remembered; default 100,000, some 300 octets each
 }
 
 // Cache is an Authenticator that remembers the successes of another one, so
@@ -39,6 +39,7 @@ type Cache struct {
 	asking    singleflight.Group
 	shards    []cacheShard  // by the first octet of the digest
 	forgotten atomic.Uint64 // how often Forget was called
+	names     nameCache
 }
 
 type success struct {
@@ -51,6 +52,7 @@ func NewCache(next Authenticator, o CacheOptions) *Cache {
 	o.TTL = orDefault(o.TTL, 5*time.Minute)
 	o.Size = orDefault(o.Size, 100_000)
 	c := &Cache{next: next, o: o, shards: newCacheShards(o.Size)}
+	c.names.byLogin = newLRU[string, named](o.Size)
 	_, _ = rand.Read(c.digests.key[:]) // never fails
 	return c
 }
@@ -121,6 +123,7 @@ func (c *Cache) Forget(user string) {
 	for i := range c.shards {
 		c.shards[i].forget(user)
 	}
+	c.names.forget(user)
 }
 
 func (c *Cache) shard(d digest) *cacheShard { return &c.shards[int(d[0])%len(c.shards)] }

@@ -277,3 +277,36 @@ func BenchmarkRememberedLogin(b *testing.B) {
 		}
 	})
 }
+
+func TestACacheRemembersTheNamesOfAccounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &namer{}
+		c := NewCache(n, CacheOptions{TTL: time.Minute})
+		for range 3 {
+			require.Equal(t, "alice", accountName(t.Context(), c, "al"))
+			require.Equal(t, "mallory", accountName(t.Context(), c, "Mallory"))
+		}
+		require.Equal(t, map[string]int{"al": 1, "Mallory": 3}, n.asked, "who is nobody is asked about again")
+		c.Forget("alice")
+		require.Equal(t, "alice", accountName(t.Context(), c, "al"))
+		require.Equal(t, 2, n.asked["al"])
+		time.Sleep(time.Minute)
+		require.Equal(t, "alice", accountName(t.Context(), c, "al"))
+		require.Equal(t, 3, n.asked["al"])
+		require.Equal(t, "al", accountName(t.Context(), NewCache(alice, CacheOptions{}), "AL"), "who has no names to tell")
+	})
+}
+
+// namer counts how often it is asked who somebody is.
+type namer struct {
+	withPowers
+	asked map[string]int
+}
+
+func (n *namer) AccountName(ctx context.Context, login string) (string, error) {
+	if n.asked == nil {
+		n.asked = make(map[string]int)
+	}
+	n.asked[login]++
+	return n.withPowers.AccountName(ctx, login)
+}

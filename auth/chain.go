@@ -125,13 +125,7 @@ func kindsOf(p Proof) Kinds {
 	case nil:
 		return Passwords
 	case *Response:
-		switch p.Scheme {
-		case "SCRAM-SHA-1":
-			return ClearSecrets | SCRAMSHA1Secrets
-		case "SCRAM-SHA-256":
-			return ClearSecrets | SCRAMSHA256Secrets
-		}
-		return ClearSecrets
+		return kindsOfScheme(p.Scheme)
 	case Token:
 		return Tokens
 	case *Certificate:

@@ -44,6 +44,7 @@ var (
 	ErrDisabled    = errors.New("account is disabled")
 	ErrExists      = errors.New("name is taken")
 	ErrUnavailable = errors.New("directory is not available")
+	ErrLimit       = errors.New("too many names")
 )
 
 // As finds an optional power T of a Directory, through wrappers that have a
@@ -56,6 +57,18 @@ type Account struct {
 	Password string   `json:"password,omitempty"` // a hash, never clear text; empty: can't log in
 	Disabled bool     `json:"disabled,omitempty"`
 	Aliases  []string `json:"aliases,omitempty"` // further addresses that lead straight to it, normal form, sorted
+
+	// Secrets are what mechanisms such as SCRAM need of the same password, by
+	// scheme: auth.Secret's Scheme and Value. None of them is clear text.
+	Secrets map[string]string `json:"secrets,omitempty"`
+}
+
+// SecretSchemes is an optional power of Accounts that keep Secrets.
+type SecretSchemes interface {
+	// SecretSchemes returns the schemes, sorted, of which every account that
+	// has a password has a secret too. Only with these may a mechanism be
+	// offered that needs one: nobody knows yet who will log in.
+	SecretSchemes() []string
 }
 
 // Accounts is the power to look accounts up by the name somebody logs in with:
@@ -80,7 +93,12 @@ type Editor interface {
 	// AddAccount adds an account with its aliases, all or nothing. ErrExists
 	// when a name is taken, ErrNotLocal for a name in a foreign domain.
 	AddAccount(ctx context.Context, a Account) error
+	// SetPassword sets the hash of a password, and removes the secrets of the
+	// one before.
 	SetPassword(ctx context.Context, name, hash string) error
+	// SetPasswordForms sets the hash of a password and its secrets in one
+	// change; auth.PasswordForms makes them.
+	SetPasswordForms(ctx context.Context, name, hash string, secrets map[string]string) error
 	SetDisabled(ctx context.Context, name string, to Switch) error
 	// AddAlias makes alias, an address of a local domain, lead to an account,
 	// to another alias or to a foreign address. An alias that leads to several

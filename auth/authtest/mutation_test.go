@@ -64,16 +64,22 @@ func (h *house) password(user string) (string, bool) {
 
 func (h *house) check(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
 	password, known := h.password(c.User)
+	fits := c.Proof == nil && c.Password == password
+	if r, ok := c.Proof.(*auth.Response); ok && known && strings.Contains("PLAIN SCRAM-SHA-1 SCRAM-SHA-256", r.Scheme) {
+		fits = r.Check(auth.Secret{Scheme: "PLAIN", Value: []byte(password)})
+	}
 	switch {
 	case ctx.Err() != nil:
 		return auth.Identity{}, ctx.Err()
-	case !known || c.Proof != nil || c.Password != password || c.AuthzID != "" && c.AuthzID != c.User:
+	case !known || !fits || c.AuthzID != "" && c.AuthzID != c.User:
 		return auth.Identity{}, auth.ErrBadCredentials
 	case c.User == "carol":
 		return auth.Identity{}, auth.ErrDisabled
 	}
 	return auth.Identity{User: c.User + "@example.test"}, nil
 }
+
+func (h *house) Proofs() auth.Kinds { return auth.Passwords | auth.ClearSecrets }
 
 func (h *house) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
 	return h.how.authenticate(h, ctx, c)
@@ -182,6 +188,18 @@ var faults = []fault{
 	{"gives an empty secret", "SecretsAreOfWhoHasThem", func(b *behaviour) {
 		b.secret = func(*house, string, string) (auth.Secret, error) { return auth.Secret{Scheme: "PLAIN"}, nil }
 	}},
+	{"takes every proof for a good one", "Proofs/ProofsOfOtherKindsProveNothing", answer(func(c auth.Credentials, id auth.Identity, err error) (auth.Identity, error) {
+		if c.Proof != nil {
+			return somebody, nil
+		}
+		return id, err
+	})},
+	{"decides about a response without its secret", "Proofs/ResponseOfPLAIN", answer(func(c auth.Credentials, id auth.Identity, err error) (auth.Identity, error) {
+		if _, ok := c.Proof.(*auth.Response); ok && c.User == "alice" {
+			return somebody, nil
+		}
+		return id, err
+	})},
 	{"keeps the old password", "A08AChangedPasswordIsGoodNoMore", func(b *behaviour) { b.setPassword = func(*house, string) {} }},
 }
 

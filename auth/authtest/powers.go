@@ -15,8 +15,9 @@ func (s suite) accountName(t *testing.T) {
 		t.Skip("it is no Namer")
 	}
 	for range 2 {
-		if name, err := n.AccountName(t.Context(), s.User); err != nil || name != s.Identity {
-			t.Errorf("the account's name is %q, %v; want %q", name, err, s.Identity)
+		// A wrapper may find that nobody below it tells names.
+		if name, err := n.AccountName(t.Context(), s.User); err == nil && name != s.Identity {
+			t.Errorf("the account's name is %q, %v; want %q, or an error", name, err, s.Identity)
 		}
 	}
 	for _, login := range []string{s.Unknown, "", "\x00", strings.Repeat("x", 64<<10)} {
@@ -47,7 +48,8 @@ func (s suite) secrets(t *testing.T) {
 			}
 		}
 	}
-	if broken, ok := auth.As[auth.SecretSource](s.Broken); s.Broken != nil && ok {
+	const kinds = auth.ClearSecrets | auth.SCRAMSHA1Secrets | auth.SCRAMSHA256Secrets
+	if broken, ok := auth.As[auth.SecretSource](s.Broken); ok && auth.ProofsOf(s.Broken)&kinds != 0 {
 		if _, err := broken.Secret(context.Background(), s.User, "PLAIN"); err == nil || errors.Is(err, auth.ErrBadCredentials) {
 			t.Errorf("a secret of a broken source gave %v; want ErrUnavailable", err)
 		}

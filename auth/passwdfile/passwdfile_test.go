@@ -67,14 +67,14 @@ func TestFilesKeepThePromisesOfAnAuthenticator(t *testing.T) {
 		"passwd":            {passwdfile.Options{}, "# accounts\n\nroot:*:0:0:root:/root:/bin/bash\nalice:%s:1000:1000:Alice,,,:/home/alice:/bin/sh\nbob:" + bcrypt + ":1001:1001::/home/bob:/bin/sh\n"},
 		"htpasswd":          {passwdfile.Options{}, "alice:%s\nbob:" + sha1 + "\n"},
 		"Apache's MD5":      {passwdfile.Options{Verifier: auth.Verifier{AllowWeak: true}}, "alice:%s\nbob:" + apr1 + "\n"},
-		"Dovecot":           {passwdfile.Options{}, "alice:%s:5000:5000::/home::quota_rule=*:bytes=1 userdb_x=y\ncarol:" + ssha512 + "::::::nologin\nbob:" + scram + "\n"},
+		"Dovecot":           {passwdfile.Options{}, "alice:%s:5000:5000::/home::quota_rule=*:bytes=1 userdb_x=y\ncarol:" + scram + "::::::nologin\nbob:" + ssha512 + "\n"},
 		"clear text":        {passwdfile.Options{Verifier: auth.Verifier{AllowClear: true}}, "alice:%s\nbob:{PLAIN}b\ncarol:{PLAIN}correct horse::::::nologin\n"},
 		"names in a domain": {passwdfile.Options{Domain: "Example.Test"}, "alice:%s\nbob@example.test:" + ssha512 + "\ncarol:" + ssha512 + ":x:x:::: nologin=y\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "passwd")
 			hash := map[string]string{
-				"passwd": sha512, "htpasswd": bcrypt, "Apache's MD5": apr1, "Dovecot": ssha512, "clear text": "{PLAIN}correct horse", "names in a domain": scram,
+				"passwd": sha512, "htpasswd": bcrypt, "Apache's MD5": apr1, "Dovecot": scram, "clear text": "{PLAIN}correct horse", "names in a domain": ssha512,
 			}[name]
 			write(t, path, fmt.Sprintf(c.file, hash))
 			f, err := passwdfile.Open(path, c.o)

@@ -81,7 +81,7 @@ func (t *Table) fits(ctx context.Context, e *entry, c *auth.Credentials) (bool, 
 		return t.o.Verifier.Verify(ctx, e.stored, c.Password)
 	case *auth.Response:
 		secret, ok := t.o.Verifier.Secret(e.stored, p.Scheme)
-		return ok && secret.Scheme == p.Scheme && p.Check(secret), nil
+		return ok && p.Check(secret), nil
 	}
 	return false, nil
 }

@@ -18,7 +18,7 @@ import (
 // Run checks every promise on directories that open makes, each of them empty
 // and closed by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) directory.Directory) {
-	for _, group := range []map[string]func(*testing.T, *bench){resolveTests, loginTests, editTests} {
+	for _, group := range []map[string]func(*testing.T, *bench){resolveTests, loginTests, editTests, organizeTests} {
 		for name, f := range group {
 			t.Run(name, func(t *testing.T) {
 				d := open(t)
@@ -55,8 +55,8 @@ func (b *bench) alias(from, to string) {
 	require.NoError(b.t, b.e.AddAlias(b.ctx, mail.MustParseAddress(from), to))
 }
 
-// leads requires that an address leads to accounts, and to foreign addresses
-// written as ">address".
+// leads requires that an address leads to accounts, to their mailboxes written
+// as "account/mailbox", and to foreign addresses written as ">address".
 func (b *bench) leads(address string, want ...string) {
 	b.t.Helper()
 	found, err := b.d.Resolve(b.ctx, mail.MustParseAddress(address))
@@ -69,7 +69,9 @@ func (b *bench) leads(address string, want ...string) {
 		} else {
 			got = append(got, ">"+r.Forward.String())
 		}
-		require.Empty(b.t, r.Folder)
+		if r.Folder != "" {
+			got[len(got)-1] += "/" + r.Folder
+		}
 	}
 	require.ElementsMatch(b.t, want, got, address)
 }
@@ -314,6 +316,40 @@ var editTests = map[string]func(*testing.T, *bench){
 		a, err := b.e.Account(b.ctx, "alice")
 		require.NoError(t, err)
 		require.Equal(t, "$2b$new\n\"\u2028", a.Password)
+	},
+	"SecretsGoWithTheirPassword": func(t *testing.T, b *bench) {
+		secrets := func() map[string]string {
+			a, err := b.e.Account(b.ctx, "alice")
+			require.NoError(t, err)
+			return a.Secrets
+		}
+		b.fill()
+		given := map[string]string{"SCRAM-SHA-256": "one", "SCRAM-SHA-1": "two"}
+		require.NoError(t, b.e.SetPasswordForms(b.ctx, "Alice", "hash", given))
+		given["SCRAM-SHA-1"] = "changed"
+		require.Equal(t, map[string]string{"SCRAM-SHA-256": "one", "SCRAM-SHA-1": "two"}, secrets())
+		secrets()["SCRAM-SHA-1"] = "changed"
+		require.Equal(t, "two", secrets()["SCRAM-SHA-1"], "what is returned is a copy")
+		require.NoError(t, b.e.SetPassword(b.ctx, "alice", "another"))
+		require.Empty(t, secrets(), "the secret of an old password must not log in")
+		require.ErrorIs(t, b.e.SetPasswordForms(b.ctx, "nobody@example.test", "x", nil), directory.ErrUnknown)
+	},
+	"SchemesAreThoseThatEverybodyHas": func(t *testing.T, b *bench) {
+		power, ok := b.e.(directory.SecretSchemes)
+		if !ok {
+			t.Skip("the power is optional")
+		}
+		require.NoError(t, b.e.AddDomain(b.ctx, "example.test"))
+		require.Empty(t, power.SecretSchemes(), "nobody is there")
+		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "a@example.test", Password: "h", Secrets: map[string]string{"X": "1", "Y": "1"}}))
+		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "b@example.test"}))
+		require.Equal(t, []string{"X", "Y"}, power.SecretSchemes(), "who has no password needs no secret")
+		require.NoError(t, b.e.SetPassword(b.ctx, "b@example.test", "h"))
+		require.Empty(t, power.SecretSchemes())
+		require.NoError(t, b.e.SetPasswordForms(b.ctx, "b@example.test", "h", map[string]string{"Y": "1"}))
+		require.Equal(t, []string{"Y"}, power.SecretSchemes())
+		require.NoError(t, b.e.RemoveAccount(b.ctx, "b@example.test"))
+		require.Equal(t, []string{"X", "Y"}, power.SecretSchemes())
 	},
 	"RemovedAccountLeavesNothing": func(t *testing.T, b *bench) {
 		b.fill()

@@ -40,6 +40,7 @@ func newControl(o *opened) *control {
 	c.handle("POST /users/{name}", c.addUser)
 	c.handle("PUT /users/{name}/password", c.setPassword)
 	c.handle("DELETE /users/{name}", c.removeUser)
+	c.handleAddresses()
 	c.handle("GET /queue", c.listQueue)
 	c.handle("GET /queue/{id}", c.showMessage)
 	c.handle("POST /queue/retry", c.retry)
