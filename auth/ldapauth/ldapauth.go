@@ -139,8 +139,8 @@ func (a *Authenticator) userOf(c auth.Credentials) (string, error) {
 	case auth.Ticket:
 		return a.principal(p)
 	case *auth.Response:
-		if a.o.Mode != Compare {
-			return "", fmt.Errorf("%w: a bind checks passwords alone", auth.ErrBadCredentials)
+		if a.o.Mode != Compare || p.Check == nil || kindOf(p.Scheme) == 0 {
+			return "", fmt.Errorf("%w: a response of scheme %.40q is not checked here", auth.ErrBadCredentials, p.Scheme)
 		}
 	default:
 		return "", fmt.Errorf("%w: a proof of a kind that is not checked here", auth.ErrBadCredentials)

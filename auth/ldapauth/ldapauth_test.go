@@ -59,18 +59,35 @@ func TestR34113AComparisonWithClearTextKeepsThePromisesOfAnAuthenticator(t *test
 	suite(t, ldapauth.Options{Mode: ldapauth.Compare, Secrets: auth.ClearSecrets}, plain)
 }
 
+func TestR343AComparisonWithSCRAMKeepsThePromisesOfAnAuthenticator(t *testing.T) {
+	d, down := ldapfake.New(t, config()), ldapfake.New(t, config())
+	fill(t, d, hash)
+	for _, name := range []string{"alice", "bob", "carol"} {
+		s, err := auth.NewSCRAMSecret("SCRAM-SHA-256", name+"'s secret")
+		require.NoError(t, err)
+		d.Set("uid="+name+people, "authPassword", "SCRAM-SHA-256$"+string(s.Value))
+	}
+	down.Fail(errors.New("connection refused"))
+	o := ldapauth.Options{Mode: ldapauth.Compare, Secrets: auth.SCRAMSHA256Secrets}
+	authtest.Run(t, fixture(ldapauth.New(d, o), ldapauth.New(down, o)))
+}
+
 func suite(t *testing.T, o ldapauth.Options, form func(testing.TB, string) string) {
 	d, down := ldapfake.New(t, config()), ldapfake.New(t, config())
 	fill(t, d, form)
 	down.Fail(errors.New("connection refused"))
-	authtest.Run(t, authtest.Fixture{
-		Auth: ldapauth.New(d, o), User: "alice@example.test", Password: "alice's secret", Identity: "alice@example.test",
-		Other: "bob@example.test", Unknown: "mallory@example.test",
-		Disabled: "carol@example.test", DisabledPassword: "carol's secret",
-		Broken: ldapauth.New(down, o),
-	})
+	authtest.Run(t, fixture(ldapauth.New(d, o), ldapauth.New(down, o)))
 	for _, password := range d.Binds() {
 		require.NotEmpty(t, password)
+	}
+}
+
+func fixture(a, broken auth.Authenticator) authtest.Fixture {
+	return authtest.Fixture{
+		Auth: a, User: "alice@example.test", Password: "alice's secret", Identity: "alice@example.test",
+		Other: "bob@example.test", Unknown: "mallory@example.test",
+		Disabled: "carol@example.test", DisabledPassword: "carol's secret",
+		Broken: broken,
 	}
 }
 

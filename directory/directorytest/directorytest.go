@@ -18,7 +18,20 @@ import (
 // Run checks every promise on directories that open makes, each of them empty
 // and closed by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) directory.Directory) {
-	for _, group := range []map[string]func(*testing.T, *bench){resolveTests, loginTests, editTests, organizeTests} {
+	RunLookups(t, open)
+	run(t, open, editTests, organizeTests)
+}
+
+// RunLookups checks the promises about lookups alone, for directories that
+// can't be changed. What open makes has a directory.Editor all the same, one
+// of the test's own, which changes what the directory reads: AddDomain,
+// AddAccount, AddAlias, SetDisabled and RemoveAccount are used.
+func RunLookups(t *testing.T, open func(t *testing.T) directory.Directory) {
+	run(t, open, resolveTests, loginTests)
+}
+
+func run(t *testing.T, open func(t *testing.T) directory.Directory, groups ...map[string]func(*testing.T, *bench)) {
+	for _, group := range groups {
 		for name, f := range group {
 			t.Run(name, func(t *testing.T) {
 				d := open(t)
@@ -245,6 +258,25 @@ var editTests = map[string]func(*testing.T, *bench){
 		domains, err := b.e.Domains(b.ctx)
 		require.NoError(t, err)
 		require.Equal(t, []string{"example.test", "other.test", "a.test"}, domains)
+	},
+	"AccountsMayNameTheirHost": func(t *testing.T, b *bench) {
+		b.fill()
+		h, ok := directory.As[directory.Hoster](b.d)
+		if !ok {
+			t.Skip("the directory has no directory.Hoster")
+		}
+		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "dave@example.test", Host: "10.0.0.9"}))
+		require.NoError(t, h.SetHost(b.ctx, "BOB@example.test", "10.0.0.11:1143"))
+		require.ErrorIs(t, h.SetHost(b.ctx, "nobody@example.test", "10.0.0.11"), directory.ErrUnknown)
+		for login, want := range map[string]string{"alice": "", "bob": "10.0.0.11:1143", "dave": "10.0.0.9"} {
+			a, err := b.e.Account(b.ctx, login)
+			require.NoError(t, err)
+			require.Equal(t, want, a.Host)
+		}
+		require.NoError(t, h.SetHost(b.ctx, "bob@example.test", ""))
+		a, err := b.e.Account(b.ctx, "bob")
+		require.NoError(t, err)
+		require.Empty(t, a.Host)
 	},
 	"AccountsAreListedByName": func(t *testing.T, b *bench) {
 		b.fill()

@@ -83,3 +83,22 @@ func (d *Directory) Members(ctx context.Context, group string) ([]*ldap.Entry, e
 	}
 	return found, nil
 }
+
+// GroupsOf is ldap.Connector's.
+func (d *Directory) GroupsOf(ctx context.Context, e *ldap.Entry) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.available(ctx); err != nil {
+		return nil, err
+	}
+	var groups []string
+	for waiting := []string{e.DN}; len(waiting) > 0; waiting = waiting[1:] {
+		for _, g := range d.entries {
+			if !slices.Contains(groups, g.dn) && slices.ContainsFunc(g.values["member"], func(m string) bool { return strings.EqualFold(m, waiting[0]) }) {
+				groups = append(groups, g.dn)
+				waiting = append(waiting, g.dn)
+			}
+		}
+	}
+	return groups, nil
+}
