@@ -3,8 +3,8 @@
 //
 // Invariants of this package:
 //
-//   - An empty password never reaches a bind (RFC 4513 §5.1.2), and nobody
-//     logs in to an entry without a password.
+//   - An empty password never reaches a bind (RFC 4513 §5.1.2), nor does one
+//     with NUL in it, and nobody logs in to an entry without a password.
 //   - A directory that can't answer, a referral, a limit that was hit and
 //     several entries for one user are auth.ErrUnavailable, never a wrong
 //     password.
@@ -26,6 +26,9 @@ import (
 	"github.com/posthouse-mail/posthouse/directory/ldap"
 	"github.com/posthouse-mail/posthouse/internal/seldom"
 )
+
+// maxPassword bounds a password, in octets.
+const maxPassword = 1024
 
 // Directory is what is asked. An *ldap.Connector is one.
 type Directory interface {
@@ -133,8 +136,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, c auth.Credentials) (a
 func (a *Authenticator) userOf(c auth.Credentials) (string, error) {
 	switch p := c.Proof.(type) {
 	case nil:
-		if c.Password == "" {
-			return "", fmt.Errorf("%w: an empty password", auth.ErrBadCredentials)
+		// Some servers read up to a NUL: then one at the beginning is an empty
+		// password too.
+		if c.Password == "" || len(c.Password) > maxPassword || strings.IndexByte(c.Password, 0) >= 0 {
+			return "", fmt.Errorf("%w: a password is empty, too long, or holds NUL", auth.ErrBadCredentials)
 		}
 	case auth.Ticket:
 		return a.principal(p)

@@ -114,8 +114,10 @@ func TestA02AnEmptyPasswordNeverReachesABind(t *testing.T) {
 	fill(t, d, plain)
 	a := ldapauth.New(d, ldapauth.Options{})
 	for _, user := range []string{"alice", "mallory", ""} {
-		_, err := a.Authenticate(t.Context(), credentials(user, ""))
-		require.ErrorIs(t, err, auth.ErrBadCredentials)
+		for _, password := range []string{"", "\x00", "\x00x", "alice's secret\x00", strings.Repeat("x", 64<<10)} {
+			_, err := a.Authenticate(t.Context(), credentials(user, password))
+			require.ErrorIs(t, err, auth.ErrBadCredentials)
+		}
 	}
 	require.Empty(t, d.Binds())
 	require.Zero(t, d.Searches())
