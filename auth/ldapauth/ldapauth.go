@@ -68,8 +68,8 @@ type Options struct {
 	// EXAMPLE.TEST is alice@example.test where it says so. Empty: no tickets.
 	Realms map[string]string
 
-	Log      *slog.Logger  // of entries that nobody can log in to; nil: slog.Default
-	LogEvery time.Duration // how often one reason is logged at most; 0: one minute
+	Logger   *slog.Logger  // of entries that nobody can log in to; nil: slog.Default
+	Interval time.Duration // how often one reason is logged at most; 0: one minute
 }
 
 // Authenticator checks credentials against entries. It has the powers
@@ -100,7 +100,7 @@ func New(d Directory, o Options) *Authenticator {
 		o.SCRAMAttribute = "authPassword"
 	}
 	return &Authenticator{
-		directory: d, config: d.Config(), o: o, log: seldom.New(o.Log, o.LogEvery),
+		directory: d, config: d.Config(), o: o, log: seldom.New(o.Logger, o.Interval),
 		verifier: auth.Verifier{AllowWeak: o.AllowWeak, AllowClear: o.Secrets&auth.ClearSecrets != 0},
 	}
 }

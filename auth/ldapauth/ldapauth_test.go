@@ -159,7 +159,7 @@ func TestR34113AMissingPasswordAttributeAlwaysFailsAndIsLogged(t *testing.T) {
 	d := ldapfake.New(t, config())
 	fill(t, d, hash)
 	d.Set("uid=alice"+people, "userPassword")
-	o := ldapauth.Options{Mode: ldapauth.Compare, Log: slog.New(slog.NewTextHandler(&out, nil)), Secrets: auth.ClearSecrets}
+	o := ldapauth.Options{Mode: ldapauth.Compare, Logger: slog.New(slog.NewTextHandler(&out, nil)), Secrets: auth.ClearSecrets}
 	a := ldapauth.New(d, o)
 	for _, password := range []string{"alice's secret", "no password fits here", "x", "*"} {
 		_, err := a.Authenticate(t.Context(), credentials("alice", password))
