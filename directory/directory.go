@@ -56,6 +56,7 @@ type Account struct {
 	Name     string   `json:"name"`               // its main address in normal form, user@domain
 	Password string   `json:"password,omitempty"` // a hash, never clear text; empty: can't log in
 	Disabled bool     `json:"disabled,omitempty"`
+	Host     string   `json:"host,omitempty"`    // of the back end where it lives, as mapping.ParseRoute reads it; empty: where all do who name none
 	Aliases  []string `json:"aliases,omitempty"` // further addresses that lead straight to it, normal form, sorted
 
 	// Secrets are what mechanisms such as SCRAM need of the same password, by
@@ -114,6 +115,14 @@ type Editor interface {
 	RemoveAccount(ctx context.Context, name string) error
 	List(ctx context.Context) iter.Seq2[Account, error] // by name
 	Domains(ctx context.Context) ([]string, error)      // primary domain first
+}
+
+// Hoster is the power to say where an account lives, in a directory that serves
+// several back ends.
+type Hoster interface {
+	// SetHost sets Account.Host. What it says is not looked at: who routes by
+	// it decides. ErrUnknown for a name that nobody has.
+	SetHost(ctx context.Context, name, host string) error
 }
 
 // Switch is on or off.

@@ -32,7 +32,7 @@ func (o CacheOptions) withDefaults() CacheOptions {
 		def   time.Duration
 	}{
 		{&o.TTL, 10 * time.Minute}, {&o.Negative, 30 * time.Second}, {&o.Temporary, 2 * time.Second}, {&o.Stale, time.Hour},
-		{&o.Patience, time.Second}, {&o.Interval, time.Minute},
+		{&o.Patience, time.Second},
 	} {
 		*d.field = max(orDefault(*d.field, d.def), 0)
 	}
@@ -40,9 +40,6 @@ func (o CacheOptions) withDefaults() CacheOptions {
 		o.Timeout = 30 * time.Second
 	}
 	o.Size = orDefault(o.Size, 1_000_000)
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
 	return o
 }
 
@@ -68,13 +65,13 @@ type Cache struct {
 	start  time.Time
 	seed   maphash.Seed
 	shards []shard
-	alarm  seldom.Teller
+	alarm  *seldom.Logger
 }
 
 // NewCache returns a Cache over next.
 func NewCache(next Mapper, o CacheOptions) *Cache {
 	o = o.withDefaults()
-	c := &Cache{next: next, o: o, start: time.Now(), seed: maphash.MakeSeed(), alarm: seldom.Teller{Every: o.Interval}}
+	c := &Cache{next: next, o: o, start: time.Now(), seed: maphash.MakeSeed(), alarm: seldom.New(o.Logger, o.Interval)}
 	c.shards = make([]shard, min(max(o.Size/minShard, 1), maxShards))
 	for i := range c.shards {
 		c.shards[i].init((o.Size + len(c.shards) - 1) / len(c.shards))
@@ -119,7 +116,7 @@ func (c *Cache) orRemembered(ctx context.Context, f *flight, old Route) (Route, 
 	case <-f.done:
 	case <-patience.C:
 		f.goOn()
-		c.tell(f.name, errSlow)
+		c.tell(ctx, f.name, errSlow)
 		return old, nil
 	case <-ctx.Done():
 	}
@@ -133,10 +130,8 @@ func (c *Cache) orRemembered(ctx context.Context, f *flight, old Route) (Route, 
 var errSlow = fmt.Errorf("%w: it takes long to answer", ErrUnavailable)
 
 // tell raises the alarm: what the source could not answer, once an interval.
-func (c *Cache) tell(name string, err error) {
-	if untold, now := c.alarm.Tell(); now {
-		c.o.Logger.Error("user map is not available, routes that are remembered serve on", "user", name, "err", err, "untold", untold)
-	}
+func (c *Cache) tell(ctx context.Context, name string, err error) {
+	c.alarm.Warn(ctx, "", "user map is not available, routes that are remembered serve on", "user", name, "err", err)
 }
 
 func (c *Cache) now() time.Duration { return time.Since(c.start) }
@@ -149,4 +144,12 @@ func (c *Cache) shard(name string) *shard {
 // source can't be asked.
 func (c *Cache) serves(e *entry, now time.Duration) bool {
 	return e.err == nil && now < e.at+c.o.TTL+c.o.Stale
+}
+
+// orDefault returns v, or what zero means.
+func orDefault[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
 }

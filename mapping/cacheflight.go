@@ -40,7 +40,7 @@ var errNoAnswer = fmt.Errorf("%w: no answer", ErrUnavailable)
 func (f *flight) run(ctx context.Context) {
 	defer f.cancel()
 	defer close(f.done)
-	defer f.land()
+	defer f.land(ctx)
 	defer func() {
 		if v := recover(); v != nil {
 			f.route, f.err = Route{}, fmt.Errorf("%w: panic: %v", ErrUnavailable, v)
@@ -55,7 +55,7 @@ func (f *flight) run(ctx context.Context) {
 
 // land has the answer remembered, unless the user was forgotten or is asked
 // about anew since, or nobody waited for it.
-func (f *flight) land() {
+func (f *flight) land(ctx context.Context) {
 	f.s.mu.Lock()
 	current := f.s.flights[f.name] == f
 	if current {
@@ -64,7 +64,7 @@ func (f *flight) land() {
 	}
 	f.s.mu.Unlock()
 	if current && f.err != nil && !errors.Is(f.err, ErrNotMapped) {
-		f.c.tell(f.name, f.err)
+		f.c.tell(ctx, f.name, f.err)
 	}
 }
 

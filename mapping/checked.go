@@ -14,7 +14,7 @@ import (
 // CheckedOptions adjust a Checked. A zero field means its default.
 type CheckedOptions struct {
 	Loopback Loopback      // whether a route may lead to this machine itself
-	Interval time.Duration // between two log lines; default one minute
+	Interval time.Duration // between two log lines about one mistake; default one minute
 	Logger   *slog.Logger  // nil: slog.Default
 }
 
@@ -32,25 +32,21 @@ const (
 // Checked is a Mapper over a source that others write, as a directory: a route
 // that leads nowhere (Route.Check), to no particular machine, or to this one,
 // is a mistake of that source. The answer is then ErrUnavailable, so that the
-// client comes back when it is mended, and one line an interval tells it, as
-// it tells every other error of kind ErrBadRoute. Whether a name of a host is
+// client comes back when it is mended, and a line in the log tells of it: once
+// an interval of each mistake, as of every other error of kind ErrBadRoute. Whether a name of a host is
 // known is seen by who connects to it.
 //
 // A file map or a Static route needs none: they check what they are given when
 // they are made, and may name a loopback address.
 type Checked struct {
-	next   Mapper
-	o      CheckedOptions
-	teller seldom.Teller
+	next     Mapper
+	loopback Loopback
+	log      *seldom.Logger
 }
 
 // NewChecked returns a Checked over next.
 func NewChecked(next Mapper, o CheckedOptions) *Checked {
-	o.Interval = orDefault(o.Interval, time.Minute)
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	return &Checked{next: next, o: o, teller: seldom.Teller{Every: o.Interval}}
+	return &Checked{next: next, loopback: o.Loopback, log: seldom.New(o.Logger, o.Interval)}
 }
 
 // Unwrap returns the Mapper that is checked.
@@ -67,9 +63,7 @@ func (c *Checked) Map(ctx context.Context, user string) (Route, error) {
 	}
 	err = ofKind(err)
 	if errors.Is(err, ErrBadRoute) {
-		if untold, now := c.teller.Tell(); now {
-			c.o.Logger.ErrorContext(ctx, "user map gives a route that can't be used", "user", user, "err", err, "untold", untold)
-		}
+		c.log.Warn(ctx, err.Error(), "user map gives a route that can't be used", "user", user, "err", err)
 	}
 	return Route{}, err
 }
@@ -81,7 +75,7 @@ func (c *Checked) check(r Route) error {
 	a, err := netip.ParseAddr(r.Host)
 	a = a.Unmap()
 	name := err != nil
-	if c.o.Loopback == LoopbackRefused && (a.IsLoopback() || name && isLocalhost(r.Host)) {
+	if c.loopback == LoopbackRefused && (a.IsLoopback() || name && isLocalhost(r.Host)) {
 		return badRoute("host %q is this machine itself", r.Host)
 	}
 	if a == broadcast || a.IsUnspecified() || a.IsMulticast() {
@@ -96,12 +90,4 @@ var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 func isLocalhost(host string) bool {
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
-}
-
-// orDefault returns v, or what zero means.
-func orDefault[T int | time.Duration](v, def T) T {
-	if v == 0 {
-		return def
-	}
-	return v
 }

@@ -259,6 +259,25 @@ var editTests = map[string]func(*testing.T, *bench){
 		require.NoError(t, err)
 		require.Equal(t, []string{"example.test", "other.test", "a.test"}, domains)
 	},
+	"AccountsMayNameTheirHost": func(t *testing.T, b *bench) {
+		b.fill()
+		h, ok := directory.As[directory.Hoster](b.d)
+		if !ok {
+			t.Skip("the directory has no directory.Hoster")
+		}
+		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "dave@example.test", Host: "10.0.0.9"}))
+		require.NoError(t, h.SetHost(b.ctx, "BOB@example.test", "10.0.0.11:1143"))
+		require.ErrorIs(t, h.SetHost(b.ctx, "nobody@example.test", "10.0.0.11"), directory.ErrUnknown)
+		for login, want := range map[string]string{"alice": "", "bob": "10.0.0.11:1143", "dave": "10.0.0.9"} {
+			a, err := b.e.Account(b.ctx, login)
+			require.NoError(t, err)
+			require.Equal(t, want, a.Host)
+		}
+		require.NoError(t, h.SetHost(b.ctx, "bob@example.test", ""))
+		a, err := b.e.Account(b.ctx, "bob")
+		require.NoError(t, err)
+		require.Empty(t, a.Host)
+	},
 	"AccountsAreListedByName": func(t *testing.T, b *bench) {
 		b.fill()
 		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "Aaron@Example.test", Aliases: []string{"X@example.test", "b@other.test"}}))

@@ -101,6 +101,11 @@ func (d *Directory) SetDisabled(ctx context.Context, name string, to directory.S
 	return d.alter(ctx, name, func(key string) *line { return &line{Op: opDisabled, Name: key, Disabled: bool(to)} })
 }
 
+// SetHost says where an account lives.
+func (d *Directory) SetHost(ctx context.Context, name, host string) error {
+	return d.alter(ctx, name, func(key string) *line { return &line{Op: opHost, Name: key, To: host} })
+}
+
 // RemoveAccount removes an account.
 func (d *Directory) RemoveAccount(ctx context.Context, name string) error {
 	return d.alter(ctx, name, func(key string) *line { return &line{Op: opRemove, Name: key} })

@@ -41,6 +41,7 @@ type Directory struct {
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Editor    = (*Directory)(nil)
+	_ directory.Hoster    = (*Directory)(nil)
 )
 
 // ErrLocked is the error of Open when another process has the directory open.

@@ -25,7 +25,7 @@ var steps = []func(t *testing.T, d *Directory) error{
 		return d.AddAccount(t.Context(), directory.Account{Name: "alice@example.test", Password: "h\n1", Aliases: []string{"a@example.test"}})
 	},
 	func(t *testing.T, d *Directory) error {
-		return d.AddAccount(t.Context(), directory.Account{Name: "bob@other.test", Disabled: true})
+		return d.AddAccount(t.Context(), directory.Account{Name: "bob@other.test", Disabled: true, Host: "10.0.0.12"})
 	},
 	func(t *testing.T, d *Directory) error {
 		return d.AddAlias(t.Context(), mail.MustParseAddress("sales@example.test"), "bob@other.test")
@@ -36,6 +36,7 @@ var steps = []func(t *testing.T, d *Directory) error{
 	func(t *testing.T, d *Directory) error {
 		return d.SetPasswordForms(t.Context(), "alice", "h2", map[string]string{"SCRAM-SHA-256": "s", "SCRAM-SHA-1": "t"})
 	},
+	func(t *testing.T, d *Directory) error { return d.SetHost(t.Context(), "alice", "10.0.0.11:1143") },
 	func(t *testing.T, d *Directory) error { return d.SetDisabled(t.Context(), "bob@other.test", false) },
 	func(t *testing.T, d *Directory) error {
 		return d.RemoveAlias(t.Context(), mail.MustParseAddress("a@example.test"))

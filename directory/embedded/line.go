@@ -22,6 +22,7 @@ const (
 	opRemove   = "remove"
 	opAlias    = "alias"
 	opUnalias  = "unalias"
+	opHost     = "host"
 
 	opGroup         = "group"
 	opUngroup       = "ungroup"
@@ -103,7 +104,7 @@ func (n *names) apply(l *line) error {
 		n.owned[l.Domain] = true
 	case opAccount:
 		return n.applyAccount(l.Account)
-	case opPassword, opDisabled, opRemove:
+	case opPassword, opDisabled, opHost, opRemove:
 		return n.applyChange(l)
 	case opAlias:
 		n.aliases.link(l.Name, l.To)
@@ -151,7 +152,7 @@ func (n *names) applyAccount(a *directory.Account) error {
 		return errLine
 	}
 	n.made++
-	made := &account{name: a.Name, password: a.Password, secrets: a.Secrets, disabled: a.Disabled, number: n.made}
+	made := &account{name: a.Name, password: a.Password, secrets: a.Secrets, disabled: a.Disabled, host: a.Host, number: n.made}
 	n.accounts[a.Name] = made
 	n.countSecrets(made, 1)
 	n.changeFirst(made)
@@ -171,6 +172,8 @@ func (n *names) applyChange(l *line) error {
 		n.countSecrets(a, -1)
 		a.password, a.secrets = l.Password, l.Secrets
 		n.countSecrets(a, 1)
+	case opHost:
+		a.host = l.To
 	case opDisabled:
 		a.disabled = l.Disabled
 		n.changeFirst(a)
@@ -229,7 +232,8 @@ func (n *names) lines(f func(*line) error) error {
 	}
 	byAge := slices.SortedFunc(maps.Values(n.accounts), func(a, b *account) int { return int(int64(a.number - b.number)) })
 	for _, a := range byAge {
-		if err := f(&line{Op: opAccount, Account: &directory.Account{Name: a.name, Password: a.password, Secrets: a.secrets, Disabled: a.disabled}}); err != nil {
+		kept := &directory.Account{Name: a.name, Password: a.password, Secrets: a.secrets, Disabled: a.disabled, Host: a.host}
+		if err := f(&line{Op: opAccount, Account: kept}); err != nil {
 			return err
 		}
 	}

@@ -35,6 +35,7 @@ type account struct {
 	password string
 	secrets  map[string]string // replaced, never changed
 	disabled bool
+	host     string
 	number   uint64 // ascending as accounts were made
 }
 
@@ -151,7 +152,8 @@ func (n *names) account(key string) (directory.Account, error) {
 		return directory.Account{}, directory.ErrUnknown
 	}
 	return directory.Account{
-		Name: a.name, Password: a.password, Secrets: maps.Clone(a.secrets), Disabled: a.disabled, Aliases: slices.Clone(n.aliases.back[key]),
+		Name: a.name, Password: a.password, Secrets: maps.Clone(a.secrets), Disabled: a.disabled, Host: a.host,
+		Aliases: slices.Clone(n.aliases.back[key]),
 	}, nil
 }
 

@@ -70,6 +70,9 @@ type Config struct {
 	MaxEntries     int           `toml:"max_entries"`     // of a search; 0: 1,000
 	MaxAnswer      int64         `toml:"max_answer"`      // octets of one search's answer; 0: 4 MiB
 	MaxConcurrency int           `toml:"max_concurrency"` // searches and binds that wait for a connection; more are ErrUnavailable. 0: 1,000
+
+	Poll        time.Duration `toml:"poll"`         // how often Watch asks an Active Directory for changes; 0: 10 seconds
+	WatchMemory int64         `toml:"watch_memory"` // octets of names that Watch remembers; 0: 64 MiB, for some 300,000 entries
 }
 
 // Attributes names the attributes of an entry. An empty name means the default

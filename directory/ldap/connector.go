@@ -160,6 +160,31 @@ func (c *Connector) Members(ctx context.Context, group string) ([]*Entry, error)
 	return nil, fmt.Errorf("%w: not yet", ErrUnavailable)
 }
 
+func (c *Connector) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shut
+}
+
+// watchConn connects to one server, as the one whom searches are bound as.
+func (c *Connector) watchConn(_ context.Context, uri string) (*ldap.Conn, error) {
+	if c.isClosed() {
+		return nil, fmt.Errorf("%w: it is closed", ErrUnavailable)
+	}
+	conn, err := ldap.DialURL(uri, ldap.DialWithTLSConfig(c.c.TLS))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	conn.SetTimeout(c.c.Timeout)
+	if c.c.BindDN != "" {
+		if err := conn.Bind(c.c.BindDN, c.c.BindPassword); err != nil {
+			conn.Close()
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	return conn, nil
+}
+
 func (c *Connector) dial() (*ldap.Conn, error) {
 	c.mu.Lock()
 	shut := c.shut

@@ -18,8 +18,10 @@ const (
 	SlapdAdmin         = "cn=admin," + SlapdBase // may do everything
 	SlapdAdminPassword = "adminpw"
 
-	// SlapdReader is a service account that reads everything, passwords too.
-	// Anonymous clients and users read everything but passwords.
+	// SlapdReader is a service account that reads everything, passwords too,
+	// without limits.
+	// Anonymous clients and users read everything but passwords, and 500
+	// entries at most.
 	SlapdReader         = "cn=reader,ou=services," + SlapdBase
 	SlapdReaderPassword = "readerpw"
 )
@@ -32,9 +34,12 @@ type SlapdOptions struct {
 	// Of is a server whose content this one replicates (RFC 4533,
 	// refreshAndPersist), instead of having users of its own.
 	Of *Slapd
-	// Global and Database are further lines of slapd.conf, in its first part
-	// and in that of the database: "disallow bind_anon", "sizelimit 5".
-	Global, Database string
+	// Global, Database and Syncprov are further lines of slapd.conf, in its
+	// first part, in that of the database and in that of the overlay syncprov:
+	// "disallow bind_anon", "sizelimit 5", "syncprov-sessionlog 100".
+	Global, Database, Syncprov string
+	// Overlays is what the database has; nil: memberof and syncprov.
+	Overlays []string
 }
 
 // Slapd is a running OpenLDAP server on 127.0.0.1. Its certificate is that of
@@ -130,7 +135,7 @@ func (s *Slapd) configure() error {
 		replica = fmt.Sprintf(slapdReplica, s.options.Of.URI())
 	}
 	return write(s.dir, "slapd.conf", strings.NewReplacer("$DIR", s.dir, "$GLOBAL", s.options.Global,
-		"$DATABASE", s.options.Database, "$REPLICA", replica).Replace(slapdConf))
+		"$DATABASE", s.options.Database, "$REPLICA", replica).Replace(slapdConf)+s.overlays())
 }
 
 const slapdConf = `include /etc/ldap/schema/core.schema
@@ -154,14 +159,24 @@ directory $DIR/db
 maxsize 268435456
 dbnosync
 index objectClass,uid,mail,mailLocalAddress,member,memberOf,entryUUID,entryCSN eq
+limits dn.exact="cn=reader,ou=services,dc=example,dc=test" size=unlimited time=unlimited
 access to attrs=userPassword by dn.exact="cn=reader,ou=services,dc=example,dc=test" read by self write by anonymous auth by * none
 access to * by * read
 $DATABASE
 $REPLICA
-overlay memberof
-memberof-refint TRUE
-overlay syncprov
 `
+
+func (s *Slapd) overlays() string {
+	of := s.options.Overlays
+	if of == nil {
+		of = []string{"memberof", "syncprov"}
+	}
+	lines := ""
+	for _, name := range of {
+		lines += "overlay " + name + "\n" + map[string]string{"memberof": "memberof-refint TRUE\n", "syncprov": s.options.Syncprov + "\n"}[name]
+	}
+	return lines
+}
 
 const slapdReplica = `syncrepl rid=001 provider=%[1]s type=refreshAndPersist retry="1 +" searchbase="dc=example,dc=test"
   bindmethod=simple binddn="cn=admin,dc=example,dc=test" credentials=adminpw
