@@ -110,7 +110,7 @@ func New(s Searcher, o Options) (*Directory, error) {
 		return nil, err
 	}
 	a := d.config.Attributes
-	for _, name := range append([]string{a.Mail, a.Aliases, a.Login, a.Forward, a.Member, a.MemberOf}, d.config.AccountAttributes()...) {
+	for _, name := range append([]string{a.Mail, a.Aliases, a.Login, a.Forward, a.Host, a.Member, a.MemberOf}, d.config.AccountAttributes()...) {
 		if name != "" {
 			d.attributes = append(d.attributes, name)
 		}
