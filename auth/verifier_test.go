@@ -140,16 +140,18 @@ func TestWhatIsStoredTellsWhatCanBeCheckedWithIt(t *testing.T) {
 }
 
 func TestSCRAMKeepsThePreparedFormOfAPassword(t *testing.T) {
-	// Of "IX" after SASLprep, where RFC 4013 §3 maps U+2168 to it.
-	m := &storedSCRAM{new: digestSHA256(t).new, iterations: 1, salt: []byte("salt")}
-	m.stored = m.derive("IX")
-	ok, err := m.MatchAdvanced("\u2168")
-	require.NoError(t, err)
-	require.True(t, ok)
-}
-
-func digestSHA256(t testing.TB) digestScheme {
-	d, ok := digestNamed("SHA256")
-	require.True(t, ok)
-	return d
+	for stored, shown := range map[string]string{
+		"IX":     "\u2168",   // RFC 4013 §3
+		"I X":    "I\u00a0X", // prepared
+		"\u2168": "\u2168",   // by a program that does not prepare
+		"I\tX":   "I\tX",     // prohibited
+	} {
+		m := &storedSCRAM{scramHash: scramSHA256(), keys: scramKeys{iterations: 1, salt: []byte("salt")}}
+		keys, err := m.keysOf(stored, m.keys.salt, 1)
+		require.NoError(t, err)
+		m.keys = keys
+		ok, err := m.MatchAdvanced(shown)
+		require.NoError(t, err)
+		require.True(t, ok, "%q", stored)
+	}
 }
