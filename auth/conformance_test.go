@@ -58,3 +58,9 @@ func TestWrappersKeepThePromisesOfAnAuthenticator(t *testing.T) {
 		})
 	}
 }
+
+func TestTheAccountOfTheTestsKeepsThePromisesOfAnAuthenticator(t *testing.T) {
+	authtest.Run(t, authtest.Fixture{
+		Auth: authtest.Account{User: "alice", Password: "alice's secret", Token: "token"}, User: "alice", Password: "alice's secret", Identity: "alice", Unknown: "mallory",
+	})
+}

@@ -87,7 +87,11 @@ func orDefault[T int | time.Duration](v, def T) T {
 type Throttle struct {
 	next Authenticator
 	o    ThrottleOptions
+	*tallies
+}
 
+// tallies are what Throttles that belong together count.
+type tallies struct {
 	mu       sync.Mutex
 	users    *lru.Map[string, *bucket]
 	networks *lru.Map[netip.Prefix, *bucket]
@@ -104,11 +108,17 @@ type place struct {
 // NewThrottle returns a Throttle over next.
 func NewThrottle(next Authenticator, o ThrottleOptions) *Throttle {
 	o = o.withDefaults()
-	return &Throttle{
-		next: next, o: o,
+	return &Throttle{next: next, o: o, tallies: &tallies{
 		users: lru.New[string, *bucket](o.Size), known: lru.New[place, *bucket](o.Size),
 		networks: lru.New[netip.Prefix, *bucket](o.Size), sites: lru.New[netip.Prefix, *bucket](o.Size),
-	}
+	}}
+}
+
+// Over returns a Throttle over another Authenticator that counts together with
+// t, for a service whose logins are checked elsewhere: who guesses in one is
+// slowed down in all.
+func (t *Throttle) Over(next Authenticator) *Throttle {
+	return &Throttle{next: next, o: t.o, tallies: t.tallies}
 }
 
 // Unwrap returns the Authenticator that the throttle asks.
