@@ -62,8 +62,8 @@ type Config struct {
 	Attributes Attributes
 	Groups     Groups
 
-	Timeout        time.Duration // of each connect, TLS handshake, bind and search; 0: 4 seconds
-	Retry          time.Duration // how often a server that failed is tried again; 0: 10 seconds
+	Timeout        time.Duration // of one server's answer: connect, TLS handshake, bind and search together, and of the wait for a connection; 0: 4 seconds
+	Retry          time.Duration // how often a server that failed is tried again, more often at first; 0: 10 seconds
 	Connections    int           // for searches, to each server at most; 0: 8
 	UserBinds      int           // connections for users' binds likewise; 0: 8
 	MaxEntries     int           // of a search; 0: 1,000
