@@ -24,6 +24,7 @@ var floors = map[string]int{
 	"internal/fold":     0,
 	"internal/inflate":  0,
 	"internal/dialogue": 1,
+	"internal/ldapstub": 1,
 	"mail":              1,
 	"internal/wire":     5,
 	"message":           10,

@@ -64,7 +64,7 @@ func (f *followed) about(t *testing.T, dn string) Change {
 func adWatch(t *testing.T, s *realtest.SambaAD) {
 	c := atSamba(s)
 	c.BindDN = realtest.SambaAdmin
-	f := follow(t, connect(t, c))
+	f := follow(t, connectTo(t, c))
 	user5 := adNames("user5", "alias5@example.test")
 	require.NoError(t, s.Set(realtest.SambaUser(5), "mail", "new@example.test"))
 	after := append([]string{"new@example.test"}, user5...) // still among his proxyAddresses
@@ -92,7 +92,7 @@ func adWatch(t *testing.T, s *realtest.SambaAD) {
 func adWatchWithoutRight(t *testing.T, s *realtest.SambaAD) {
 	c := atSamba(s)
 	c.Groups.Required = realtest.SambaGroup("outer")
-	f := follow(t, connect(t, c))
+	f := follow(t, connectTo(t, c))
 	require.NoError(t, s.Set(realtest.SambaUser(7), "mail", "seven@example.test"))
 	got := f.about(t, realtest.SambaUser(7))
 	require.Contains(t, got.Old, "user7@example.test")
@@ -100,8 +100,8 @@ func adWatchWithoutRight(t *testing.T, s *realtest.SambaAD) {
 	require.NoError(t, s.Set(realtest.SambaGroup("inner"), "member", realtest.SambaUser(8), realtest.SambaUser(0)))
 	require.True(t, f.next().All)
 
-	c.BindDN = ""
-	anonymous := startWatch(t, connect(t, c))
+	c.BindDN, c.BindPassword = "", ""
+	anonymous := startWatch(t, connectTo(t, c))
 	<-anonymous.ended
 	require.ErrorIs(t, anonymous.err, ErrNoWatch)
 }
