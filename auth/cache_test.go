@@ -221,11 +221,3 @@ func TestA05WarmSuccessesSurviveAnOutageForTheTimeToLiveOnly(t *testing.T) {
 		require.NoError(t, login("secret"), "an outage is not remembered")
 	})
 }
-
-func TestARememberedSuccessMakesNoGarbage(t *testing.T) {
-	c := NewCache(trusting, CacheOptions{})
-	creds := Credentials{Service: "imap", User: "alice@example.test", Password: "correct horse battery staple", Remote: home, Secure: true}
-	login := func() { _, _ = c.Authenticate(context.Background(), creds) }
-	login()
-	require.Less(t, testing.AllocsPerRun(1000, login), 0.5, "a collection may empty the pool of hashes")
-}
