@@ -100,7 +100,7 @@ func TestR3411ADirectoryOfLDAPAloneGetsMail(t *testing.T) {
 	require.Regexp(t, "^451 ", c.command("RCPT TO:<user2@example.test>"), "an outage is no unknown user")
 	require.NoError(t, s.Restart(t.Context()))
 	require.Eventually(t, func() bool { // as soon as a probe has found it back
-		return strings.Contains(n.imapSays("user1@example.test", "pw", "NOOP"), "OK NOOP")
+		return strings.Contains(n.imapSays("user1@example.test", "pw", "SELECT INBOX"), "OK [READ-WRITE]")
 	}, time.Minute, 100*time.Millisecond)
 	require.Len(t, bodies(t, n.imapAs("user1@example.test", "pw"), "INBOX"), 1)
 }
