@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"github.com/posthouse-mail/posthouse/internal/power"
@@ -42,12 +43,13 @@ func As[T any](a Authenticator) (T, bool) { return power.Of[T](a) }
 
 // Kinds of failure. Test with errors.Is.
 var (
-	ErrBadCredentials = errors.New("authentication failed")           // wrong, missing or unknown: the client learns no more
-	ErrUnavailable    = errors.New("authentication is not available") // ask again later
-	ErrDisabled       = errors.New("account is disabled")             // shown to the client as ErrBadCredentials
-	ErrNeedsTLS       = errors.New("a secure connection is required")
-	ErrTooMany        = errors.New("too many failed attempts")
-	ErrMechanism      = errors.New("unknown authentication mechanism") // of NewExchange alone
+	ErrBadCredentials  = errors.New("authentication failed")           // wrong, missing or unknown: the client learns no more
+	ErrUnavailable     = errors.New("authentication is not available") // ask again later
+	ErrDisabled        = errors.New("account is disabled")             // shown to the client as ErrBadCredentials
+	ErrNeedsTLS        = errors.New("a secure connection is required")
+	ErrTooMany         = errors.New("too many failed attempts")
+	ErrInitialResponse = fmt.Errorf("%w: this mechanism takes no initial response", ErrBadCredentials)
+	ErrMechanism       = errors.New("unknown authentication mechanism") // of NewExchange alone
 )
 
 // Credentials are what a client showed, with what is known of its connection.

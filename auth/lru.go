@@ -60,4 +60,12 @@ func (l *lru[K, V]) removeIf(fits func(V) bool) {
 	}
 }
 
+// each calls f with every entry, the latest first, without counting as a use.
+func (l *lru[K, V]) each(f func(K, V)) {
+	for e := l.order.Front(); e != nil; e = e.Next() {
+		entry := e.Value.(*lruEntry[K, V])
+		f(entry.key, entry.value)
+	}
+}
+
 func (l *lru[K, V]) len() int { return len(l.entries) }

@@ -23,9 +23,11 @@ type MechanismFlags uint
 
 // The flags.
 const (
-	Reveals MechanismFlags = 1 << iota // what is sent lets a listener log in: for secure connections, and where Credentials.Clear says so
-	Binds                              // needs a channel binding: Credentials.TLS
-	Weak                               // offered only where a Policy names it
+	Reveals     MechanismFlags = 1 << iota // what is sent lets a listener log in: for secure connections, and where Credentials.Clear says so
+	Binds                                  // needs a channel binding: Credentials.TLS
+	Weak                                   // offered only where a Policy names it
+	Certified                              // needs a client certificate: Credentials.TLS
+	ServerFirst                            // the server begins: an initial response is refused
 )
 
 // Mechanist is an optional power of an Authenticator: it brings mechanisms
@@ -41,6 +43,9 @@ type Mechanist interface {
 type Policy struct {
 	Secure []string // on connections with TLS
 	Plain  []string // on others
+
+	SCRAM SCRAMOptions
+	Realm string // how CRAM-MD5 and DIGEST-MD5 name this system; empty means "localhost"
 }
 
 // Mechanisms returns the names of the SASL mechanisms that NewExchange offers
@@ -59,6 +64,15 @@ func Mechanisms(a Authenticator, p Policy, c Credentials) []string {
 // mechanisms returns the table of this package, strongest first.
 func mechanisms() []MechanismKind {
 	return []MechanismKind{
+		{"EXTERNAL", Certificates, Certified, func() Mechanism { return external{} }},
+		{"SCRAM-SHA-256-PLUS", SCRAMSHA256Secrets | ClearSecrets, Binds, newSCRAM(scramSHA256(), true)},
+		{"SCRAM-SHA-1-PLUS", SCRAMSHA1Secrets | ClearSecrets, Binds, newSCRAM(scramSHA1(), true)},
+		{"SCRAM-SHA-256", SCRAMSHA256Secrets | ClearSecrets, 0, newSCRAM(scramSHA256(), false)},
+		{"SCRAM-SHA-1", SCRAMSHA1Secrets | ClearSecrets, 0, newSCRAM(scramSHA1(), false)},
+		{"OAUTHBEARER", Tokens, Reveals, func() Mechanism { return &bearer{form: oauthBearer{}} }},
+		{"XOAUTH2", Tokens, Reveals, func() Mechanism { return &bearer{form: xoauth2{}} }},
+		{"DIGEST-MD5", ClearSecrets, Weak | ServerFirst, newDigestMD5},
+		{"CRAM-MD5", ClearSecrets, Weak | ServerFirst, newCRAMMD5},
 		{"PLAIN", Passwords, Reveals, func() Mechanism { return plain{} }},
 		{"LOGIN", Passwords, Reveals, func() Mechanism { return &login{} }},
 	}
@@ -119,7 +133,16 @@ func (p Policy) allows(m *MechanismKind, c Credentials) bool {
 	return false
 }
 
+// realm is how this system is named to clients.
+func (p Policy) realm() string {
+	if p.Realm == "" {
+		return "localhost"
+	}
+	return p.Realm
+}
+
 // fits reports whether a connection is what a mechanism needs.
 func (m *MechanismKind) fits(c Credentials) bool {
-	return (m.Flags&Reveals == 0 || c.Secure || c.Clear) && (m.Flags&Binds == 0 || c.TLS != nil)
+	return (m.Flags&Reveals == 0 || c.Secure || c.Clear) && (m.Flags&Binds == 0 || canBind(c.TLS)) &&
+		(m.Flags&Certified == 0 || hasCertificate(c.TLS))
 }

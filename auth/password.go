@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -39,7 +38,7 @@ var ErrPassword = fmt.Errorf("a password has 1 to %d octets, none of them NUL", 
 // string format with argon2id (RFC 9106). A password in Unicode is hashed in
 // its normal form C (RFC 8265 §4.2). ErrPassword.
 func HashPassword(password string) (string, error) {
-	if password == "" || len(password) > maxPassword || strings.IndexByte(password, 0) >= 0 {
+	if !possible(password) {
 		return "", ErrPassword
 	}
 	h, err := argon2.New(argon2.WithVariantID(), argon2.WithM(argonMemory), argon2.WithT(argonTime), argon2.WithP(argonLanes),
@@ -56,43 +55,17 @@ func HashPassword(password string) (string, error) {
 	return digest.Encode(), nil
 }
 
-// ErrHash is what every error about a stored hash is: empty, malformed, of an
-// unknown scheme, or more expensive than any honest one.
-var ErrHash = errors.New("unusable password hash")
+// possible reports whether anybody can have a password.
+func possible(password string) bool {
+	return password != "" && len(password) <= maxPassword && strings.IndexByte(password, 0) < 0
+}
 
 // VerifyPassword is VerifyPasswordContext without an end.
 func VerifyPassword(hash, password string) (ok bool, err error) {
 	return VerifyPasswordContext(context.Background(), hash, password)
 }
 
-// VerifyPasswordContext reports whether a password fits a hash, in a time
-// that tells nothing about either. It knows argon2 ("$argon2id$" and its
-// kin), bcrypt ("$2b$", "$bcrypt-sha256$"), scrypt ("$scrypt$"), PBKDF2
-// ("$pbkdf2-sha256$" and its kin) and SHA-crypt ("$5$", "$6$"), with or
-// without the name of a scheme in braces before them, as LDAP and Dovecot
-// write it. Every other hash is ErrHash and fits nothing: plain text, too.
-// Waiting for a processor ends with ctx.
+// VerifyPasswordContext is Verify of the zero Verifier.
 func VerifyPasswordContext(ctx context.Context, hash, password string) (ok bool, err error) {
-	digest, err := decodeHash(hash, honest)
-	if err != nil {
-		return false, err
-	}
-	if password == "" || len(password) > maxPassword || strings.IndexByte(password, 0) >= 0 {
-		return false, nil
-	}
-	select {
-	case hashing <- struct{}{}:
-		defer func() { <-hashing }()
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	// Hashes made here are of the normal form; others are of what was typed.
-	normal := norm.NFC.String(password)
-	if ok, err = digest.MatchAdvanced(normal); !ok && err == nil && normal != password {
-		ok, err = digest.MatchAdvanced(password)
-	}
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrHash, err)
-	}
-	return ok, nil
+	return Verifier{}.Verify(ctx, hash, password)
 }

@@ -135,15 +135,27 @@ func FuzzVerifyPassword(f *testing.F) {
 	for _, hash := range hashesOfOthers(f) {
 		f.Add(hash, "correct horse")
 	}
+	for _, line := range storedByOthers(f) {
+		f.Add(line[1], "correct horse")
+	}
 	f.Add("$argon2id$v=19$m=4294967295,t=0,p=0$YQ$YQ", "")
-	cheap := costs{memory: 64, passes: 64, lanes: 2, bcrypt: 4, rounds: 1000, crypt: 1000}
+	cheap := costs{memory: 256, passes: 64, lanes: 2, bcrypt: 4, rounds: 1000, crypt: 1000}
 	f.Fuzz(func(t *testing.T, hash, password string) {
-		digest, err := decodeHash(hash, cheap)
-		if err != nil {
-			require.ErrorIs(t, err, ErrHash)
-			return
+		for _, v := range []Verifier{{}, {AllowWeak: true, AllowClear: true}} {
+			m, err := v.decode(hash, cheap)
+			if err != nil {
+				require.ErrorIs(t, err, ErrHash)
+				continue
+			}
+			ok, _ := m.MatchAdvanced(password)
+			again, _ := m.MatchAdvanced(password)
+			require.Equal(t, ok, again)
+			if secret, ok := v.Secret(hash, "SCRAM-SHA-256"); ok && secret.Scheme != "PLAIN" {
+				same, ok := v.Secret("SCRAM-SHA-256$"+string(secret.Value), "SCRAM-SHA-256")
+				require.True(t, ok)
+				require.Equal(t, secret, same)
+			}
 		}
-		_, _ = digest.MatchAdvanced(password)
 	})
 }
 

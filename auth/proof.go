@@ -65,6 +65,20 @@ const (
 	Tickets
 )
 
+// kindsOfScheme returns the kinds of secrets by which a Response of a scheme can
+// be checked; none when nobody knows the scheme.
+func kindsOfScheme(scheme string) Kinds {
+	switch scheme {
+	case schemePlain:
+		return ClearSecrets
+	case "SCRAM-SHA-1":
+		return ClearSecrets | SCRAMSHA1Secrets
+	case "SCRAM-SHA-256":
+		return ClearSecrets | SCRAMSHA256Secrets
+	}
+	return 0
+}
+
 // Prover is an optional power of an Authenticator: it tells what can be
 // checked. Without it that is Passwords alone.
 type Prover interface {
@@ -106,4 +120,14 @@ type Delegator interface {
 	// ActFor returns who id is when he asks to be authzID. ErrBadCredentials
 	// when he has no such right, or when there is no such user; ErrUnavailable.
 	ActFor(ctx context.Context, id Identity, authzID string) (Identity, error)
+}
+
+// TokenHinter is an optional power of an Authenticator that takes Tokens: it
+// tells what a client needs to get a better one. OAUTHBEARER shows it with a
+// failure (RFC 7628 §3.2.2), so that there is nothing secret in it.
+type TokenHinter interface {
+	// TokenHint returns the scopes that a token must have, with spaces
+	// between them, and the URL of the issuer's configuration (RFC 8414,
+	// OpenID Connect Discovery). What is not known is empty.
+	TokenHint() (scope, configURL string)
 }

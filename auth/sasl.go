@@ -16,6 +16,11 @@ type Exchange struct {
 	creds Credentials
 	mech  Mechanism // nil when the exchange is over
 	id    Identity
+
+	policy  Policy
+	flags   MechanismFlags
+	begun   bool  // the client's first response was taken
+	refused error // of the Authenticator, while the client has yet to be told
 }
 
 // NewExchange begins an exchange with a mechanism named in any letter case.
@@ -28,12 +33,13 @@ func NewExchange(ctx context.Context, name string, a Authenticator, p Policy, c 
 		return nil, err
 	}
 	c.Mechanism = kind.Name
-	return &Exchange{ctx: ctx, check: a, creds: c, mech: kind.Begin()}, nil
+	return &Exchange{ctx: ctx, check: a, creds: c, mech: kind.Begin(), policy: p, flags: kind.Flags}, nil
 }
 
 // Next takes the client's response (nil when it sent none yet) and returns
 // the next challenge, or done. Errors are of the kinds of this package; a
-// malformed response is ErrBadCredentials. After an error, or when done, the
+// malformed response is ErrBadCredentials, and ErrInitialResponse too when it
+// came at a time when the server speaks first. After an error, or when done, the
 // exchange is over, and each further call fails.
 func (e *Exchange) Next(response []byte) (challenge []byte, done bool, err error) {
 	if e.mech == nil {
@@ -42,6 +48,10 @@ func (e *Exchange) Next(response []byte) (challenge []byte, done bool, err error
 	if len(response) > maxResponse {
 		return nil, false, e.fail(malformed("response too long"))
 	}
+	if !e.begun && response != nil && e.flags&ServerFirst != 0 {
+		return nil, false, e.fail(ErrInitialResponse)
+	}
+	e.begun = true
 	challenge, done, err = e.mech.Next(e, response)
 	switch {
 	case err != nil:
@@ -71,6 +81,11 @@ func (e *Exchange) Identity() Identity {
 	}
 	return e.id
 }
+
+// Refused returns the error with which the Authenticator has ended the
+// exchange, also while the mechanism lets the client say one thing more before
+// it fails, as OAUTHBEARER does. Nil when it has not.
+func (e *Exchange) Refused() error { return e.refused }
 
 // User returns the name that the client has given so far, for logs. It proves
 // nothing.
@@ -120,7 +135,7 @@ func (e *Exchange) CheckProof(authzID string, p Proof) error {
 // least; tickets of Active Directory and tokens are the longest that are honest.
 const (
 	maxWord     = 1024
-	maxResponse = 12 << 10
+	maxResponse = 16 << 10
 )
 
 // ask asks the Authenticator, once the credentials are complete.
@@ -130,8 +145,8 @@ func (e *Exchange) ask(authzID string) error {
 	}
 	c := e.creds
 	delegator, delegates := As[Delegator](e.check)
-	other := authzID != "" && authzID != c.User && c.User != ""
-	if other && accountName(e.ctx, e.check, authzID) == accountName(e.ctx, e.check, c.User) {
+	other := authzID != "" && authzID != c.User && (c.User != "" || delegates)
+	if other && c.User != "" && e.accountName(authzID) == e.accountName(c.User) {
 		other = false
 	}
 	if other && !delegates {
@@ -141,17 +156,44 @@ func (e *Exchange) ask(authzID string) error {
 		c.AuthzID = authzID
 	}
 	id, err := e.check.Authenticate(e.ctx, c)
-	if err == nil && other {
+	if err == nil && other && e.accountName(authzID) != id.User { // a Proof may tell only now who it is
 		id, err = delegator.ActFor(e.ctx, id, authzID)
 	}
 	if err == nil && id == (Identity{}) {
 		err = fmt.Errorf("%w: nobody was named", ErrUnavailable)
 	}
 	if err != nil {
+		e.refused = ofKind(err)
 		return err
 	}
 	e.id = id
 	return nil
+}
+
+func (e *Exchange) accountName(login string) string { return accountName(e.ctx, e.check, login) }
+
+// checkResponse is CheckProof for mechanisms of challenge and response. Who
+// has no secret takes as long as somebody who has the one given.
+func (e *Exchange) checkResponse(authzID string, r *Response, instead Secret) error {
+	asked, fits := false, false
+	watched := &Response{Scheme: r.Scheme, Check: func(s Secret) bool {
+		asked, fits = true, r.Check(s)
+		return fits
+	}}
+	err := e.CheckProof(authzID, watched)
+	if err != nil && !asked {
+		r.Check(instead)
+	}
+	if err == nil && !fits {
+		return fmt.Errorf("%w: a response was accepted without a check", ErrUnavailable)
+	}
+	return err
+}
+
+// offers reports whether a mechanism may be used on this connection too.
+func (e *Exchange) offers(name string) bool {
+	_, err := e.policy.find(name, e.check, e.creds)
+	return err == nil
 }
 
 // ofKind makes any other error one of kind ErrUnavailable.

@@ -1,148 +1,180 @@
 package auth
 
 import (
-	"errors"
-	"fmt"
-	"strconv"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"hash"
 	"strings"
-
-	"github.com/go-crypt/crypt/algorithm"
-	"github.com/go-crypt/crypt/algorithm/argon2"
-	"github.com/go-crypt/crypt/algorithm/bcrypt"
-	"github.com/go-crypt/crypt/algorithm/pbkdf2"
-	"github.com/go-crypt/crypt/algorithm/scrypt"
-	"github.com/go-crypt/crypt/algorithm/shacrypt"
 )
 
-// maxHash bounds a stored hash, in octets, and with it the key that is
+// maxHash bounds a stored password, in octets, and with it the key that is
 // derived.
 const maxHash = 512
 
-// costs bound what one verification may cost. A directory that was tampered
-// with must not be able to take a server's memory or processors.
-type costs struct {
-	memory uint64 // KiB of argon2 and scrypt
-	passes uint64 // of argon2 over its memory, times KiB
-	lanes  uint64 // of argon2 and scrypt
-	bcrypt uint64 // its cost, a power of two
-	rounds uint64 // of PBKDF2
-	crypt  uint64 // rounds of SHA-crypt
-}
+// encoding is how the value of a scheme is written.
+type encoding int
 
-// honest is beyond what anybody recommends.
-var honest = costs{memory: 256 << 10, passes: 1 << 20, lanes: 16, bcrypt: 16, rounds: 10_000_000, crypt: 5_000_000}
-
-// decodeHash reads a stored hash of any scheme that is known here.
-func decodeHash(hash string, limit costs) (algorithm.Digest, error) {
-	if len(hash) > maxHash {
-		return nil, fmt.Errorf("%w: too long", ErrHash)
-	}
-	hash = withoutBraces(hash)
-	words := strings.Split(hash, "$")
-	if len(words) < 4 || words[0] != "" {
-		return nil, fmt.Errorf("%w: %w", ErrHash, errScheme)
-	}
-	var decode algorithm.DecodeFunc
-	var err error
-	switch words[1] {
-	case "argon2id", "argon2i", "argon2d":
-		decode, err = argon2.Decode, limit.argon2(words[2]+","+words[3])
-	case "2", "2a", "2b", "2x", "2y":
-		decode, err = bcrypt.Decode, atMost(words[2], limit.bcrypt)
-	case "bcrypt-sha256":
-		decode, err = bcrypt.Decode, within(words[2], map[string]uint64{"r": limit.bcrypt})
-	case "scrypt":
-		decode, err = scrypt.Decode, limit.scrypt(words[2])
-	case "pbkdf2", "pbkdf2-sha1", "pbkdf2-sha224", "pbkdf2-sha256", "pbkdf2-sha384", "pbkdf2-sha512":
-		decode, err = pbkdf2.Decode, atMost(words[2], limit.rounds)
-	case "5", "6":
-		decode, err = shacrypt.Decode, within(words[2], map[string]uint64{"rounds": limit.crypt})
-	default:
-		err = errScheme
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrHash, err)
-	}
-	digest, err := decode(hash)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrHash, err)
-	}
-	return digest, nil
-}
-
-// withoutBraces takes the name of a scheme off a hash that tells its scheme
-// itself.
-func withoutBraces(hash string) string {
-	if rest, ok := strings.CutPrefix(hash, "{"); ok {
-		if _, after, ok := strings.Cut(rest, "}"); ok && strings.HasPrefix(after, "$") {
-			return after
-		}
-	}
-	return hash
-}
-
-func (c costs) argon2(parameters string) error {
-	memory, err := largest(parameters, "m", c.memory)
-	if err != nil {
-		return err
-	}
-	times, err := largest(parameters, "t", c.passes)
-	if err != nil {
-		return err
-	}
-	if memory*times > c.passes {
-		return errExpensive
-	}
-	return within(parameters, map[string]uint64{"p": c.lanes})
-}
-
-func (c costs) scrypt(parameters string) error {
-	power, err := largest(parameters, "ln", 30)
-	if err != nil {
-		return err
-	}
-	block, err := largest(parameters, "r", 8*c.memory)
-	if err != nil {
-		return err
-	}
-	if power == 0 || block == 0 || block<<power > 8*c.memory { // 128 octets each
-		return errExpensive
-	}
-	return within(parameters, map[string]uint64{"p": c.lanes})
-}
-
-// Reasons of ErrHash.
-var (
-	errExpensive = errors.New("its cost is out of bounds")
-	errScheme    = errors.New("its scheme is unknown")
+const (
+	ownEncoding encoding = iota // the scheme's own
+	base64Encoding
+	hexEncoding
 )
 
-// within checks the numbers in "a=1,b=2" against their upper bounds.
-func within(text string, upper map[string]uint64) error {
-	for name, limit := range upper {
-		if _, err := largest(text, name, limit); err != nil {
-			return err
-		}
+// decode reads a stored password of any scheme that is known and allowed.
+func (v Verifier) decode(stored string, limit costs) (matcher, error) {
+	if len(stored) > maxHash {
+		return nil, unusable(errLong)
 	}
-	return nil
+	m, err := v.decodeScheme(stored, limit)
+	if err != nil {
+		return nil, unusable(err)
+	}
+	return m, nil
 }
 
-// largest returns the largest number that a parameter is given, because a
-// parameter may stand there twice; 0 when it is not there.
-func largest(text, name string, limit uint64) (most uint64, err error) {
-	for pair := range strings.SplitSeq(text, ",") {
-		if value, ok := strings.CutPrefix(pair, name+"="); ok {
-			n, err := strconv.ParseUint(value, 10, 32)
-			if err != nil || n > limit {
-				return 0, errExpensive
-			}
-			most = max(most, n)
+func (v Verifier) decodeScheme(stored string, limit costs) (matcher, error) {
+	scheme, enc, value := cutScheme(stored)
+	if d, ok := digestNamed(scheme); ok && !strings.HasPrefix(value, "$") {
+		if d.weak && !v.AllowWeak {
+			return nil, errWeak
 		}
+		return d.decode(enc, value)
 	}
-	return most, nil
+	value, err := enc.text(value)
+	if err != nil {
+		return nil, err
+	}
+	switch scheme {
+	case "":
+		return v.withoutScheme(value, limit)
+	case "PLAIN", "CLEAR", "CLEARTEXT":
+		return v.clear(value)
+	case "SCRAM-SHA-1", "SCRAM-SHA-256":
+		return decodeSCRAM(scheme, value, limit)
+	case "PBKDF2", "PBKDF2-SHA1", "PBKDF2-SHA256", "PBKDF2-SHA512":
+		return v.decodePBKDF2(scheme, value, limit)
+	}
+	return v.decodeCrypt(value, limit)
 }
 
-func atMost(number string, limit uint64) error {
-	_, err := largest("n="+number, "n", limit)
-	return err
+// withoutScheme reads what has no {SCHEME} before it.
+func (v Verifier) withoutScheme(stored string, limit costs) (matcher, error) {
+	switch {
+	case stored == "" || stored[0] == '!' || stored[0] == '*':
+		return nil, errBroken
+	case stored[0] == '$':
+		return v.decodeCrypt(stored, limit)
+	}
+	if scheme, value, ok := strings.Cut(stored, "$"); ok && (scheme == "SCRAM-SHA-1" || scheme == "SCRAM-SHA-256") {
+		return decodeSCRAM(scheme, value, limit)
+	}
+	return v.clear(stored)
+}
+
+// clear reads a password that is stored as it is.
+func (v Verifier) clear(password string) (matcher, error) {
+	switch {
+	case !v.AllowClear:
+		return nil, errClear
+	case !possible(password):
+		return nil, errBroken
+	}
+	return clearText(password), nil
+}
+
+// decodePBKDF2 reads OpenLDAP's "iterations$salt$key" and Dovecot's
+// "$1$salt$iterations$key".
+func (v Verifier) decodePBKDF2(scheme, value string, limit costs) (matcher, error) {
+	switch {
+	case !strings.HasPrefix(value, "$"):
+		return v.decodeCrypt("$"+strings.ToLower(scheme)+"$"+value, limit)
+	case strings.HasPrefix(value, "$1$"):
+		return decodeDovecotPBKDF2(value, limit)
+	}
+	return v.decodeCrypt(value, limit)
+}
+
+// cutScheme cuts "{SCHEME.encoding}value". Without braces scheme is empty.
+func cutScheme(stored string) (scheme string, enc encoding, value string) {
+	rest, ok := strings.CutPrefix(stored, "{")
+	if !ok {
+		return "", ownEncoding, stored
+	}
+	if scheme, value, ok = strings.Cut(rest, "}"); !ok {
+		return "", ownEncoding, stored
+	}
+	scheme = strings.ToUpper(scheme)
+	name, suffix, _ := strings.Cut(scheme, ".")
+	switch suffix {
+	case "B64", "BASE64":
+		return name, base64Encoding, value
+	case "HEX":
+		return name, hexEncoding, value
+	}
+	if scheme == "" {
+		scheme = "{}" // a scheme without a name is none that is known
+	}
+	return scheme, ownEncoding, value
+}
+
+// text takes an encoding off a value that is text in its scheme.
+func (enc encoding) text(value string) (string, error) {
+	if enc == ownEncoding {
+		return value, nil
+	}
+	raw, err := enc.octets(value)
+	return string(raw), err
+}
+
+// octets takes an encoding off a value; a scheme's own is base64, with or
+// without padding.
+func (enc encoding) octets(value string) (raw []byte, err error) {
+	if enc == hexEncoding {
+		raw, err = hex.DecodeString(value)
+	} else {
+		raw, err = base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
+	}
+	if err != nil {
+		return nil, errBroken
+	}
+	return raw, nil
+}
+
+// digestScheme is a scheme of which the value is a digest of the password and
+// the salt, then the salt.
+type digestScheme struct {
+	new    func() hash.Hash
+	salted bool
+	weak   bool
+}
+
+// digestNamed returns the scheme of that name, if it is one.
+func digestNamed(scheme string) (digestScheme, bool) {
+	switch scheme {
+	case "SHA", "SHA1":
+		return digestScheme{new: sha1.New}, true
+	case "SSHA":
+		return digestScheme{new: sha1.New, salted: true}, true
+	case "SHA256":
+		return digestScheme{new: sha256.New}, true
+	case "SSHA256":
+		return digestScheme{new: sha256.New, salted: true}, true
+	case "SHA384":
+		return digestScheme{new: sha512.New384}, true
+	case "SSHA384":
+		return digestScheme{new: sha512.New384, salted: true}, true
+	case "SHA512":
+		return digestScheme{new: sha512.New}, true
+	case "SSHA512":
+		return digestScheme{new: sha512.New, salted: true}, true
+	case "MD5", "LDAP-MD5", "PLAIN-MD5":
+		return digestScheme{new: md5.New, weak: true}, true
+	case "SMD5":
+		return digestScheme{new: md5.New, salted: true, weak: true}, true
+	}
+	return digestScheme{}, false
 }

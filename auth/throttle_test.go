@@ -238,3 +238,20 @@ func TestThrottleIsBounded(t *testing.T) {
 		require.ErrorIs(t, err, ErrBadCredentials)
 	})
 }
+
+func TestThrottlesOverSeveralAuthenticatorsCountTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := AuthenticatorFunc(func(context.Context, Credentials) (Identity, error) { return Identity{}, ErrBadCredentials })
+		imap := NewThrottle(never, ThrottleOptions{UserFailures: 2, Delay: time.Hour, Longest: time.Hour})
+		pop3 := imap.Over(alice)
+		c := Credentials{User: "alice", Password: "secret", Remote: netip.MustParseAddr("192.0.2.1")}
+		for range 3 {
+			_, _ = imap.Authenticate(t.Context(), c)
+		}
+		_, err := pop3.Authenticate(t.Context(), c)
+		require.ErrorIs(t, err, ErrTooMany)
+		c.User, c.Remote = "bob", netip.MustParseAddr("192.0.2.2")
+		_, err = pop3.Authenticate(t.Context(), c)
+		require.ErrorIs(t, err, ErrBadCredentials, "alice's own Authenticator is asked")
+	})
+}

@@ -44,6 +44,7 @@ var (
 	ErrDisabled    = errors.New("account is disabled")
 	ErrExists      = errors.New("name is taken")
 	ErrUnavailable = errors.New("directory is not available")
+	ErrLimit       = errors.New("too many names")
 )
 
 // As finds an optional power T of a Directory, through wrappers that have a
@@ -55,7 +56,20 @@ type Account struct {
 	Name     string   `json:"name"`               // its main address in normal form, user@domain
 	Password string   `json:"password,omitempty"` // a hash, never clear text; empty: can't log in
 	Disabled bool     `json:"disabled,omitempty"`
+	Host     string   `json:"host,omitempty"`    // of the back end where it lives, as mapping.ParseRoute reads it; empty: where all do who name none
 	Aliases  []string `json:"aliases,omitempty"` // further addresses that lead straight to it, normal form, sorted
+
+	// Secrets are what mechanisms such as SCRAM need of the same password, by
+	// scheme: auth.Secret's Scheme and Value. None of them is clear text.
+	Secrets map[string]string `json:"secrets,omitempty"`
+}
+
+// SecretSchemes is an optional power of Accounts that keep Secrets.
+type SecretSchemes interface {
+	// SecretSchemes returns the schemes, sorted, of which every account that
+	// has a password has a secret too. Only with these may a mechanism be
+	// offered that needs one: nobody knows yet who will log in.
+	SecretSchemes() []string
 }
 
 // Accounts is the power to look accounts up by the name somebody logs in with:
@@ -80,7 +94,12 @@ type Editor interface {
 	// AddAccount adds an account with its aliases, all or nothing. ErrExists
 	// when a name is taken, ErrNotLocal for a name in a foreign domain.
 	AddAccount(ctx context.Context, a Account) error
+	// SetPassword sets the hash of a password, and removes the secrets of the
+	// one before.
 	SetPassword(ctx context.Context, name, hash string) error
+	// SetPasswordForms sets the hash of a password and its secrets in one
+	// change; auth.PasswordForms makes them.
+	SetPasswordForms(ctx context.Context, name, hash string, secrets map[string]string) error
 	SetDisabled(ctx context.Context, name string, to Switch) error
 	// AddAlias makes alias, an address of a local domain, lead to an account,
 	// to another alias or to a foreign address. An alias that leads to several
@@ -96,6 +115,14 @@ type Editor interface {
 	RemoveAccount(ctx context.Context, name string) error
 	List(ctx context.Context) iter.Seq2[Account, error] // by name
 	Domains(ctx context.Context) ([]string, error)      // primary domain first
+}
+
+// Hoster is the power to say where an account lives, in a directory that serves
+// several back ends.
+type Hoster interface {
+	// SetHost sets Account.Host. What it says is not looked at: who routes by
+	// it decides. ErrUnknown for a name that nobody has.
+	SetHost(ctx context.Context, name, host string) error
 }
 
 // Switch is on or off.

@@ -45,6 +45,8 @@ func (r *authenticateRequest) run(ctx context.Context, s *session) (result, erro
 		return result{}, bad("Authentication cancelled")
 	case errors.Is(err, front.ErrBadBase64):
 		return result{}, bad("Response is not base64")
+	case errors.Is(err, auth.ErrInitialResponse):
+		return result{}, bad("This mechanism takes no initial response")
 	case errors.Is(err, wire.ErrLineTooLong):
 		return result{}, errLineTooLong
 	case lost(err):

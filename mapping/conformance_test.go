@@ -1,6 +1,9 @@
 package mapping_test
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -44,3 +47,38 @@ func TestAsFindsPowersThroughWrappers(t *testing.T) {
 type wrapper struct{ mapping.Mapper }
 
 func (w wrapper) Unwrap() mapping.Mapper { return w.Mapper }
+
+func TestWrappersKeepThePromisesOfAMapper(t *testing.T) {
+	some, err := mapping.ReadTable(strings.NewReader("alice@example.test a:1,user=x\nbob b\n*@example.net c,tls=start\n"))
+	require.NoError(t, err)
+	none, err := mapping.ReadTable(strings.NewReader(""))
+	require.NoError(t, err)
+	down := mapping.MapperFunc(func(context.Context, string) (mapping.Route, error) {
+		return mapping.Route{}, errors.New("connection refused")
+	})
+	quiet := slog.New(slog.DiscardHandler)
+	for name, wrap := range map[string]func(mapping.Mapper) mapping.Mapper{
+		"cache": func(m mapping.Mapper) mapping.Mapper { return mapping.NewCache(m, mapping.CacheOptions{Logger: quiet}) },
+		"checked": func(m mapping.Mapper) mapping.Mapper {
+			return mapping.NewChecked(m, mapping.CheckedOptions{Logger: quiet})
+		},
+		"chain": func(m mapping.Mapper) mapping.Mapper { return mapping.Chain(none, m, none) },
+		"default": func(m mapping.Mapper) mapping.Mapper {
+			return mapping.Default(m, mapping.Route{Host: "d"}, mapping.InDomains("elsewhere.test"))
+		},
+		"cache of checked chain": func(m mapping.Mapper) mapping.Mapper {
+			return mapping.NewCache(mapping.NewChecked(mapping.Chain(m), mapping.CheckedOptions{Logger: quiet}), mapping.CacheOptions{Logger: quiet})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mappingtest.Run(t, mappingtest.Fixture{
+				Mapper: wrap(some),
+				Known: map[string]mapping.Route{
+					"alice@example.test": {Host: "a", Port: 1, User: "x"}, "bob": {Host: "b"}, "any@example.net": {Host: "c", TLS: mapping.TLSStart},
+				},
+				Unknown: "mallory@example.test",
+				Broken:  wrap(down),
+			})
+		})
+	}
+}

@@ -52,32 +52,6 @@ func TestX10ABadReloadKeepsTheLastGoodMap(t *testing.T) {
 	require.Equal(t, "three", hostOf(t, f, "alice"))
 }
 
-func TestAFileIsReadAgainOnlyWhenItChanged(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "users.map")
-	long := time.Now().Add(-time.Hour)
-	put := func(text string, at time.Time) {
-		write(t, path, text)
-		require.NoError(t, os.Chtimes(path, at, at))
-	}
-	put("alice one\n", long)
-	f, err := OpenFile(path)
-	require.NoError(t, err)
-	check := func(want bool, host string) {
-		t.Helper()
-		changed, err := f.reloadIfChanged()
-		require.NoError(t, err)
-		require.Equal(t, want, changed)
-		require.Equal(t, host, hostOf(t, f, "alice"))
-	}
-	check(false, "one")
-	put("alice two\n", long) // another file of the same size and time
-	check(true, "two")
-	check(false, "two")
-	put("alice six\n", time.Now()) // too fresh to be sure of
-	check(true, "six")
-	check(true, "six")
-}
-
 // logged hands each line of a log over.
 type logged struct {
 	slog.Handler

@@ -7,6 +7,7 @@ package mapping
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/posthouse-mail/posthouse/internal/power"
 )
@@ -14,8 +15,9 @@ import (
 // Mapper finds the back end of a user.
 type Mapper interface {
 	// Map returns the route of a user, named as he logs in or as mail is
-	// addressed to him, in any letter case. ErrNotMapped, ErrUnavailable; any
-	// other error counts as ErrUnavailable.
+	// addressed to him, in any spelling: those that NormalName makes one are one
+	// user. ErrNotMapped, ErrUnavailable; any other error counts as
+	// ErrUnavailable.
 	Map(ctx context.Context, user string) (Route, error)
 }
 
@@ -34,6 +36,19 @@ var (
 	ErrNotMapped   = errors.New("user is not mapped")
 	ErrUnavailable = errors.New("mapping is not available")
 )
+
+// ofKind makes any error that is not ErrNotMapped one of kind ErrUnavailable,
+// and no error both.
+func ofKind(err error) error {
+	unknown, down := errors.Is(err, ErrNotMapped), errors.Is(err, ErrUnavailable)
+	switch {
+	case unknown && down:
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
+	case unknown || down:
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
 
 // Route is a way to a user's back end.
 type Route struct {

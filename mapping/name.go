@@ -13,10 +13,12 @@ import (
 // maxUser bounds the name of a user that is looked up, in octets.
 const maxUser = 1024
 
-// normalName returns the one form under which a user's name is kept and
-// looked up: of an address mail.Address.Key, of any other text its small
-// letters in Unicode form C. It returns false for what is nobody's name.
-func normalName(user string) (string, bool) {
+// NormalName returns the one form under which a Mapper keeps a user's name and
+// looks it up: of an address mail.Address.Key, of any other text its small
+// letters in Unicode form C. A sub-address stays: it may have a route of its
+// own. It returns false for what is nobody's name: what is empty, above 1,024
+// octets, not UTF-8, or holds control characters.
+func NormalName(user string) (string, bool) {
 	if isNormal(user) {
 		return user, user != "" && len(user) <= maxUser
 	}

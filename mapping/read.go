@@ -169,7 +169,7 @@ func (b *builder) addName(n int, key string, route Route) error {
 			return badLine("a name and one route")
 		}
 	}
-	name, ok := normalName(key)
+	name, ok := NormalName(key)
 	if !ok {
 		return badLine("nobody can have this name")
 	}

@@ -14,7 +14,7 @@ func Static(r Route) Mapper {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return MapperFunc(func(ctx context.Context, user string) (Route, error) {
-		if _, ok := normalName(user); !ok {
+		if _, ok := NormalName(user); !ok {
 			return Route{}, ErrNotMapped
 		}
 		if err != nil {

@@ -84,7 +84,7 @@ func (t *Table) Len() int { return t.names + len(t.domains) + len(t.patterns) }
 // Map looks a user up: his name as it stands, his name without a sub-address
 // "+tag", and then the patterns. ErrNotMapped when no line fits.
 func (t *Table) Map(_ context.Context, user string) (Route, error) {
-	name, ok := normalName(user)
+	name, ok := NormalName(user)
 	if !ok {
 		return Route{}, ErrNotMapped
 	}

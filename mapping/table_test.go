@@ -167,7 +167,7 @@ func FuzzReadTable(f *testing.F) {
 func TestNamesInNormalFormAreKnownAtAGlance(t *testing.T) {
 	for c := range 256 {
 		user := "a" + string([]byte{byte(c)}) + "b@example.test"
-		if name, ok := normalName(user); isNormal(user) {
+		if name, ok := NormalName(user); isNormal(user) {
 			require.True(t, ok)
 			require.Equal(t, user, name)
 			if a, err := mail.ParseAddress(user); err == nil {

@@ -43,6 +43,8 @@ func (n *session) auth(ctx context.Context, args string) error {
 		return misunderstood("Authentication cancelled")
 	case errors.Is(err, front.ErrBadBase64):
 		return misunderstood("Response is not base64")
+	case errors.Is(err, auth.ErrInitialResponse):
+		return misunderstood("This mechanism takes no initial response")
 	case errors.Is(err, wire.ErrLineTooLong):
 		return farewell("Line too long")
 	case lostInExchange(err):

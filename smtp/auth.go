@@ -22,6 +22,7 @@ var (
 	errMechanism     = reply(504, 5, 5, 4, "Unknown authentication mechanism")
 	errCancelled     = reply(501, 5, 7, 0, "Authentication cancelled")
 	errBase64        = reply(501, 5, 5, 2, "Not base64")
+	errInitial       = reply(501, 5, 5, 4, "This mechanism takes no initial response")
 	errAuthLine      = reply(500, 5, 5, 6, "Line too long")
 	errLogin         = reply(535, 5, 7, 8, "Authentication failed")
 	errAuthDown      = reply(454, 4, 7, 0, "Authentication is not available now, please try again later")
@@ -103,6 +104,8 @@ func (c *conversation) authFailed(ctx context.Context, l *login, err error) *mai
 		return errCancelled
 	case errors.Is(err, front.ErrBadBase64):
 		return errBase64
+	case errors.Is(err, auth.ErrInitialResponse):
+		return errInitial
 	case errors.Is(err, wire.ErrLineTooLong):
 		return c.lastWord(errAuthLine)
 	case errors.Is(err, auth.ErrBadCredentials), errors.Is(err, auth.ErrDisabled):

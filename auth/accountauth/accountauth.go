@@ -6,6 +6,8 @@
 //     a wrong password take the same time, when all hashes are of the kind that
 //     auth.HashPassword makes.
 //   - Nobody logs in without a password, whatever the directory says.
+//   - SCRAM is offered only while everybody who has a password can use it: a
+//     client that prefers it must not fail where PLAIN would have done.
 package accountauth
 
 import (
@@ -21,8 +23,9 @@ import (
 // maxLogin bounds a login name, in octets.
 const maxLogin = 512
 
-// Authenticator checks passwords against the hashes of accounts. It has the
-// power auth.Namer.
+// Authenticator checks passwords against the hashes of accounts, and the
+// responses of SCRAM against their secrets. It has the powers auth.Namer,
+// auth.Prover and auth.SecretSource.
 type Authenticator struct {
 	accounts directory.Accounts
 }
@@ -33,6 +36,8 @@ func New(accounts directory.Accounts) *Authenticator { return &Authenticator{acc
 var (
 	_ auth.Authenticator = (*Authenticator)(nil)
 	_ auth.Namer         = (*Authenticator)(nil)
+	_ auth.Prover        = (*Authenticator)(nil)
+	_ auth.SecretSource  = (*Authenticator)(nil)
 )
 
 // dummyHash is verified for users who have no hash.
@@ -40,8 +45,12 @@ var dummyHash = sync.OnceValues(func() (string, error) { return auth.HashPasswor
 
 // Authenticate looks the account up by its login and verifies the password.
 // An authorization identity must be a login of the same account. An account
-// whose hash can't be used is ErrUnavailable, and the hash is not in the error.
+// whose hash can't be used is ErrUnavailable, and the hash is not in the error;
+// hashes of weak schemes and clear text (see auth.Verifier) can't be used.
 func (a *Authenticator) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
+	if c.Proof != nil {
+		return a.checkProof(ctx, c)
+	}
 	account, err := a.lookup(ctx, c.User)
 	exists := err == nil && account.Name != ""
 	if err != nil && !errors.Is(err, directory.ErrUnknown) {
@@ -54,7 +63,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, c auth.Credentials) (a
 			return auth.Identity{}, unavailable(err)
 		}
 	}
-	ok, err := auth.VerifyPasswordContext(ctx, hash, c.Password)
+	ok, err := auth.Verifier{}.Verify(ctx, hash, c.Password)
 	switch {
 	case err != nil:
 		return auth.Identity{}, unavailable(fmt.Errorf("account %q: %w", account.Name, err))

@@ -35,6 +35,9 @@ func (b broken) Account(context.Context, string) (directory.Account, error) {
 	return directory.Account{}, b.err
 }
 
+// SecretSchemes lets SCRAM be offered, so that it meets the failure.
+func (b broken) SecretSchemes() []string { return []string{"SCRAM-SHA-1", "SCRAM-SHA-256"} }
+
 func hash(t testing.TB, password string) string {
 	t.Helper()
 	h, err := auth.HashPassword(password)
@@ -49,7 +52,9 @@ func TestAccountsKeepThePromisesOfAnAuthenticator(t *testing.T) {
 	ctx := t.Context()
 	require.NoError(t, d.AddDomain(ctx, "example.test"))
 	for _, name := range []string{"alice", "bob", "carol"} {
-		require.NoError(t, d.AddAccount(ctx, directory.Account{Name: name + "@example.test", Password: hash(t, name+"'s secret")}))
+		hash, secrets, err := auth.PasswordForms(name+"'s secret", "SCRAM-SHA-256", "SCRAM-SHA-1")
+		require.NoError(t, err)
+		require.NoError(t, d.AddAccount(ctx, directory.Account{Name: name + "@example.test", Password: hash, Secrets: secrets}))
 	}
 	require.NoError(t, d.SetDisabled(ctx, "carol@example.test", directory.On))
 	authtest.Run(t, authtest.Fixture{
@@ -86,6 +91,20 @@ func TestA05ADirectoryThatIsDownIsNotAWrongPassword(t *testing.T) {
 		require.ErrorIs(t, err, cause)
 		require.NotErrorIs(t, err, auth.ErrBadCredentials)
 	}
+}
+
+func TestHashesOfOthersAreGoodUnlessTheyAreWeak(t *testing.T) {
+	a := accountauth.New(accounts{
+		"alice": {Name: "alice", Password: "{SSHA}RY/Bl5TuuQszGj2vvsb69walW3EmEDFQ"},
+		"bob":   {Name: "bob", Password: "{SMD5}uoPaUT8tGWzkgp0t4/ICKzAN3Pg="},
+	})
+	_, err := a.Authenticate(t.Context(), auth.Credentials{User: "alice", Password: "correct horse"})
+	require.NoError(t, err)
+	_, err = a.Authenticate(t.Context(), auth.Credentials{User: "bob", Password: "correct horse"})
+	require.ErrorIs(t, err, auth.ErrHash)
+	require.ErrorIs(t, err, auth.ErrUnavailable)
+	_, err = a.Authenticate(t.Context(), auth.Credentials{User: "alice", Password: "correct horse", Proof: auth.Token("x")})
+	require.ErrorIs(t, err, auth.ErrBadCredentials, "a proof of a kind that is not known proves nothing")
 }
 
 func TestAHashThatCannotBeUsedIsUnavailableAndNotShown(t *testing.T) {

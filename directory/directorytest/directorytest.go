@@ -18,7 +18,20 @@ import (
 // Run checks every promise on directories that open makes, each of them empty
 // and closed by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) directory.Directory) {
-	for _, group := range []map[string]func(*testing.T, *bench){resolveTests, loginTests, editTests} {
+	RunLookups(t, open)
+	run(t, open, editTests, organizeTests)
+}
+
+// RunLookups checks the promises about lookups alone, for directories that
+// can't be changed. What open makes has a directory.Editor all the same, one
+// of the test's own, which changes what the directory reads: AddDomain,
+// AddAccount, AddAlias, SetDisabled and RemoveAccount are used.
+func RunLookups(t *testing.T, open func(t *testing.T) directory.Directory) {
+	run(t, open, resolveTests, loginTests)
+}
+
+func run(t *testing.T, open func(t *testing.T) directory.Directory, groups ...map[string]func(*testing.T, *bench)) {
+	for _, group := range groups {
 		for name, f := range group {
 			t.Run(name, func(t *testing.T) {
 				d := open(t)
@@ -55,8 +68,8 @@ func (b *bench) alias(from, to string) {
 	require.NoError(b.t, b.e.AddAlias(b.ctx, mail.MustParseAddress(from), to))
 }
 
-// leads requires that an address leads to accounts, and to foreign addresses
-// written as ">address".
+// leads requires that an address leads to accounts, to their mailboxes written
+// as "account/mailbox", and to foreign addresses written as ">address".
 func (b *bench) leads(address string, want ...string) {
 	b.t.Helper()
 	found, err := b.d.Resolve(b.ctx, mail.MustParseAddress(address))
@@ -69,7 +82,9 @@ func (b *bench) leads(address string, want ...string) {
 		} else {
 			got = append(got, ">"+r.Forward.String())
 		}
-		require.Empty(b.t, r.Folder)
+		if r.Folder != "" {
+			got[len(got)-1] += "/" + r.Folder
+		}
 	}
 	require.ElementsMatch(b.t, want, got, address)
 }
@@ -244,6 +259,25 @@ var editTests = map[string]func(*testing.T, *bench){
 		require.NoError(t, err)
 		require.Equal(t, []string{"example.test", "other.test", "a.test"}, domains)
 	},
+	"AccountsMayNameTheirHost": func(t *testing.T, b *bench) {
+		b.fill()
+		h, ok := directory.As[directory.Hoster](b.d)
+		if !ok {
+			t.Skip("the directory has no directory.Hoster")
+		}
+		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "dave@example.test", Host: "10.0.0.9"}))
+		require.NoError(t, h.SetHost(b.ctx, "BOB@example.test", "10.0.0.11:1143"))
+		require.ErrorIs(t, h.SetHost(b.ctx, "nobody@example.test", "10.0.0.11"), directory.ErrUnknown)
+		for login, want := range map[string]string{"alice": "", "bob": "10.0.0.11:1143", "dave": "10.0.0.9"} {
+			a, err := b.e.Account(b.ctx, login)
+			require.NoError(t, err)
+			require.Equal(t, want, a.Host)
+		}
+		require.NoError(t, h.SetHost(b.ctx, "bob@example.test", ""))
+		a, err := b.e.Account(b.ctx, "bob")
+		require.NoError(t, err)
+		require.Empty(t, a.Host)
+	},
 	"AccountsAreListedByName": func(t *testing.T, b *bench) {
 		b.fill()
 		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "Aaron@Example.test", Aliases: []string{"X@example.test", "b@other.test"}}))
@@ -314,6 +348,40 @@ var editTests = map[string]func(*testing.T, *bench){
 		a, err := b.e.Account(b.ctx, "alice")
 		require.NoError(t, err)
 		require.Equal(t, "$2b$new\n\"\u2028", a.Password)
+	},
+	"SecretsGoWithTheirPassword": func(t *testing.T, b *bench) {
+		secrets := func() map[string]string {
+			a, err := b.e.Account(b.ctx, "alice")
+			require.NoError(t, err)
+			return a.Secrets
+		}
+		b.fill()
+		given := map[string]string{"SCRAM-SHA-256": "one", "SCRAM-SHA-1": "two"}
+		require.NoError(t, b.e.SetPasswordForms(b.ctx, "Alice", "hash", given))
+		given["SCRAM-SHA-1"] = "changed"
+		require.Equal(t, map[string]string{"SCRAM-SHA-256": "one", "SCRAM-SHA-1": "two"}, secrets())
+		secrets()["SCRAM-SHA-1"] = "changed"
+		require.Equal(t, "two", secrets()["SCRAM-SHA-1"], "what is returned is a copy")
+		require.NoError(t, b.e.SetPassword(b.ctx, "alice", "another"))
+		require.Empty(t, secrets(), "the secret of an old password must not log in")
+		require.ErrorIs(t, b.e.SetPasswordForms(b.ctx, "nobody@example.test", "x", nil), directory.ErrUnknown)
+	},
+	"SchemesAreThoseThatEverybodyHas": func(t *testing.T, b *bench) {
+		power, ok := b.e.(directory.SecretSchemes)
+		if !ok {
+			t.Skip("the power is optional")
+		}
+		require.NoError(t, b.e.AddDomain(b.ctx, "example.test"))
+		require.Empty(t, power.SecretSchemes(), "nobody is there")
+		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "a@example.test", Password: "h", Secrets: map[string]string{"X": "1", "Y": "1"}}))
+		require.NoError(t, b.e.AddAccount(b.ctx, directory.Account{Name: "b@example.test"}))
+		require.Equal(t, []string{"X", "Y"}, power.SecretSchemes(), "who has no password needs no secret")
+		require.NoError(t, b.e.SetPassword(b.ctx, "b@example.test", "h"))
+		require.Empty(t, power.SecretSchemes())
+		require.NoError(t, b.e.SetPasswordForms(b.ctx, "b@example.test", "h", map[string]string{"Y": "1"}))
+		require.Equal(t, []string{"Y"}, power.SecretSchemes())
+		require.NoError(t, b.e.RemoveAccount(b.ctx, "b@example.test"))
+		require.Equal(t, []string{"X", "Y"}, power.SecretSchemes())
 	},
 	"RemovedAccountLeavesNothing": func(t *testing.T, b *bench) {
 		b.fill()

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/posthouse-mail/posthouse/directory"
@@ -40,11 +41,10 @@ func (d *Directory) change(ctx context.Context, check func(n *names) (*line, err
 
 // AddDomain makes a domain local.
 func (d *Directory) AddDomain(ctx context.Context, domain string) error {
-	a, err := mail.Postmaster.WithDomain(domain)
+	key, err := domainKey(domain)
 	if err != nil {
 		return err
 	}
-	key := mail.DomainKey(a.Domain())
 	return d.change(ctx, func(n *names) (*line, error) {
 		if n.local(key) {
 			return nil, directory.ErrExists
@@ -78,19 +78,32 @@ func (d *Directory) AddAccount(ctx context.Context, a directory.Account) error {
 			}
 			seen = append(seen, k)
 		}
-		a.Name, a.Aliases = key, aliases
+		a.Name, a.Aliases, a.Secrets = key, aliases, maps.Clone(a.Secrets)
 		return &line{Op: opAccount, Account: &a}, nil
 	})
 }
 
 // SetPassword replaces the password hash of an account.
 func (d *Directory) SetPassword(ctx context.Context, name, hash string) error {
-	return d.alter(ctx, name, func(key string) *line { return &line{Op: opPassword, Name: key, Password: hash} })
+	return d.SetPasswordForms(ctx, name, hash, nil)
+}
+
+// SetPasswordForms replaces the password hash and the secrets of an account.
+func (d *Directory) SetPasswordForms(ctx context.Context, name, hash string, secrets map[string]string) error {
+	secrets = maps.Clone(secrets)
+	return d.alter(ctx, name, func(key string) *line {
+		return &line{Op: opPassword, Name: key, Password: hash, Secrets: secrets}
+	})
 }
 
 // SetDisabled switches an account off or on.
 func (d *Directory) SetDisabled(ctx context.Context, name string, to directory.Switch) error {
 	return d.alter(ctx, name, func(key string) *line { return &line{Op: opDisabled, Name: key, Disabled: bool(to)} })
+}
+
+// SetHost says where an account lives.
+func (d *Directory) SetHost(ctx context.Context, name, host string) error {
+	return d.alter(ctx, name, func(key string) *line { return &line{Op: opHost, Name: key, To: host} })
 }
 
 // RemoveAccount removes an account.
@@ -124,9 +137,9 @@ func (d *Directory) AddAlias(ctx context.Context, alias mail.Address, to string)
 			return nil, err
 		}
 		switch {
-		case !n.local(domainOf(key)):
+		case !n.owned[domainOf(key)]:
 			return nil, directory.ErrNotLocal
-		case n.accounts[key] != nil, slices.Contains(n.aliases[key], target):
+		case n.has(key) && len(n.aliases.to[key]) == 0, slices.Contains(n.aliases.to[key], target):
 			return nil, directory.ErrExists
 		}
 		return &line{Op: opAlias, Name: key, To: target}, nil
@@ -137,7 +150,7 @@ func (d *Directory) AddAlias(ctx context.Context, alias mail.Address, to string)
 func (d *Directory) RemoveAlias(ctx context.Context, alias mail.Address) error {
 	key := alias.Key()
 	return d.change(ctx, func(n *names) (*line, error) {
-		if len(n.aliases[key]) == 0 {
+		if len(n.aliases.to[key]) == 0 {
 			return nil, directory.ErrUnknown
 		}
 		return &line{Op: opUnalias, Name: key}, nil

@@ -41,6 +41,7 @@ type Directory struct {
 var (
 	_ directory.Directory = (*Directory)(nil)
 	_ directory.Editor    = (*Directory)(nil)
+	_ directory.Hoster    = (*Directory)(nil)
 )
 
 // ErrLocked is the error of Open when another process has the directory open.
@@ -120,18 +121,25 @@ func (d *Directory) Domains(ctx context.Context) ([]string, error) {
 
 // List yields the accounts that were there when it began, by name.
 func (d *Directory) List(ctx context.Context) iter.Seq2[directory.Account, error] {
-	return func(yield func(directory.Account, error) bool) {
-		all, err := look(ctx, d, func(n *names) ([]string, error) { return n.sorted(), nil })
+	return each(ctx, d, func(n *names) ([]string, error) { return sortedKeys(n.accounts), nil }, (*names).account)
+}
+
+// each yields what get returns for each of the names that were there when it
+// began, but for those that were removed meanwhile.
+func each[T any](ctx context.Context, d *Directory, list func(*names) ([]string, error), get func(*names, string) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		all, err := look(ctx, d, list)
 		if err != nil {
-			yield(directory.Account{}, err)
+			yield(none, err)
 			return
 		}
 		for _, name := range all {
-			a, err := look(ctx, d, func(n *names) (directory.Account, error) { return n.account(name) })
+			v, err := look(ctx, d, func(n *names) (T, error) { return get(n, name) })
 			if errors.Is(err, directory.ErrUnknown) {
-				continue // removed meanwhile
+				continue
 			}
-			if !yield(a, err) || err != nil {
+			if !yield(v, err) || err != nil {
 				return
 			}
 		}

@@ -25,7 +25,7 @@ var steps = []func(t *testing.T, d *Directory) error{
 		return d.AddAccount(t.Context(), directory.Account{Name: "alice@example.test", Password: "h\n1", Aliases: []string{"a@example.test"}})
 	},
 	func(t *testing.T, d *Directory) error {
-		return d.AddAccount(t.Context(), directory.Account{Name: "bob@other.test", Disabled: true})
+		return d.AddAccount(t.Context(), directory.Account{Name: "bob@other.test", Disabled: true, Host: "10.0.0.12"})
 	},
 	func(t *testing.T, d *Directory) error {
 		return d.AddAlias(t.Context(), mail.MustParseAddress("sales@example.test"), "bob@other.test")
@@ -33,11 +33,40 @@ var steps = []func(t *testing.T, d *Directory) error{
 	func(t *testing.T, d *Directory) error {
 		return d.AddAlias(t.Context(), mail.MustParseAddress("sales@example.test"), "x@foreign.test")
 	},
-	func(t *testing.T, d *Directory) error { return d.SetPassword(t.Context(), "alice", "h2") },
+	func(t *testing.T, d *Directory) error {
+		return d.SetPasswordForms(t.Context(), "alice", "h2", map[string]string{"SCRAM-SHA-256": "s", "SCRAM-SHA-1": "t"})
+	},
+	func(t *testing.T, d *Directory) error { return d.SetHost(t.Context(), "alice", "10.0.0.11:1143") },
 	func(t *testing.T, d *Directory) error { return d.SetDisabled(t.Context(), "bob@other.test", false) },
 	func(t *testing.T, d *Directory) error {
 		return d.RemoveAlias(t.Context(), mail.MustParseAddress("a@example.test"))
 	},
+	func(t *testing.T, d *Directory) error {
+		return d.AddDomainAlias(t.Context(), "example.org", "example.test")
+	},
+	func(t *testing.T, d *Directory) error {
+		return d.AddDomainAlias(t.Context(), "other.org", "other.test")
+	},
+	func(t *testing.T, d *Directory) error {
+		return d.SetGroup(t.Context(), directory.Group{Name: "team@example.test", Members: []string{"alice", "bob@other.test", "y@foreign.test"}})
+	},
+	func(t *testing.T, d *Directory) error {
+		return d.SetGroup(t.Context(), directory.Group{Name: "empty@example.test"})
+	},
+	func(t *testing.T, d *Directory) error {
+		return d.SetFolder(t.Context(), mail.MustParseAddress("news@example.test"), directory.Recipient{Account: "@example.test", Folder: "News"})
+	},
+	func(t *testing.T, d *Directory) error {
+		return d.SetFolder(t.Context(), mail.MustParseAddress("old@example.test"), directory.Recipient{Account: "alice@example.test"})
+	},
+	func(t *testing.T, d *Directory) error {
+		return d.SetCatchAll(t.Context(), "other.test", directory.Recipient{Account: "bob@other.test", Folder: "Unknown"})
+	},
+	func(t *testing.T, d *Directory) error {
+		return d.SetCatchAll(t.Context(), "example.test", directory.Recipient{Forward: mail.MustParseAddress("z@foreign.test")})
+	},
+	func(t *testing.T, d *Directory) error { return d.RemoveDomainAlias(t.Context(), "other.org") },
+	func(t *testing.T, d *Directory) error { return d.RemoveGroup(t.Context(), "empty@example.test") },
 	func(t *testing.T, d *Directory) error { return d.RemoveAccount(t.Context(), "alice") },
 }
 

@@ -22,6 +22,14 @@ const (
 	opRemove   = "remove"
 	opAlias    = "alias"
 	opUnalias  = "unalias"
+	opHost     = "host"
+
+	opGroup         = "group"
+	opUngroup       = "ungroup"
+	opDomainAlias   = "domain alias"
+	opUndomainAlias = "domain unalias"
+	opCatchAll      = "catch-all"
+	opFolder        = "folder"
 )
 
 // formatVersion is what the first line of a journal says.
@@ -35,8 +43,11 @@ type line struct {
 	Account  *directory.Account `json:"account,omitempty"`
 	Name     string             `json:"name,omitempty"`
 	Password string             `json:"password,omitempty"`
+	Secrets  map[string]string  `json:"secrets,omitempty"`
 	Disabled bool               `json:"disabled,omitempty"`
 	To       string             `json:"to,omitempty"`
+	Members  []string           `json:"members,omitempty"`
+	Folder   string             `json:"folder,omitempty"`
 }
 
 // sumLength is the length of what stands before the fields of a line:
@@ -90,18 +101,46 @@ func (n *names) apply(l *line) error {
 			return errLine
 		}
 		n.domains = append(n.domains, l.Domain)
-		n.islocal[l.Domain] = true
+		n.owned[l.Domain] = true
 	case opAccount:
 		return n.applyAccount(l.Account)
-	case opPassword, opDisabled, opRemove:
+	case opPassword, opDisabled, opHost, opRemove:
 		return n.applyChange(l)
 	case opAlias:
-		n.link(l.Name, l.To)
+		n.aliases.link(l.Name, l.To)
 	case opUnalias:
-		for _, to := range slices.Clone(n.aliases[l.Name]) {
-			n.unlink(l.Name, to)
+		n.aliases.clear(l.Name)
+		n.removed(l.Name)
+	default:
+		return n.applyOrganized(l)
+	}
+	return nil
+}
+
+// applyOrganized makes a change of what there is besides accounts and aliases.
+func (n *names) applyOrganized(l *line) error {
+	switch l.Op {
+	case opGroup:
+		n.groups[l.Name] = true
+		n.inside.clear(l.Name)
+		for _, m := range l.Members {
+			n.inside.link(l.Name, m)
 		}
-		n.unlinkAll(l.Name)
+	case opUngroup:
+		delete(n.groups, l.Name)
+		n.inside.clear(l.Name)
+		n.removed(l.Name)
+	case opDomainAlias:
+		n.domainAliases[l.Domain] = l.To
+	case opUndomainAlias:
+		delete(n.domainAliases, l.Domain)
+	case opCatchAll:
+		setPlace(n.catchAlls, l.Domain, place{l.To, l.Folder})
+	case opFolder:
+		setPlace(n.folders, l.Name, place{l.To, l.Folder})
+		if l.To == "" {
+			n.removed(l.Name)
+		}
 	default:
 		return fmt.Errorf("%w: %q is not known", errLine, l.Op)
 	}
@@ -113,11 +152,12 @@ func (n *names) applyAccount(a *directory.Account) error {
 		return errLine
 	}
 	n.made++
-	made := &account{name: a.Name, password: a.Password, disabled: a.Disabled, number: n.made}
+	made := &account{name: a.Name, password: a.Password, secrets: a.Secrets, disabled: a.Disabled, host: a.Host, number: n.made}
 	n.accounts[a.Name] = made
+	n.countSecrets(made, 1)
 	n.changeFirst(made)
 	for _, alias := range a.Aliases {
-		n.link(alias, a.Name)
+		n.aliases.link(alias, a.Name)
 	}
 	return nil
 }
@@ -129,58 +169,56 @@ func (n *names) applyChange(l *line) error {
 	}
 	switch l.Op {
 	case opPassword:
-		a.password = l.Password
+		n.countSecrets(a, -1)
+		a.password, a.secrets = l.Password, l.Secrets
+		n.countSecrets(a, 1)
+	case opHost:
+		a.host = l.To
 	case opDisabled:
 		a.disabled = l.Disabled
 		n.changeFirst(a)
 	case opRemove:
 		delete(n.accounts, l.Name)
+		n.countSecrets(a, -1)
 		n.changeFirst(a)
-		n.unlinkAll(l.Name)
+		n.removed(l.Name)
 	}
 	return nil
 }
 
-// link makes an alias lead to one more. Slices that lookups may have got are
-// replaced, never changed.
-func (n *names) link(alias, to string) {
-	if !slices.Contains(n.aliases[alias], to) {
-		n.aliases[alias] = append(slices.Clone(n.aliases[alias]), to)
-	}
-	if i, ok := slices.BinarySearch(n.back[to], alias); !ok {
-		n.back[to] = slices.Insert(slices.Clone(n.back[to]), i, alias)
+func setPlace(m map[string]place, key string, at place) {
+	if at == (place{}) {
+		delete(m, key)
+	} else {
+		m[key] = at
 	}
 }
 
-func (n *names) unlink(alias, to string) {
-	is := func(s string) func(string) bool { return func(o string) bool { return o == s } }
-	n.aliases[alias] = slices.DeleteFunc(slices.Clone(n.aliases[alias]), is(to))
-	if len(n.aliases[alias]) == 0 {
-		delete(n.aliases, alias)
-	}
-	n.back[to] = slices.DeleteFunc(slices.Clone(n.back[to]), is(alias))
-	if len(n.back[to]) == 0 {
-		delete(n.back, to)
-	}
-}
-
-// unlinkAll takes a name that is gone out of every alias, and those names that
-// then lead nowhere out of theirs.
-func (n *names) unlinkAll(gone string) {
-	waiting := []string{gone}
-	for len(waiting) > 0 {
+// removed takes a name that is gone out of everything, and then those names
+// that led nowhere else.
+func (n *names) removed(gone string) {
+	for waiting := []string{gone}; len(waiting) > 0; {
 		gone, waiting = waiting[0], waiting[1:]
-		for _, alias := range slices.Clone(n.back[gone]) {
-			n.unlink(alias, gone)
-			if len(n.aliases[alias]) == 0 {
+		for _, alias := range n.aliases.forget(gone) {
+			if len(n.aliases.to[alias]) == 0 {
 				waiting = append(waiting, alias)
+			}
+		}
+		n.inside.forget(gone) // a group may be empty
+		maps.DeleteFunc(n.catchAlls, func(_ string, at place) bool { return at.name == gone })
+		for address, at := range n.folders {
+			if at.name == gone {
+				delete(n.folders, address)
+				waiting = append(waiting, address)
 			}
 		}
 	}
 }
 
 // size is how many lines the directory needs.
-func (n *names) size() int { return 1 + len(n.domains) + len(n.accounts) + len(n.aliases) }
+func (n *names) size() int {
+	return 1 + len(n.domains) + len(n.accounts) + len(n.aliases.to) + len(n.groups) + len(n.folders) + len(n.domainAliases) + len(n.catchAlls)
+}
 
 // lines calls f for the lines of a journal that makes these names.
 func (n *names) lines(f func(*line) error) error {
@@ -194,15 +232,40 @@ func (n *names) lines(f func(*line) error) error {
 	}
 	byAge := slices.SortedFunc(maps.Values(n.accounts), func(a, b *account) int { return int(int64(a.number - b.number)) })
 	for _, a := range byAge {
-		if err := f(&line{Op: opAccount, Account: &directory.Account{Name: a.name, Password: a.password, Disabled: a.disabled}}); err != nil {
+		kept := &directory.Account{Name: a.name, Password: a.password, Secrets: a.secrets, Disabled: a.disabled, Host: a.host}
+		if err := f(&line{Op: opAccount, Account: kept}); err != nil {
 			return err
 		}
 	}
-	for _, alias := range slices.Sorted(maps.Keys(n.aliases)) {
-		for _, to := range n.aliases[alias] {
+	for _, alias := range sortedKeys(n.aliases.to) {
+		for _, to := range n.aliases.to[alias] {
 			if err := f(&line{Op: opAlias, Name: alias, To: to}); err != nil {
 				return err
 			}
+		}
+	}
+	return n.organizedLines(f)
+}
+
+// organizedLines calls f for the lines of what there is besides accounts and
+// aliases.
+func (n *names) organizedLines(f func(*line) error) error {
+	var all []*line
+	for _, name := range sortedKeys(n.groups) {
+		all = append(all, &line{Op: opGroup, Name: name, Members: n.inside.to[name]})
+	}
+	for _, alias := range sortedKeys(n.domainAliases) {
+		all = append(all, &line{Op: opDomainAlias, Domain: alias, To: n.domainAliases[alias]})
+	}
+	for _, name := range sortedKeys(n.folders) {
+		all = append(all, &line{Op: opFolder, Name: name, To: n.folders[name].name, Folder: n.folders[name].folder})
+	}
+	for _, domain := range sortedKeys(n.catchAlls) {
+		all = append(all, &line{Op: opCatchAll, Domain: domain, To: n.catchAlls[domain].name, Folder: n.catchAlls[domain].folder})
+	}
+	for _, l := range all {
+		if err := f(l); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -13,29 +13,44 @@ import (
 // names is the directory in memory. Everything in it is in normal form
 // (mail.Address.Key), but foreign addresses stand as they were written.
 type names struct {
-	domains  []string // the primary one first
-	islocal  map[string]bool
-	accounts map[string]*account
-	aliases  map[string][]string // to accounts, other aliases and foreign addresses
-	back     map[string][]string // to accounts: the aliases that lead straight to them, sorted
-	made     uint64              // how many accounts were ever made
-	first    *account            // who is postmaster when nobody else is
-	stale    bool                // first has to be found again, see findFirst
+	domains       []string // the primary one first
+	owned         map[string]bool
+	domainAliases map[string]string // to domains
+	catchAlls     map[string]place  // of domains
+	accounts      map[string]*account
+	aliases       relation         // to accounts, groups, folders, other aliases and foreign addresses
+	groups        map[string]bool  // that there are
+	inside        relation         // groups to their members
+	folders       map[string]place // addresses of mailboxes
+	made          uint64           // how many accounts were ever made
+	first         *account         // who is postmaster when nobody else is
+	stale         bool             // first has to be found again, see findFirst
+
+	withPassword int            // accounts that have one
+	withSecret   map[string]int // and of these, those with a secret, by its scheme
 }
 
 type account struct {
 	name     string
 	password string
+	secrets  map[string]string // replaced, never changed
 	disabled bool
+	host     string
 	number   uint64 // ascending as accounts were made
 }
 
 func newNames() *names {
 	return &names{
-		islocal:  make(map[string]bool),
-		accounts: make(map[string]*account),
-		aliases:  make(map[string][]string),
-		back:     make(map[string][]string),
+		owned:         make(map[string]bool),
+		domainAliases: make(map[string]string),
+		catchAlls:     make(map[string]place),
+		accounts:      make(map[string]*account),
+		aliases:       newRelation(),
+		groups:        make(map[string]bool),
+		inside:        newRelation(),
+		folders:       make(map[string]place),
+
+		withSecret: make(map[string]int),
 	}
 }
 
@@ -69,7 +84,17 @@ func withoutTag(key string) (string, bool) {
 	return key[:plus] + key[at:], true
 }
 
-func (n *names) local(domain string) bool { return n.islocal[domain] }
+// local reports whether a domain is one of this directory, under any name.
+func (n *names) local(domain string) bool { return n.owned[domain] || n.domainAliases[domain] != "" }
+
+// canonical replaces the alias of a domain in a key by the domain.
+func (n *names) canonical(key string) string {
+	domain := domainOf(key)
+	if to := n.domainAliases[domain]; to != "" {
+		return strings.TrimSuffix(key, domain) + to
+	}
+	return key
+}
 
 func (n *names) primary() string {
 	if len(n.domains) == 0 {
@@ -81,12 +106,17 @@ func (n *names) primary() string {
 // free reports whether a name can be given away.
 func (n *names) free(key string) error {
 	switch {
-	case !n.local(domainOf(key)):
+	case !n.owned[domainOf(key)]:
 		return directory.ErrNotLocal
-	case n.accounts[key] != nil || len(n.aliases[key]) > 0:
+	case n.has(key):
 		return directory.ErrExists
 	}
 	return nil
+}
+
+// has reports whether a key is a name.
+func (n *names) has(key string) bool {
+	return n.accounts[key] != nil || len(n.aliases.to[key]) > 0 || n.groups[key] || n.folders[key] != place{}
 }
 
 // key is the normal form of a main address, or of a local part in the primary
@@ -99,7 +129,7 @@ func (n *names) key(login string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return a.Key(), nil
+	return n.canonical(a.Key()), nil
 }
 
 // login finds the account of a login. A login that is no address is unknown.
@@ -121,10 +151,13 @@ func (n *names) account(key string) (directory.Account, error) {
 	if a == nil {
 		return directory.Account{}, directory.ErrUnknown
 	}
-	return directory.Account{Name: a.name, Password: a.password, Disabled: a.disabled, Aliases: slices.Clone(n.back[key])}, nil
+	return directory.Account{
+		Name: a.name, Password: a.password, Secrets: maps.Clone(a.secrets), Disabled: a.disabled, Host: a.host,
+		Aliases: slices.Clone(n.aliases.back[key]),
+	}, nil
 }
 
-func (n *names) sorted() []string { return slices.Sorted(maps.Keys(n.accounts)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // target checks where an alias shall lead and returns it as it is kept.
 func (n *names) target(to string) (string, error) {
@@ -147,8 +180,9 @@ func (n *names) target(to string) (string, error) {
 
 // find returns the name that a key means, itself or without its sub-address.
 func (n *names) find(key string) (string, bool) {
+	key = n.canonical(key)
 	for range 2 {
-		if n.accounts[key] != nil || len(n.aliases[key]) > 0 {
+		if n.has(key) {
 			return key, true
 		}
 		short, ok := withoutTag(key)

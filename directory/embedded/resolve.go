@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/directory"
@@ -33,6 +34,9 @@ func (n *names) resolve(a mail.Address) ([]directory.Recipient, error) {
 	}
 	if len(w.found) == 0 && strings.HasPrefix(key, "postmaster@") {
 		return n.postmaster()
+	}
+	if at := n.catchAlls[domainOf(n.canonical(key))]; !ok && at != (place{}) {
+		w.reach(at)
 	}
 	switch {
 	case len(w.found) > 0:
@@ -68,19 +72,32 @@ func (w *walk) follow(name string) {
 			continue
 		}
 		w.seen[name] = true
-		if a := w.names.accounts[name]; a != nil {
-			if a.disabled {
-				w.disabled = true
-			} else {
-				w.found = append(w.found, directory.Recipient{Account: a.name})
-			}
+		if w.names.accounts[name] != nil {
+			w.reach(place{name: name})
 			continue
 		}
-		for _, to := range w.names.aliases[name] {
+		if at := w.names.folders[name]; at != (place{}) {
+			w.reach(at)
+			continue
+		}
+		for _, to := range slices.Concat(w.names.aliases.to[name], w.names.inside.to[name]) {
 			if next, ok := w.target(to); ok {
 				waiting = append(waiting, next)
 			}
 		}
+	}
+}
+
+// reach adds a place, unless its account is disabled.
+func (w *walk) reach(at place) {
+	if a := w.names.accounts[at.name]; a != nil && a.disabled {
+		w.disabled = true
+		return
+	}
+	mark := at.name + "\x00" + at.folder // no name holds NUL
+	if r, ok := w.names.recipient(at); ok && !w.seen[mark] {
+		w.seen[mark] = true
+		w.found = append(w.found, r)
 	}
 }
 

@@ -19,7 +19,7 @@ const benchConnections = 8
 // on the same server. The goal is a ratio of at least 90 %.
 func BenchmarkLookup(b *testing.B) {
 	s := full(b)
-	c := connect(b, func(c *Config) { c.Connections = benchConnections }, s)
+	c := connectTo(b, func(c *Config) { c.Connections = benchConnections }, s)
 	raw := make([]*ldap.Conn, benchConnections)
 	for i := range raw {
 		conn, err := ldap.DialURL(s.URI())
@@ -42,7 +42,7 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 	var spent [2]time.Duration
-	const slices = 10 // in turns, so that the load of the machine is the same for both
+	const slices = 100 // in turns, so that the load of the machine is the same for both
 	for range b.N/slices + 1 {
 		spent[0] += together(slices*benchConnections, ours)
 		spent[1] += together(slices*benchConnections, theirs)

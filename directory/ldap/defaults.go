@@ -16,6 +16,8 @@ func (c Config) withDefaults() Config {
 	c.MaxEntries = orDefault(c.MaxEntries, 1000)
 	c.MaxAnswer = orDefault(c.MaxAnswer, 4<<20)
 	c.MaxConcurrency = orDefault(c.MaxConcurrency, 1000)
+	c.Poll = orDefault(c.Poll, 10*time.Second)
+	c.WatchMemory = orDefault(c.WatchMemory, 64<<20)
 	c.Attributes = c.Attributes.withDefaults(c.Type)
 	c.Groups = c.Groups.withDefaults(c.Type)
 	if c.Groups.Base == "" {

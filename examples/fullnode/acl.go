@@ -121,8 +121,11 @@ func (c *control) changeACL(r *http.Request, change func(storage.ACL) (storage.A
 // "-" before it, for negative rights, stays.
 func (c *control) identifier(ctx context.Context, text string) (string, error) {
 	id, negative := strings.CutPrefix(text, "-")
-	if id == storage.Anyone || strings.HasPrefix(id, storage.GroupPrefix) {
+	if id == storage.Anyone {
 		return text, nil
+	}
+	if strings.HasPrefix(id, storage.GroupPrefix) {
+		return strings.TrimSuffix(text, id) + access{c.open}.Identifier(id), nil
 	}
 	a, err := c.open.directory.Account(ctx, id)
 	if err != nil {
@@ -145,8 +148,7 @@ func levelOf(text string) (storage.Level, bool) {
 	return 0, false
 }
 
-// showRights answers what somebody may do. Groups don't count: the directory
-// has none. The owner of an account may do everything in it, and the postmaster
+// showRights answers what somebody may do, himself and by his groups. The owner of an account may do everything in it, and the postmaster
 // of a domain in its public folders.
 func (c *control) showRights(w http.ResponseWriter, r *http.Request) error {
 	o, err := c.lists(r)

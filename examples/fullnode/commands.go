@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -73,6 +74,8 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.simple(http.MethodGet, "/users"), nil
 	case words == "user remove" && len(rest) == 1:
 		return c.simple(http.MethodDelete, "/users/"+url.PathEscape(rest[0])), nil
+	case len(args) > 0 && slices.Contains([]string{"domain", "alias", "group", "folder"}, args[0]):
+		return c.addresses(args)
 	case words == "queue list" && len(rest) == 0:
 		return c.queueList, nil
 	case words == "queue show" && len(rest) == 1:

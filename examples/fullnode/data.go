@@ -90,11 +90,12 @@ func (o *opened) address(ctx context.Context, name string) (mail.Address, error)
 	return mail.ParseAddress(name)
 }
 
-// addAccount adds an account with a password's hash.
-func (o *opened) addAccount(ctx context.Context, name, hash string) error {
-	a, err := o.address(ctx, name)
+// addAccount adds an account.
+func (o *opened) addAccount(ctx context.Context, a directory.Account) error {
+	name, err := o.address(ctx, a.Name)
 	if err != nil {
 		return err
 	}
-	return o.directory.AddAccount(ctx, directory.Account{Name: a.Key(), Password: hash})
+	a.Name = name.Key()
+	return o.directory.AddAccount(ctx, a)
 }

@@ -27,6 +27,23 @@ commands:
   user passwd NAME           set an account's password, read likewise
   user list                  list the accounts
   user remove NAME           remove an account and its mail
+  domain list                list the local domains, the primary one first
+  domain add DOMAIN          make a domain local
+  domain alias NAME DOMAIN   make NAME another name of a domain; domain unalias NAME takes it away
+  domain catch-all DOMAIN [USER [MAILBOX]]
+                             give somebody, or a foreign address, what is for nobody in a
+                             domain; without one, such mail is refused
+  alias list                 list the aliases of accounts
+  alias add ALIAS TO         make an address lead to an account, another alias or a foreign address
+  alias remove ALIAS         remove an alias
+  group list                 list the groups and their members
+  group set GROUP [MEMBER ...]
+                             make a group of accounts, aliases, groups and foreign addresses, or
+                             change who is in it; its mail goes to all of them
+  group remove GROUP         remove a group
+  folder set ADDRESS USER MAILBOX
+                             make an address lead to a mailbox; USER is @DOMAIN for a public folder
+  folder remove ADDRESS      remove such an address
   queue list                 list what waits to be sent
   queue show ID              show a queued message
   queue retry [ID ...]       try again now: these messages, or all

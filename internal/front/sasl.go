@@ -16,7 +16,7 @@ var (
 )
 
 // MaxSASLLine bounds a client's line in an exchange, with its line ending.
-const MaxSASLLine = 16 << 10
+const MaxSASLLine = 24 << 10
 
 // RunSASL carries an exchange over the line form that SMTP (RFC 4954), IMAP
 // (RFC 9051 §6.2.2) and POP3 (RFC 5034) share: challenges as base64 after
@@ -39,9 +39,13 @@ func RunSASL(c *wire.Conn, prefix string, e *auth.Exchange, initial []byte) (aut
 		if done {
 			return e.Identity(), nil
 		}
-		if response, err = askClient(c, prefix, challenge); err != nil {
-			return auth.Identity{}, err
+		if response, err = askClient(c, prefix, challenge); err == nil {
+			continue
 		}
+		if refused := e.Refused(); refused != nil && (errors.Is(err, ErrCancelled) || errors.Is(err, ErrBadBase64)) {
+			return auth.Identity{}, refused // a failure that was shown already counts as one
+		}
+		return auth.Identity{}, err
 	}
 }
 

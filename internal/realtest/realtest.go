@@ -62,7 +62,10 @@ func freePorts(n int) ([]int, error) {
 
 // WaitPort waits until somebody listens on a port of 127.0.0.1.
 func WaitPort(ctx context.Context, port int) error {
-	address := fmt.Sprintf("127.0.0.1:%d", port)
+	return waitAddress(ctx, fmt.Sprintf("127.0.0.1:%d", port))
+}
+
+func waitAddress(ctx context.Context, address string) error {
 	for {
 		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		if err == nil {

@@ -5,6 +5,8 @@ package mappingtest
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +37,7 @@ func Run(t *testing.T, f Fixture) {
 			}
 		}
 	})
+	t.Run("A06SpellingsOfANameAreOneUser", func(t *testing.T) { spellings(t, f) })
 	t.Run("RoutesLeadSomewhere", func(t *testing.T) {
 		for user := range f.Known {
 			if r, err := f.Mapper.Map(ctx, user); err != nil || r.Check() != nil {
@@ -52,27 +55,51 @@ func Run(t *testing.T, f Fixture) {
 		}
 	})
 	t.Run("A01HostileNamesAreNobody", func(t *testing.T) { hostile(t, f) })
-	t.Run("ABrokenSourceIsUnavailable", func(t *testing.T) {
-		if f.Broken == nil {
-			t.Skip("nothing can break")
-		}
-		for user := range f.Known {
-			_, err := f.Broken.Map(ctx, user)
-			if err == nil || errors.Is(err, mapping.ErrNotMapped) {
-				t.Errorf("Map(%q) with a broken source = %v; want ErrUnavailable", user, err)
-			}
-		}
-	})
+	t.Run("A05ABrokenSourceIsUnavailable", func(t *testing.T) { broken(t, f) })
 	t.Run("AnEndedContextIsNoAnswerAboutTheUser", func(t *testing.T) {
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
 		for user := range f.Known {
-			if _, err := f.Mapper.Map(ended, user); errors.Is(err, mapping.ErrNotMapped) {
-				t.Errorf("Map(%q) with an ended context = %v", user, err)
+			if r, err := f.Mapper.Map(ended, user); errors.Is(err, mapping.ErrNotMapped) || err != nil && r != (mapping.Route{}) {
+				t.Errorf("Map(%q) with an ended context = %v, %v", user, r, err)
 			}
 		}
 	})
 	t.Run("LookupsMayComeFromManyGoroutines", func(t *testing.T) { together(t, f) })
+}
+
+// spellings of a domain, and of a local part in quotes, don't matter either.
+func spellings(t *testing.T, f Fixture) {
+	for user, want := range f.Known {
+		local, domain, ok := strings.Cut(user, "@")
+		if !ok {
+			continue
+		}
+		for _, spelling := range []string{user + ".", `"` + local + `"@` + domain, strings.ToUpper(local) + "@" + domain} {
+			if got, err := f.Mapper.Map(context.Background(), spelling); err != nil || got != want {
+				t.Errorf("Map(%q) = %v, %v; want %v as for %q", spelling, got, err, want, user)
+			}
+		}
+	}
+}
+
+// broken checks that an outage says nothing of anybody, known or not.
+func broken(t *testing.T, f Fixture) {
+	if f.Broken == nil {
+		t.Skip("nothing can break")
+	}
+	users := slices.Collect(maps.Keys(f.Known))
+	if f.Unknown != "" {
+		users = append(users, f.Unknown)
+	}
+	for range 2 { // the second time it may be remembered
+		for _, user := range users {
+			r, err := f.Broken.Map(context.Background(), user)
+			if err == nil || errors.Is(err, mapping.ErrNotMapped) || r != (mapping.Route{}) {
+				t.Errorf("Map(%q) with a broken source = %v, %v; want ErrUnavailable", user, r, err)
+			}
+		}
+	}
 }
 
 func hostile(t *testing.T, f Fixture) {
