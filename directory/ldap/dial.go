@@ -28,15 +28,16 @@ func (c *Connector) dial(ctx context.Context, at endpoint, deadline time.Time, t
 	if err != nil {
 		return nil, &failure{at.uri, "connect", err, true}
 	}
-	w := &wire{Conn: raw, raw: raw}
+	nc := raw
 	if at.implied {
 		secured := tls.Client(raw, c.tlsFor(at))
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = raw.Close()
 			return nil, &failure{at.uri, "TLS handshake", err, true}
 		}
-		w.Conn = secured
+		nc = secured
 	}
+	w := newWire(nc, raw)
 	conn := &conn{Conn: ldap.NewConn(w, at.implied), wire: w}
 	conn.Start()
 	if step, err := c.prepare(ctx, conn, at, to); err != nil {
@@ -78,7 +79,7 @@ func (c *Connector) watchConn(ctx context.Context, uri string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn.wire.begin(time.Time{}, math.MaxInt64)
+	conn.wire.left.Store(math.MaxInt64)
 	return conn, nil
 }
 
