@@ -32,11 +32,13 @@ func newWire(nc, raw net.Conn) *wire {
 	return w
 }
 
-// begin lets a question be put until a deadline, with a number of octets as
-// its answer.
+// begin lets a question be put until a deadline, or for ever when that is the
+// zero time, with a number of octets as its answer.
 func (w *wire) begin(deadline time.Time, octets int64) {
 	w.left.Store(octets)
-	w.timer.Reset(time.Until(deadline))
+	if !deadline.IsZero() {
+		w.timer.Reset(time.Until(deadline))
+	}
 }
 
 // end lets the connection wait for the next question. It reports whether the
