@@ -100,7 +100,7 @@ func adWatchWithoutRight(t *testing.T, s *realtest.SambaAD) {
 	require.NoError(t, s.Set(realtest.SambaGroup("inner"), "member", realtest.SambaUser(8), realtest.SambaUser(0)))
 	require.True(t, f.next().All)
 
-	c.BindDN = ""
+	c.BindDN, c.BindPassword = "", ""
 	anonymous := startWatch(t, connect(t, c))
 	<-anonymous.ended
 	require.ErrorIs(t, anonymous.err, ErrNoWatch)

@@ -154,7 +154,7 @@ func TestWatchSaysWhyADirectoryCanNotBeFollowed(t *testing.T) {
 		why     string
 	}{
 		"no overlay":   {realtest.SlapdOptions{Overlays: []string{}}, func(*Config) {}, "syncprov"},
-		"size limit":   {realtest.SlapdOptions{Global: "sizelimit 5"}, func(c *Config) { c.BindDN = "" }, "size limit"},
+		"size limit":   {realtest.SlapdOptions{Global: "sizelimit 5"}, func(c *Config) { c.BindDN, c.BindPassword = "", "" }, "size limit"},
 		"no such base": {realtest.SlapdOptions{}, func(c *Config) { c.Base = "ou=nowhere," + c.Base }, "base DN"},
 	} {
 		t.Run(name, func(t *testing.T) {

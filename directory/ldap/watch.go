@@ -43,7 +43,9 @@ func (c *Connector) Watch(ctx context.Context, fn func(Change)) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrNoWatch), c.isClosed():
+		case c.ctx.Err() != nil:
+			return errClosed
+		case errors.Is(err, ErrNoWatch):
 			return err
 		case w.live:
 			w.live, pause = false, first
@@ -51,6 +53,8 @@ func (c *Connector) Watch(ctx context.Context, fn func(Change)) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-c.ctx.Done():
+			return errClosed
 		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
@@ -103,17 +107,15 @@ func (w *watch) follow(ctx context.Context, uri string) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		conn.SetTimeout(w.c.c.Timeout) // of Close
-		conn.Close()
-	}()
+	defer conn.close()
+	defer context.AfterFunc(w.c.ctx, conn.wire.abort)()
 	if uri != w.server {
 		w.restart(uri)
 	}
 	if w.c.c.Type == ActiveDirectory {
-		return w.dirSync(ctx, conn)
+		return w.dirSync(ctx, conn.Conn)
 	}
-	return w.syncRepl(ctx, conn)
+	return w.syncRepl(ctx, conn.Conn)
 }
 
 // restart forgets where we stood, at a server that is new to us or that has
