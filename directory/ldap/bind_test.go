@@ -23,7 +23,7 @@ func TestBindTellsARightPasswordFromAWrongOne(t *testing.T) {
 func TestA02AnEmptyPasswordNeverReachesTheServer(t *testing.T) {
 	s := full(t)
 	c := connectTo(t, nil, s)
-	for _, bad := range [][2]string{{dn("u1"), ""}, {"", ""}, {"", "pw"}, {" ", "pw"}, {dn("u1"), strings.Repeat("x", maxPassword+1)}} {
+	for _, bad := range [][2]string{{dn("u1"), ""}, {"", ""}, {"", "pw"}, {" ", "pw"}, {dn("u1"), "\x00"}, {dn("u1"), "\x00pw"}, {dn("u1"), "pw\x00"}, {dn("u1"), strings.Repeat("x", maxPassword+1)}} {
 		require.ErrorIs(t, c.Bind(t.Context(), bad[0], bad[1]), ErrPassword)
 	}
 	require.Zero(t, s.Connections.Load())
