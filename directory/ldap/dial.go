@@ -3,6 +3,7 @@ package ldap
 import (
 	"context"
 	"crypto/tls"
+	"math"
 	"net"
 	"time"
 
@@ -27,15 +28,16 @@ func (c *Connector) dial(ctx context.Context, at endpoint, deadline time.Time, t
 	if err != nil {
 		return nil, &failure{at.uri, "connect", err, true}
 	}
-	w := &wire{Conn: raw, raw: raw}
+	nc := raw
 	if at.implied {
 		secured := tls.Client(raw, c.tlsFor(at))
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = raw.Close()
 			return nil, &failure{at.uri, "TLS handshake", err, true}
 		}
-		w.Conn = secured
+		nc = secured
 	}
+	w := newWire(nc, raw)
 	conn := &conn{Conn: ldap.NewConn(w, at.implied), wire: w}
 	conn.Start()
 	if step, err := c.prepare(ctx, conn, at, to); err != nil {
@@ -61,6 +63,24 @@ func (c *Connector) prepare(ctx context.Context, conn *conn, at endpoint, to use
 		return "bind as " + c.c.BindDN, err
 	}
 	return "", nil
+}
+
+// watchConn connects to one server for a search that lasts: its answer is
+// bounded neither in time nor in octets.
+func (c *Connector) watchConn(ctx context.Context, uri string) (*conn, error) {
+	if c.ctx.Err() != nil {
+		return nil, errClosed
+	}
+	at, err := parseURI(uri)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.dial(ctx, at, time.Now().Add(c.c.Timeout), searches)
+	if err != nil {
+		return nil, err
+	}
+	conn.wire.left.Store(math.MaxInt64)
+	return conn, nil
 }
 
 // maxHandshake bounds what a server sends in a TLS handshake, in octets.
