@@ -68,12 +68,12 @@ func (a *Authenticator) decrypt(token []byte, c auth.Credentials) (*request, err
 		return nil, refused("not of Kerberos V5")
 	case r.APOptions.At(flags.APOptionUseSessionKey) == 1:
 		return nil, refused("a ticket under the key of a session")
-	case len(name) != 2 || name[0] != serviceOf(c.Service) || !hostFits(a.o.Hostname, name[1]):
+	case len(name) != 2 || !strings.EqualFold(name[0], serviceOf(c.Service)) || !hostFits(a.o.Hostname, name[1]):
 		return nil, refused("a ticket for %.80q, not for %s", t.SName.PrincipalNameString(), serviceOf(c.Service))
 	case keySize(t.EncPart.EType) == 0:
 		return nil, refused("a ticket of encryption type %d", t.EncPart.EType)
 	}
-	if err := t.DecryptEncPart(a.table().Keytab, &t.SName); err != nil {
+	if !a.table().decrypt(t) {
 		return nil, refused("a ticket for %.80q of %.80q that no key of the keytab fits", t.SName.PrincipalNameString(), t.Realm)
 	}
 	if !goodKey(t.DecryptedEncPart.Key) {
@@ -174,6 +174,8 @@ func (a *Authenticator) checkReplay(r *request, now time.Time) error {
 	limit := min(ahead, a.o.ClockSkew)
 	switch {
 	case r.mutual():
+	case a.o.Unproved == RefuseUnproved:
+		return refused("a client that does not let the server prove itself")
 	case r.shown.Sub(now) > limit:
 		return refused("the client's clock is ahead by %v", r.shown.Sub(now).Round(time.Second))
 	case r.shown.Sub(a.began) < limit:

@@ -43,16 +43,35 @@ type Options struct {
 	// ClockSkew is how far the clock of a client may be off, either way; 0:
 	// five minutes.
 	ClockSkew time.Duration
-	// Replays is how many logins of twice ClockSkew are remembered, so that
-	// nobody repeats one who has listened; 0: 100,000, some 10 MB when all are
-	// there. Clients that let the server prove itself need no memory; others
-	// are auth.ErrUnavailable when it is full.
-	Replays int
+	// Replays is how many logins are remembered, each for two to four times
+	// ClockSkew, so that nobody repeats one who has listened; 0: 100,000, some
+	// 10 MB when all are there. Clients that let the server prove itself need
+	// no memory; others are auth.ErrUnavailable when it is full.
+	Replays  int
+	Unproved Unproved // clients that don't let the server prove itself
 }
+
+// Unproved says what becomes of clients that don't let the server prove itself
+// (mutual authentication, RFC 4120 §3.2.4), as curl does not. A request of
+// theirs could be repeated by who has listened, so that it must be remembered.
+type Unproved int
+
+// What becomes of them.
+const (
+	// TakeUnproved takes them. What one process remembers another does not know:
+	// no other may serve the same principal then.
+	TakeUnproved Unproved = iota
+	RefuseUnproved
+)
 
 // Authenticator is an auth.Authenticator that brings the mechanism GSSAPI
 // (auth.Mechanist) to another one, which says whose account the principal of a
 // verified ticket is: it gets an auth.Ticket.
+//
+// It does not know what was shown before New, so that clients that don't let
+// the server prove itself are auth.ErrUnavailable in the half minute after it
+// (or ClockSkew, when that is less): RFC 4120 §3.2.3 wants that. Their clocks
+// must not be ahead by more.
 type Authenticator struct {
 	next    auth.Authenticator
 	o       Options

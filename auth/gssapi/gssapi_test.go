@@ -7,11 +7,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	gofork "github.com/jcmturner/gofork/encoding/asn1"
+	"github.com/jcmturner/gokrb5/v8/crypto"
 	"github.com/jcmturner/gokrb5/v8/messages"
 	"github.com/jcmturner/gokrb5/v8/types"
 	"github.com/stretchr/testify/require"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/auth/accountauth"
+	"github.com/posthouse-mail/posthouse/auth/authtest"
 	"github.com/posthouse-mail/posthouse/auth/gssapi"
 	"github.com/posthouse-mail/posthouse/directory"
 	"github.com/posthouse-mail/posthouse/directory/embedded"
@@ -421,6 +424,75 @@ func TestTokensOfAnyLengthAreRefusedWithoutAnySecretInTheError(t *testing.T) {
 	}
 }
 
+func TestAccountsKeepThePromisesOfAnAuthenticator(t *testing.T) {
+	realms := map[string]string{"EXAMPLE.TEST": "example.test"}
+	authtest.Run(t, authtest.Fixture{
+		Auth: gssapi.Accounts(people(t), realms), User: "alice@example.test", Password: "ticket of alice", Identity: "alice@example.test",
+		Other: "bob@example.test", Unknown: "mallory@example.test", Disabled: "carol@example.test", DisabledPassword: "ticket of carol",
+		Broken: gssapi.Accounts(down{}, realms),
+		Shown: func(secret string) auth.Proof {
+			name, ok := strings.CutPrefix(secret, "ticket of ")
+			if !ok {
+				name = "nobody"
+			}
+			return auth.Ticket{Name: name, Realm: "EXAMPLE.TEST"}
+		},
+	})
+}
+
+func TestClientsThatDoNotLetTheServerProveItselfMayBeRefused(t *testing.T) {
+	c := imapCentre(t)
+	a := server(t, c, gssapi.Options{Unproved: gssapi.RefuseUnproved})
+	i := c.client("alice")
+	i.flags = integ
+	_, err := try(t, a, i, none)
+	require.ErrorIs(t, err, auth.ErrBadCredentials)
+	_, err = try(t, a, c.client("alice"), none)
+	require.NoError(t, err)
+}
+
+func TestLetterCaseOfAServiceIsNoMatter(t *testing.T) {
+	c := newCentre("imap/mail.example.test", "IMAP/Mail.example.test")
+	a := server(t, c, gssapi.Options{Hostname: "mail.example.test"})
+	for _, service := range []string{"imap/mail.example.test", "IMAP/Mail.example.test"} {
+		i := c.client("alice")
+		i.service = service
+		_, err := try(t, a, i, none)
+		require.NoError(t, err, service)
+	}
+}
+
+// FuzzAuthenticator proves the same of what somebody encrypts who has a ticket.
+func FuzzAuthenticator(f *testing.F) {
+	c := imapCentre(f)
+	a := server(f, c, gssapi.Options{})
+	i := c.client("alice")
+	i.change = func(r *messages.APReq) {
+		plain, err := crypto.DecryptEncPart(r.EncryptedAuthenticator, i.session, 11)
+		require.NoError(f, err)
+		f.Add(plain)
+	}
+	_ = i.token(f)
+	ticket := i.ticket(f)
+	session := i.session
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		sealed, err := crypto.GetEncryptedData(plain, session, 11, 0)
+		require.NoError(t, err)
+		request := messages.APReq{PVNO: 5, MsgType: 14, APOptions: types.NewKrbFlags(), Ticket: ticket, EncryptedAuthenticator: sealed}
+		message, err := request.Marshal()
+		require.NoError(t, err)
+		e, challenge, err := begin(t, a, framed(t, append([]byte{1, 0}, message...)))
+		require.Zero(t, e.Identity())
+		if err == nil {
+			require.NotEmpty(t, challenge)
+		} else {
+			require.True(t, errors.Is(err, auth.ErrBadCredentials) || errors.Is(err, auth.ErrUnavailable), err)
+		}
+	})
+}
+
+// FuzzToken proves that a token of any kind is refused, and that nothing panics.
 func FuzzToken(f *testing.F) {
 	c := imapCentre(f)
 	a := server(f, c, gssapi.Options{})

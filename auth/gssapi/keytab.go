@@ -3,9 +3,11 @@ package gssapi
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jcmturner/gokrb5/v8/keytab"
+	"github.com/jcmturner/gokrb5/v8/messages"
 
 	"github.com/posthouse-mail/posthouse/internal/hotfile"
 )
@@ -49,7 +51,7 @@ func readKeytab(r io.Reader, host string) (k *keys, err error) {
 	k = &keys{Keytab: table}
 	for _, e := range table.Entries {
 		name := e.Principal.Components
-		if len(name) == 2 && hostFits(host, name[1]) && len(e.Key.KeyValue) == keySize(e.Key.KeyType) {
+		if len(name) == 2 && hostFits(host, name[1]) && goodKey(e.Key) {
 			k.usable++
 		}
 	}
@@ -57,6 +59,19 @@ func readKeytab(r io.Reader, host string) (k *keys, err error) {
 		return nil, fmt.Errorf("%w: no AES key of a service of the host %q", ErrKeytab, host)
 	}
 	return k, nil
+}
+
+// decrypt decrypts a ticket by a key for its service. Letter case is no matter,
+// since it is none to Active Directory: the key decides.
+func (k *keys) decrypt(t *messages.Ticket) bool {
+	for _, e := range k.Entries {
+		version := t.EncPart.KVNO == 0 || uint32(t.EncPart.KVNO) == e.KVNO
+		if version && e.Key.KeyType == t.EncPart.EType && e.Principal.Realm == t.Realm && goodKey(e.Key) &&
+			slices.EqualFunc(e.Principal.Components, t.SName.NameString, strings.EqualFold) && t.Decrypt(e.Key) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func hostFits(want, host string) bool { return want == "" || strings.EqualFold(want, host) }
