@@ -28,20 +28,57 @@ import (
 // success in the first of several is faster than any failure.
 //
 // A Chain has the powers of its links: it proves what any of them does, has
-// the mechanisms of all, and asks for secrets and for names of accounts in
-// order. It is no Delegator, because who acts for others in one has no such
-// right in another. Put a Cache or a Throttle around a Chain, not into it, so
-// that one counter knows all attempts.
-func Chain(links ...Authenticator) Authenticator { return chain(slices.Clone(links)) }
+// the mechanisms of all, and asks those that are a SecretSource or a Namer in
+// order; it is one of these when any of them is. It is no Delegator, because
+// who acts for others in one has no such right in another. Put a Cache or a
+// Throttle around a Chain, not into it, so that one counter knows all attempts.
+func Chain(links ...Authenticator) Authenticator {
+	c := chain(slices.Clone(links))
+	names, secrets := chainNames(powersOf[Namer](c)), chainSecrets(powersOf[SecretSource](c))
+	switch {
+	case len(names) > 0 && len(secrets) > 0:
+		return struct {
+			chain
+			chainNames
+			chainSecrets
+		}{c, names, secrets}
+	case len(names) > 0:
+		return struct {
+			chain
+			chainNames
+		}{c, names}
+	case len(secrets) > 0:
+		return struct {
+			chain
+			chainSecrets
+		}{c, secrets}
+	}
+	return c
+}
 
-type chain []Authenticator
+// chain is what every Chain is; the others are what some are.
+type (
+	chain        []Authenticator
+	chainNames   []Namer
+	chainSecrets []SecretSource
+)
 
 var (
 	_ Prover       = chain(nil)
 	_ Mechanist    = chain(nil)
-	_ SecretSource = chain(nil)
-	_ Namer        = chain(nil)
+	_ Namer        = chainNames(nil)
+	_ SecretSource = chainSecrets(nil)
 )
+
+// powersOf returns those of the links that have a power.
+func powersOf[T any](c chain) (all []T) {
+	for _, a := range c {
+		if power, ok := As[T](a); ok {
+			all = append(all, power)
+		}
+	}
+	return all
+}
 
 var errNobody = errors.New("nobody is there to ask")
 
@@ -56,7 +93,7 @@ func (c chain) Authenticate(ctx context.Context, creds Credentials) (Identity, e
 }
 
 // firstAnswer asks each link until one of them decides, as Chain says.
-func firstAnswer[T any](ctx context.Context, c chain, ask func(Authenticator) (T, error)) (T, error) {
+func firstAnswer[L, T any](ctx context.Context, c []L, ask func(L) (T, error)) (T, error) {
 	var none T
 	if len(c) == 0 {
 		return none, fmt.Errorf("%w: %w", ErrUnavailable, errNobody)
@@ -110,11 +147,7 @@ func (c chain) Proofs() (all Kinds) {
 // Mechanisms returns the mechanisms of all links, of those with one name the first.
 func (c chain) Mechanisms() []MechanismKind {
 	var all []MechanismKind
-	for _, a := range c {
-		m, ok := As[Mechanist](a)
-		if !ok {
-			continue
-		}
+	for _, m := range powersOf[Mechanist](c) {
 		for _, kind := range m.Mechanisms() {
 			same := func(k MechanismKind) bool { return strings.EqualFold(k.Name, kind.Name) }
 			if !slices.ContainsFunc(all, same) {
@@ -126,22 +159,15 @@ func (c chain) Mechanisms() []MechanismKind {
 }
 
 // Secret returns the secret of the first who has one.
-func (c chain) Secret(ctx context.Context, user, scheme string) (Secret, error) {
-	return firstAnswer(ctx, c, func(a Authenticator) (Secret, error) {
-		if source, ok := As[SecretSource](a); ok {
-			return source.Secret(ctx, user, scheme)
-		}
-		return Secret{}, ErrBadCredentials
-	})
+func (c chainSecrets) Secret(ctx context.Context, user, scheme string) (Secret, error) {
+	return firstAnswer(ctx, c, func(source SecretSource) (Secret, error) { return source.Secret(ctx, user, scheme) })
 }
 
 // AccountName returns the name that the first gives who knows the login.
-func (c chain) AccountName(ctx context.Context, login string) (string, error) {
-	for _, a := range c {
-		if n, ok := As[Namer](a); ok {
-			if name, err := n.AccountName(ctx, login); err == nil {
-				return name, nil
-			}
+func (c chainNames) AccountName(ctx context.Context, login string) (string, error) {
+	for _, n := range c {
+		if name, err := n.AccountName(ctx, login); err == nil {
+			return name, nil
 		}
 	}
 	return "", ErrBadCredentials

@@ -127,6 +127,33 @@ func TestAChainHasThePowersOfItsLinks(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnavailable, "A05 an outage is no missing secret")
 	_, ok = As[Delegator](c)
 	require.False(t, ok)
+	_, ok = As[Namer](Chain(alice, secrets))
+	require.True(t, ok)
+}
+
+type namesOnly struct{ Authenticator }
+
+func (namesOnly) AccountName(context.Context, string) (string, error) { return "alice", nil }
+
+type secretsOnly struct{ Authenticator }
+
+func (secretsOnly) Secret(context.Context, string, string) (Secret, error) { return Secret{}, nil }
+
+func TestAChainHasNoPowerThatNoneOfItsLinksHas(t *testing.T) {
+	for _, c := range []struct {
+		links          []Authenticator
+		names, secrets bool
+	}{
+		{[]Authenticator{alice}, false, false}, {nil, false, false},
+		{[]Authenticator{alice, namesOnly{alice}}, true, false}, {[]Authenticator{secretsOnly{alice}, alice}, false, true},
+		{[]Authenticator{secretsOnly{alice}, NewCache(namesOnly{alice}, CacheOptions{})}, true, true},
+	} {
+		chain := Chain(c.links...)
+		_, names := As[Namer](chain)
+		_, secrets := As[SecretSource](chain)
+		require.Equal(t, c.names, names)
+		require.Equal(t, c.secrets, secrets)
+	}
 }
 
 func TestAChainPassesOverWhoCannotCheckWhatWasShown(t *testing.T) {

@@ -28,11 +28,20 @@ func down(context.Context, auth.Credentials) (auth.Identity, error) {
 }
 
 func TestWrappersKeepThePromisesOfAnAuthenticator(t *testing.T) {
-	patient := auth.ThrottleOptions{UserFailures: 1000, NetworkFailures: 1000}
+	patient := auth.ThrottleOptions{UserFailures: 1000, NetworkFailures: 1000, BanAfter: -1}
+	nobody := auth.AuthenticatorFunc(func(context.Context, auth.Credentials) (auth.Identity, error) {
+		return auth.Identity{}, auth.ErrBadCredentials
+	})
 	for name, wrap := range map[string]func(a auth.Authenticator) auth.Authenticator{
-		"bare":     func(a auth.Authenticator) auth.Authenticator { return a },
-		"cache":    func(a auth.Authenticator) auth.Authenticator { return auth.NewCache(a, auth.CacheOptions{}) },
-		"throttle": func(a auth.Authenticator) auth.Authenticator { return auth.NewThrottle(a, patient) },
+		"bare":            func(a auth.Authenticator) auth.Authenticator { return a },
+		"cache":           func(a auth.Authenticator) auth.Authenticator { return auth.NewCache(a, auth.CacheOptions{}) },
+		"throttle":        func(a auth.Authenticator) auth.Authenticator { return auth.NewThrottle(a, patient) },
+		"chain":           func(a auth.Authenticator) auth.Authenticator { return auth.Chain(a) },
+		"end of a chain":  func(a auth.Authenticator) auth.Authenticator { return auth.Chain(nobody, a) },
+		"head of a chain": func(a auth.Authenticator) auth.Authenticator { return auth.Chain(a, nobody) },
+		"cache of chain": func(a auth.Authenticator) auth.Authenticator {
+			return auth.NewCache(auth.Chain(nobody, a), auth.CacheOptions{})
+		},
 		"throttle of cache": func(a auth.Authenticator) auth.Authenticator {
 			return auth.NewThrottle(auth.NewCache(a, auth.CacheOptions{}), patient)
 		},
@@ -48,4 +57,10 @@ func TestWrappersKeepThePromisesOfAnAuthenticator(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestTheAccountOfTheTestsKeepsThePromisesOfAnAuthenticator(t *testing.T) {
+	authtest.Run(t, authtest.Fixture{
+		Auth: authtest.Account{User: "alice", Password: "alice's secret", Token: "token"}, User: "alice", Password: "alice's secret", Identity: "alice", Unknown: "mallory",
+	})
 }

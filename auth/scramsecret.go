@@ -88,6 +88,11 @@ func NewSCRAMSecret(scheme, password string) (Secret, error) {
 func (h scramHash) derive(password string, salt []byte, iterations int) (scramKeys, error) {
 	hashing <- struct{}{}
 	defer func() { <-hashing }()
+	return h.keysOf(password, salt, iterations)
+}
+
+// keysOf is derive for who has a place in hashing.
+func (h scramHash) keysOf(password string, salt []byte, iterations int) (scramKeys, error) {
 	salted, err := pbkdf2.Key(h.new, password, salt, iterations, h.size)
 	if err != nil {
 		return scramKeys{}, fmt.Errorf("SCRAM secret: %w", err)

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/posthouse-mail/posthouse/internal/lru"
 )
 
 // ThrottleOptions adjust a Throttle. A zero field means its default.
@@ -19,7 +21,12 @@ type ThrottleOptions struct {
 	Forget          time.Duration // in this time one failure is forgotten; default one minute
 	IPv4Bits        int           // of an address that name its network; default 32
 	IPv6Bits        int           // likewise; default 64
-	Size            int           // accounts, networks, and pairs of them, each, that are remembered; default 65,536
+	SiteBits        int           // of an IPv6 address that name a site of many networks; default 48
+	SiteFailures    int           // failures from one site before it is slowed down; default 100
+	BanAfter        int           // failures and refusals of an account, or of a network, within BanWindow before it is banned; default 100, negative: never
+	BanWindow       time.Duration // default 10 minutes
+	BanFor          time.Duration // how long a ban is; default 15 minutes
+	Size            int           // accounts, networks, and pairs of them, each, that are remembered; default 65,536, some 300 octets each
 
 	// Trusted tells of addresses behind which there are many users, as of
 	// one's own front ends; nil: there are none. Their failures count for the
@@ -36,6 +43,11 @@ func (o ThrottleOptions) withDefaults() ThrottleOptions {
 	o.Forget = orDefault(o.Forget, time.Minute)
 	o.IPv4Bits = orDefault(o.IPv4Bits, 32)
 	o.IPv6Bits = orDefault(o.IPv6Bits, 64)
+	o.SiteBits = orDefault(o.SiteBits, 48)
+	o.SiteFailures = orDefault(o.SiteFailures, 100)
+	o.BanAfter = orDefault(o.BanAfter, 100)
+	o.BanWindow = orDefault(o.BanWindow, 10*time.Minute)
+	o.BanFor = orDefault(o.BanFor, 15*time.Minute)
 	o.Size = orDefault(o.Size, 65_536)
 	return o
 }
@@ -48,16 +60,26 @@ func orDefault[T int | time.Duration](v, def T) T {
 }
 
 // Throttle is an Authenticator that slows guessing down. Failures are counted
-// by account, under whatever spelling (see Namer), and by network. After the
-// first few of them each attempt waits, and the wait doubles; an attempt that
-// would wait for longer than Patience is ErrTooMany at once. As many attempts
-// run at the same time as failures are still free, so that guessing in
-// parallel gains nothing.
+// by account, under whatever spelling (see Namer), by network, and by IPv6 site
+// because whoever has one can come from 65,536 networks. After the first few of
+// them each attempt waits, and the wait doubles; an attempt that would wait for
+// longer than Patience is ErrTooMany at once. As many attempts run at the same
+// time as failures are still free, so that guessing in parallel gains nothing.
+//
+// An account or a network that goes on regardless is banned: BanAfter failures
+// and refusals within BanWindow, and for BanFor each attempt is ErrTooMany at
+// once. Bans lists what is banned, Lift and LiftUser end bans early. ErrTooMany
+// is one answer with one text, whatever the reason and whoever exists.
 //
 // An account that has logged in from a network is known there: its attempts
 // from there have a count of their own, and are not held up while the account
-// is being guessed from elsewhere, or other accounts from the same network. A
-// known pair that fails as often as an account may is known no more.
+// is being guessed from elsewhere, or other accounts from the same network, by
+// bans neither. A known pair that fails as often as an account may is known no
+// more.
+//
+// A Proof that names nobody, as a token or a certificate may be, counts for its
+// network alone. Memory is bounded by Size: what was not heard of for the
+// longest time is forgotten, bans included.
 //
 // Put a Throttle around a Cache, not into it, so that it learns of every
 // success. Its clock is the system's; a test runs it in a bubble of
@@ -65,11 +87,16 @@ func orDefault[T int | time.Duration](v, def T) T {
 type Throttle struct {
 	next Authenticator
 	o    ThrottleOptions
+	*tallies
+}
 
+// tallies are what Throttles that belong together count.
+type tallies struct {
 	mu       sync.Mutex
-	users    *lru[string, *bucket]
-	networks *lru[netip.Prefix, *bucket]
-	known    *lru[place, *bucket]
+	users    *lru.Map[string, *bucket]
+	networks *lru.Map[netip.Prefix, *bucket]
+	sites    *lru.Map[netip.Prefix, *bucket]
+	known    *lru.Map[place, *bucket]
 }
 
 // place is an account and a network that it logs in from.
@@ -81,10 +108,17 @@ type place struct {
 // NewThrottle returns a Throttle over next.
 func NewThrottle(next Authenticator, o ThrottleOptions) *Throttle {
 	o = o.withDefaults()
-	return &Throttle{
-		next: next, o: o,
-		users: newLRU[string, *bucket](o.Size), networks: newLRU[netip.Prefix, *bucket](o.Size), known: newLRU[place, *bucket](o.Size),
-	}
+	return &Throttle{next: next, o: o, tallies: &tallies{
+		users: lru.New[string, *bucket](o.Size), known: lru.New[place, *bucket](o.Size),
+		networks: lru.New[netip.Prefix, *bucket](o.Size), sites: lru.New[netip.Prefix, *bucket](o.Size),
+	}}
+}
+
+// Over returns a Throttle over another Authenticator that counts together with
+// t, for a service whose logins are checked elsewhere: who guesses in one is
+// slowed down in all.
+func (t *Throttle) Over(next Authenticator) *Throttle {
+	return &Throttle{next: next, o: t.o, tallies: t.tallies}
 }
 
 // Unwrap returns the Authenticator that the throttle asks.
@@ -126,21 +160,34 @@ func (t *Throttle) network(a netip.Addr) netip.Prefix {
 	return p
 }
 
+// site returns the site of an IPv6 network; the zero Prefix when it is as small.
+func (t *Throttle) site(network netip.Prefix) netip.Prefix {
+	if !network.IsValid() || !network.Addr().Is6() || t.o.SiteBits >= network.Bits() {
+		return netip.Prefix{}
+	}
+	p, _ := network.Addr().Prefix(t.o.SiteBits)
+	return p
+}
+
 // turn is an attempt that may go on: what counts it.
 type turn []counted
 
-// counted is a bucket with the failures that are free in it.
+// counted is a bucket with its bounds.
 type counted struct {
 	*bucket
-	free int
+	most int // failures that are free
+	ban  int // failures and refusals before it is banned
 }
+
+// never is counted.ban of what is not banned.
+const never = -1
 
 // wait returns when an attempt may go on.
 func (t *Throttle) wait(ctx context.Context, p place) (turn, error) {
 	deadline := time.Now().Add(t.o.Patience)
 	for {
 		now := time.Now()
-		got, until, changed := t.try(p, now)
+		got, until, changed := t.try(p, now, deadline)
 		switch {
 		case got != nil:
 			return got, nil
@@ -166,41 +213,56 @@ func (t *Throttle) wait(ctx context.Context, p place) (turn, error) {
 
 // try takes a turn. Without one it returns until when to wait, or what is
 // closed when another attempt has ended.
-func (t *Throttle) try(p place, now time.Time) (got turn, until time.Time, changed <-chan struct{}) {
+func (t *Throttle) try(p place, now, deadline time.Time) (got turn, until time.Time, changed <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	got = t.counters(p, now)
 	for _, c := range got {
-		if c.next.After(until) && c.next.After(now) {
-			until = c.next
+		if free := c.free(now); free.After(until) {
+			until = free
 		}
 	}
 	if !until.IsZero() {
+		if until.After(deadline) {
+			t.refuse(got, now, deadline)
+		}
 		return nil, until, nil
 	}
 	for _, c := range got {
-		if c.running >= max(1, c.free-c.failures) {
+		if c.running >= max(1, c.most-c.failures) {
 			return nil, time.Time{}, c.change()
 		}
 	}
 	for _, c := range got {
 		c.running++
-		c.next = now.Add(t.delay(c.failures - c.free))
+		c.next = now.Add(t.delay(c.failures - c.most))
 	}
 	return got, time.Time{}, nil
 }
 
+// refuse counts a refusal where the reason for it is.
+func (t *Throttle) refuse(got turn, now, deadline time.Time) {
+	for _, c := range got {
+		if c.next.After(deadline) {
+			c.strike(now, c.ban, &t.o)
+		}
+	}
+}
+
 // counters returns what counts an attempt from a place.
 func (t *Throttle) counters(p place, now time.Time) turn {
-	if b, ok := t.known.get(p); ok {
-		return turn{{b.forget(now, t.o.Forget), t.o.UserFailures}}
+	if b, ok := t.known.Get(p); ok {
+		return turn{{b.forget(now, t.o.Forget), t.o.UserFailures, never}}
 	}
 	got := turn{}
 	if p.user != "" { // a Proof may name nobody: that is no account to guess at
-		got = append(got, counted{bucketOf(t.users, p.user).forget(now, t.o.Forget), t.o.UserFailures})
+		got = append(got, counted{bucketOf(t.users, p.user).forget(now, t.o.Forget), t.o.UserFailures, t.o.BanAfter})
 	}
 	if p.network.IsValid() {
-		got = append(got, counted{bucketOf(t.networks, p.network).forget(now, t.o.Forget), t.o.NetworkFailures})
+		got = append(got, counted{bucketOf(t.networks, p.network).forget(now, t.o.Forget), t.o.NetworkFailures, t.o.BanAfter})
+	}
+	if site := t.site(p.network); site.IsValid() {
+		got = append(got, counted{bucketOf(t.sites, site).forget(now, t.o.Forget), t.o.SiteFailures, never})
 	}
 	return got
 }
@@ -222,16 +284,17 @@ func (t *Throttle) settle(p place, got turn, how outcome) {
 	for _, c := range got {
 		c.end()
 		if how == failed {
-			c.fail(now, c.free+t.steps())
-			c.next = now.Add(t.delay(c.failures - c.free))
+			c.fail(now, c.most+t.steps())
+			c.next = now.Add(t.delay(c.failures - c.most))
+			c.strike(now, c.ban, &t.o)
 		}
 	}
-	known, ok := t.known.get(p)
+	known, ok := t.known.Get(p)
 	switch {
 	case how == succeeded && !ok && p.user != "":
-		t.known.put(p, &bucket{})
+		t.known.Put(p, &bucket{})
 	case how == failed && ok && known.failures >= t.o.UserFailures:
-		t.known.remove(p)
+		t.known.Remove(p)
 	}
 }
 

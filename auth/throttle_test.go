@@ -143,7 +143,7 @@ func TestAKnownPairThatKeepsFailingIsKnownNoMore(t *testing.T) {
 			refused = refused || errors.Is(err, ErrTooMany)
 		}
 		require.True(t, refused)
-		require.Zero(t, th.known.len())
+		require.Zero(t, th.known.Len())
 	})
 }
 
@@ -215,7 +215,7 @@ func TestFailuresBehindATrustedAddressCountForTheUserOnly(t *testing.T) {
 			require.ErrorIs(t, err, ErrBadCredentials)
 			require.Zero(t, took)
 		}
-		require.Zero(t, th.networks.len())
+		require.Zero(t, th.networks.Len())
 	})
 }
 
@@ -231,10 +231,27 @@ func TestThrottleIsBounded(t *testing.T) {
 			_, _ = guess(t, th, fmt.Sprint("bad", i), "wrong", somewhere(i))
 			_, _ = guess(t, th, fmt.Sprint("good", i), "right", somewhere(i))
 		}
-		for _, n := range []int{th.users.len(), th.networks.len(), th.known.len()} {
+		for _, n := range []int{th.users.Len(), th.networks.Len(), th.known.Len()} {
 			require.Equal(t, 100, n)
 		}
 		_, err := th.Authenticate(t.Context(), Credentials{User: string(make([]byte, maxWord+1))})
 		require.ErrorIs(t, err, ErrBadCredentials)
+	})
+}
+
+func TestThrottlesOverSeveralAuthenticatorsCountTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := AuthenticatorFunc(func(context.Context, Credentials) (Identity, error) { return Identity{}, ErrBadCredentials })
+		imap := NewThrottle(never, ThrottleOptions{UserFailures: 2, Delay: time.Hour, Longest: time.Hour})
+		pop3 := imap.Over(alice)
+		c := Credentials{User: "alice", Password: "secret", Remote: netip.MustParseAddr("192.0.2.1")}
+		for range 3 {
+			_, _ = imap.Authenticate(t.Context(), c)
+		}
+		_, err := pop3.Authenticate(t.Context(), c)
+		require.ErrorIs(t, err, ErrTooMany)
+		c.User, c.Remote = "bob", netip.MustParseAddr("192.0.2.2")
+		_, err = pop3.Authenticate(t.Context(), c)
+		require.ErrorIs(t, err, ErrBadCredentials, "alice's own Authenticator is asked")
 	})
 }

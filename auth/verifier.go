@@ -77,7 +77,7 @@ func (v Verifier) Kinds(stored string) (Kinds, error) {
 	case clearText:
 		return Passwords | ClearSecrets, err
 	case *storedSCRAM:
-		return Passwords | m.kind, err
+		return Passwords | m.secret, err
 	case nil:
 		return 0, err
 	}
@@ -96,7 +96,7 @@ func (v Verifier) Secret(stored, scheme string) (Secret, bool) {
 	case clearText:
 		return Secret{Scheme: schemePlain, Value: []byte(m)}, kindsOfScheme(scheme) != 0
 	case *storedSCRAM:
-		return Secret{Scheme: m.scheme, Value: m.value()}, m.scheme == scheme
+		return Secret{Scheme: m.scheme, Value: m.keys.encode()}, m.scheme == scheme
 	}
 	return Secret{}, false
 }

@@ -45,7 +45,8 @@ var dummyHash = sync.OnceValues(func() (string, error) { return auth.HashPasswor
 
 // Authenticate looks the account up by its login and verifies the password.
 // An authorization identity must be a login of the same account. An account
-// whose hash can't be used is ErrUnavailable, and the hash is not in the error.
+// whose hash can't be used is ErrUnavailable, and the hash is not in the error;
+// hashes of weak schemes and clear text (see auth.Verifier) can't be used.
 func (a *Authenticator) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
 	if c.Proof != nil {
 		return a.checkProof(ctx, c)
@@ -62,7 +63,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, c auth.Credentials) (a
 			return auth.Identity{}, unavailable(err)
 		}
 	}
-	ok, err := auth.VerifyPasswordContext(ctx, hash, c.Password)
+	ok, err := auth.Verifier{}.Verify(ctx, hash, c.Password)
 	switch {
 	case err != nil:
 		return auth.Identity{}, unavailable(fmt.Errorf("account %q: %w", account.Name, err))

@@ -93,6 +93,20 @@ func TestA05ADirectoryThatIsDownIsNotAWrongPassword(t *testing.T) {
 	}
 }
 
+func TestHashesOfOthersAreGoodUnlessTheyAreWeak(t *testing.T) {
+	a := accountauth.New(accounts{
+		"alice": {Name: "alice", Password: "{SSHA}RY/Bl5TuuQszGj2vvsb69walW3EmEDFQ"},
+		"bob":   {Name: "bob", Password: "{SMD5}uoPaUT8tGWzkgp0t4/ICKzAN3Pg="},
+	})
+	_, err := a.Authenticate(t.Context(), auth.Credentials{User: "alice", Password: "correct horse"})
+	require.NoError(t, err)
+	_, err = a.Authenticate(t.Context(), auth.Credentials{User: "bob", Password: "correct horse"})
+	require.ErrorIs(t, err, auth.ErrHash)
+	require.ErrorIs(t, err, auth.ErrUnavailable)
+	_, err = a.Authenticate(t.Context(), auth.Credentials{User: "alice", Password: "correct horse", Proof: auth.Token("x")})
+	require.ErrorIs(t, err, auth.ErrBadCredentials, "a proof of a kind that is not known proves nothing")
+}
+
 func TestAHashThatCannotBeUsedIsUnavailableAndNotShown(t *testing.T) {
 	a := accountauth.New(accounts{"alice": {Name: "alice", Password: "{PLAIN}secret"}, "nobody": {Password: hash(t, "secret")}, "locked": {Name: "locked"}})
 	_, err := a.Authenticate(t.Context(), auth.Credentials{User: "alice", Password: "secret"})

@@ -34,6 +34,9 @@ type Fixture struct {
 	// Broken is an Authenticator of the kind whose source can't be asked; nil:
 	// there is no such thing.
 	Broken auth.Authenticator
+	// SetPassword changes the password of User, and waits for as long as the
+	// old one may be good; nil: it can't be changed.
+	SetPassword func(t *testing.T, password string)
 }
 
 // suite is a run of the checks.
@@ -53,6 +56,9 @@ func Run(t *testing.T, f Fixture) {
 	t.Run("AnEndedContextIsNoAnswerAboutThePassword", s.ended)
 	t.Run("AttemptsMayComeFromManyGoroutines", s.together)
 	t.Run("SASLGivesTheSameAnswers", s.sasl)
+	t.Run("A06TheAccountsNameIsTheIdentity", s.accountName)
+	t.Run("SecretsAreOfWhoHasThem", s.secrets)
+	t.Run("A08AChangedPasswordIsGoodNoMore", s.changed)
 	t.Run("Proofs", s.proofs)
 }
 

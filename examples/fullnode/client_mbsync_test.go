@@ -39,6 +39,7 @@ func TestMbsyncSyncsBothWaysThoughKilledAtRandomPoints(t *testing.T) {
 	realtest.Require(t, "mbsync")
 	const each = 1000
 	n := startNode(t, "")
+	listening := n.sockets()
 	dir := t.TempDir()
 	maildir := mbsyncInbox(n, dir)
 	n.appendNumbered("INBOX", 0, each)
@@ -52,7 +53,10 @@ func TestMbsyncSyncsBothWaysThoughKilledAtRandomPoints(t *testing.T) {
 		if killMbsync(t, dir, time.Duration(20+random.IntN(600))*time.Millisecond) {
 			killed++
 		}
-		n.waitUntilUnused("IMAP") // or an APPEND that is still being served would be missed, and made again
+		// mbsync looks once, at its start, for the messages that it was
+		// appending when it was killed. What it had sent and the node stores
+		// only after that look, it appends again.
+		n.waitUntilUnused(listening)
 	}
 	t.Logf("killed %d times", killed)
 	runTool(t, dir, "mbsync", "-c", "rc", "-a")

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,24 +23,32 @@ func (n *testNode) port(service string) string {
 	return port
 }
 
-// waitUntilUnused waits until the node has closed its ends of all connections
-// to a service, the last of which come from programs that were killed.
-func (n *testNode) waitUntilUnused(service string) {
+// sockets returns the inodes of the sockets that the node holds: after its
+// start, those that listen.
+func (n *testNode) sockets() (inodes []string) {
 	n.t.Helper()
-	port, err := strconv.Atoi(n.port(service))
+	files := fmt.Sprintf("/proc/%d/fd", n.cmd.Process.Pid)
+	entries, err := os.ReadDir(files)
 	require.NoError(n.t, err)
-	ours := fmt.Sprintf("0100007F:%04X", port) // as the kernel writes 127.0.0.1
-	const timeWait, listen = "06", "0A"
-	require.Eventually(n.t, func() bool {
-		table, err := os.ReadFile("/proc/net/tcp")
-		require.NoError(n.t, err)
-		for line := range strings.Lines(string(table)) {
-			words := strings.Fields(line) // number, local, remote, state, …
-			if words[1] == ours && words[3] != listen && words[3] != timeWait {
-				return false
-			}
+	for _, e := range entries {
+		target, _ := os.Readlink(filepath.Join(files, e.Name())) // fails for what was closed meanwhile
+		if strings.HasPrefix(target, "socket:") {
+			inodes = append(inodes, target)
 		}
-		return true
+	}
+	return inodes
+}
+
+// waitUntilUnused waits until the node is done with all its connections and
+// holds no sockets but those that listen. The kernel's table of connections
+// could not tell: when a program is killed with answers unread, the kernel
+// resets its connection and forgets it at once, but the node still serves the
+// commands that it had received by then. Connections that it has not accepted
+// yet have brought none: clients wait for the greeting.
+func (n *testNode) waitUntilUnused(listening []string) {
+	n.t.Helper()
+	require.Eventually(n.t, func() bool {
+		return !slices.ContainsFunc(n.sockets(), func(s string) bool { return !slices.Contains(listening, s) })
 	}, 30*time.Second, 5*time.Millisecond)
 }
 
@@ -90,10 +97,18 @@ func (n *testNode) shelf(mailbox string) shelf {
 	messages, err := c.Fetch(imap.SeqSet{{Start: 1}}, &imap.FetchOptions{Flags: true, Envelope: true}).Collect()
 	require.NoError(n.t, err)
 	for _, m := range messages {
-		require.NotContains(n.t, seen, m.Envelope.MessageID, "a message is there twice")
+		requireOnce(n.t, seen, m.Envelope.MessageID)
 		seen[m.Envelope.MessageID] = flagText(m.Flags)
 	}
 	return seen
+}
+
+// requireOnce fails the test when a message is on the shelf already. It names
+// only that one.
+func requireOnce(t testing.TB, seen shelf, id string) {
+	t.Helper()
+	_, twice := seen[id]
+	require.False(t, twice, "%s is there twice", id)
 }
 
 func flagText(flags []imap.Flag) string {
@@ -120,7 +135,7 @@ func maildirShelf(t testing.TB, dir string) (seen shelf, files map[string]string
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
 		id := idOf(content)
-		require.NotContains(t, seen, id, "a message is there twice")
+		requireOnce(t, seen, id)
 		var flags []imap.Flag
 		_, letters, _ := strings.Cut(filepath.Base(file), ":2,")
 		for _, letter := range letters {

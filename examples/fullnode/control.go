@@ -110,11 +110,11 @@ func (c *control) listUsers(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (c *control) addUser(w http.ResponseWriter, r *http.Request) error {
-	hash, err := passwordHash(r)
+	hash, secrets, err := passwordForms(r)
 	if err != nil {
 		return err
 	}
-	return c.open.addAccount(r.Context(), r.PathValue("name"), hash)
+	return c.open.addAccount(r.Context(), directory.Account{Name: r.PathValue("name"), Password: hash, Secrets: secrets})
 }
 
 func (c *control) setPassword(w http.ResponseWriter, r *http.Request) error {
@@ -122,14 +122,14 @@ func (c *control) setPassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	hash, err := passwordHash(r)
+	hash, secrets, err := passwordForms(r)
 	if err != nil {
 		return err
 	}
-	if err := c.open.directory.SetPassword(r.Context(), name, hash); err != nil {
+	if err := c.open.directory.SetPasswordForms(r.Context(), name, hash, secrets); err != nil {
 		return err
 	}
-	c.open.successes.Forget(name)
+	c.open.logins.forget(name)
 	return nil
 }
 
@@ -142,7 +142,7 @@ func (c *control) removeUser(w http.ResponseWriter, r *http.Request) error {
 	if err := c.open.directory.RemoveAccount(r.Context(), name); err != nil {
 		return err
 	}
-	c.open.successes.Forget(name)
+	c.open.logins.forget(name)
 	return c.open.store.RemoveAccount(r.Context(), name)
 }
 
@@ -152,15 +152,15 @@ func (c *control) accountName(r *http.Request) (string, error) {
 	return a.Name, err
 }
 
-func passwordHash(r *http.Request) (string, error) {
+func passwordForms(r *http.Request) (hash string, secrets map[string]string, err error) {
 	password, err := io.ReadAll(io.LimitReader(r.Body, 4096))
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if len(password) == 0 {
-		return "", fmt.Errorf("%w: empty password", errBadRequest)
+		return "", nil, fmt.Errorf("%w: empty password", errBadRequest)
 	}
-	return auth.HashPassword(string(password))
+	return auth.PasswordForms(string(password), secretScheme)
 }
 
 // listQueue answers a JSON object per recipient and line.

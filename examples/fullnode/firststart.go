@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/directory"
 )
 
 // firstStart gives an empty directory its domain and one account, and prints
@@ -17,7 +18,7 @@ func firstStart(ctx context.Context, c *Config, o *opened, out io.Writer) error 
 		return err
 	}
 	password := rand.Text()[:16]
-	hash, err := auth.HashPassword(password)
+	hash, secrets, err := auth.PasswordForms(password, secretScheme)
 	if err != nil {
 		return err
 	}
@@ -25,7 +26,7 @@ func firstStart(ctx context.Context, c *Config, o *opened, out io.Writer) error 
 		return err
 	}
 	name := "alice@" + c.Domain
-	if err := o.addAccount(ctx, name, hash); err != nil {
+	if err := o.addAccount(ctx, directory.Account{Name: name, Password: hash, Secrets: secrets}); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "account %s password %s\n", name, password)

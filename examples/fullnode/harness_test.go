@@ -153,7 +153,12 @@ func (n *testNode) stop() {
 
 // run runs a sub-command with the node's configuration and data.
 func (n *testNode) run(stdin string, args ...string) (string, error) {
-	cmd := exec.Command(binary, n.args(args...)...)
+	return runBinary(n.t, stdin, n.args(args...)...)
+}
+
+// runBinary runs the program with exactly these arguments.
+func runBinary(t testing.TB, stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -335,14 +340,21 @@ func (s *syncBuffer) String() string {
 // runTool runs another program to its end and returns what it printed.
 func runTool(t testing.TB, dir, name string, args ...string) string {
 	t.Helper()
+	out, err := toolOutput(t, dir, name, args...)
+	require.NoError(t, err, "%s: %s", name, out)
+	return out
+}
+
+// toolOutput is runTool for a tool that may fail.
+func toolOutput(t testing.TB, dir, name string, args ...string) (string, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s: %s", name, out)
-	return string(out)
+	return string(out), err
 }
 
 const (

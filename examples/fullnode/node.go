@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/listener"
 	"github.com/posthouse-mail/posthouse/pop3"
@@ -29,6 +30,7 @@ type node struct {
 	certificate *certificate
 	processor   *processing.Processor
 	metrics     *metrics
+	sasl        auth.Policy
 	table       [][2]string // what listens where, in the order of binding
 }
 
@@ -49,6 +51,9 @@ func serve(ctx context.Context, c *Config, data string, out io.Writer) error {
 	}
 	n := &node{opened: o, config: c}
 	if n.certificate, err = openCertificate(c, data); err == nil {
+		n.sasl, err = saslPolicy(c, lock)
+	}
+	if err == nil {
 		err = firstStart(ctx, c, o, out)
 	}
 	if err == nil {
@@ -129,15 +134,19 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 	}
 	s.Limits.MessageSize = n.config.Message.MaxSize
 	if p != smtp.LMTP {
-		s.Auth, s.PlainAuth = n.logins, n.plainAuth
+		s.PlainAuth, s.SASL = n.plainAuth, n.sasl
+		s.Auth = n.loginsOf(&n.config.SMTP)
+		if p == smtp.Submission {
+			s.Auth = n.loginsOf(&n.config.Submission)
+		}
 	}
 	return s
 }
 
 func (n *node) imap() server.Engine {
 	s := &imap.Server{
-		Store: n.store, Auth: n.logins, Hostname: n.config.Hostname, TLS: n.certificate.config("imap"),
-		PlainAuth: n.plainAuth, SpoolDir: n.data.file("spool"),
+		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.config("imap"),
+		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.file("spool"),
 		Namespaces: namespaces, Access: access{n.opened},
 	}
 	s.Limits.AppendSize = n.config.Message.MaxSize
@@ -146,9 +155,12 @@ func (n *node) imap() server.Engine {
 
 func (n *node) pop3() server.Engine {
 	return &pop3.Server{
-		Store: n.store, Auth: n.logins, Hostname: n.config.Hostname, TLS: n.certificate.config("pop3"), PlainAuth: n.plainAuth,
+		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.config("pop3"), PlainAuth: n.plainAuth, SASL: n.sasl,
 	}
 }
+
+// loginsOf returns who checks the logins of a service.
+func (n *node) loginsOf(s *ServiceConfig) auth.Authenticator { return n.logins.of(n.config.sources(s)) }
 
 // http serves health and metrics.
 func (n *node) http() server.Engine {

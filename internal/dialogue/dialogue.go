@@ -6,6 +6,7 @@
 //
 //	C: text       the client sends text and CRLF
 //	C! "a\x00b"   the client sends exactly the octets of the Go string
+//	C= text       the client sends text, if any, a space, and in base64 what Answer makes of the server's last challenge
 //	S: text       the server says exactly text and CRLF
 //	S~ regexp     the server says a line that matches the whole regexp, and CRLF
 //	S! "text"     the server says exactly the octets of the Go string, whatever lines they form
@@ -20,6 +21,7 @@ package dialogue
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -37,22 +39,38 @@ import (
 // patience is how long each step may take.
 const patience = 20 * time.Second
 
+// Answer is the client's side of a mechanism whose messages can't be written
+// down, since they hold nonces. conn is a *tls.Conn after the handshake. The
+// challenge is what stands in base64 behind the first word of the server's
+// last line; nil when the client begins, which it does where text follows C=.
+type Answer func(conn net.Conn, challenge []byte) ([]byte, error)
+
 // Run plays the dialogue in the file at path over conn. It ends the test at
 // the first difference, and closes conn.
 func Run(t testing.TB, conn net.Conn, path string) {
+	t.Helper()
+	RunWith(t, conn, path, nil)
+}
+
+// RunWith is Run for a dialogue with lines C=.
+func RunWith(t testing.TB, conn net.Conn, path string, a Answer) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	Play(t, conn, path, string(text))
+	play(t, &player{conn: conn, in: bufio.NewReader(conn), answer: a}, path, string(text))
 }
 
 // Play is Run for a dialogue that is not in a file; name stands for the file
 // in messages.
 func Play(t testing.TB, conn net.Conn, name, text string) {
 	t.Helper()
-	p := &player{conn: conn, in: bufio.NewReader(conn)}
+	play(t, &player{conn: conn, in: bufio.NewReader(conn)}, name, text)
+}
+
+func play(t testing.TB, p *player, name, text string) {
+	t.Helper()
 	defer func() { p.conn.Close() }()
 	for i, line := range strings.Split(text, "\n") {
 		if err := p.step(strings.TrimSuffix(line, "\r")); err != nil {
@@ -68,6 +86,9 @@ type player struct {
 	conn net.Conn
 	in   *bufio.Reader
 	out  []byte // what the client says before it listens again
+	last string // what the server said last
+
+	answer Answer
 }
 
 func (p *player) step(line string) error {
@@ -82,6 +103,8 @@ func (p *player) step(line string) error {
 		octets, err := strconv.Unquote(arg)
 		p.out = append(p.out, octets...)
 		return err
+	case verb == "C=":
+		return p.respond(arg)
 	}
 	if err := p.send(); err != nil {
 		return err
@@ -102,6 +125,28 @@ func (p *player) step(line string) error {
 		return p.expectEnd()
 	}
 	return fmt.Errorf("no such step: %q", line)
+}
+
+// respond lets the client answer the last challenge.
+func (p *player) respond(text string) error {
+	var challenge []byte
+	if text == "" {
+		_, encoded, _ := strings.Cut(p.last, " ")
+		challenge = make([]byte, base64.StdEncoding.DecodedLen(len(encoded)))
+		n, err := base64.StdEncoding.Decode(challenge, []byte(encoded))
+		if err != nil {
+			return fmt.Errorf("server said %q, which is no challenge", p.last)
+		}
+		challenge = challenge[:n]
+	} else {
+		text += " "
+	}
+	if p.answer == nil {
+		return errors.New("nobody answers")
+	}
+	response, err := p.answer(p.conn, challenge)
+	p.out = append(base64.StdEncoding.AppendEncode(append(p.out, text...), response), "\r\n"...)
+	return err
 }
 
 func (p *player) send() error {
@@ -125,6 +170,7 @@ func (p *player) line() (string, error) {
 	if !ok {
 		return "", fmt.Errorf("server said %q, which does not end with CRLF", line)
 	}
+	p.last = text
 	return text, nil
 }
 

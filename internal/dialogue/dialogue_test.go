@@ -47,8 +47,17 @@ func TestDialogueWithEveryKindOfStep(t *testing.T) {
 	Run(t, parrot(t), "testdata/steps.txt")
 }
 
+func TestAnswersAreMadeOfTheLastChallenge(t *testing.T) {
+	var asked [][]byte
+	RunWith(t, parrot(t), "testdata/answers.txt", func(conn net.Conn, challenge []byte) ([]byte, error) {
+		asked = append(asked, challenge)
+		return append([]byte("re:"), challenge...), nil
+	})
+	require.Equal(t, [][]byte{nil, []byte("re:"), {}}, asked)
+}
+
 func TestDifferencesAreFound(t *testing.T) {
-	for _, step := range []string{"S: goodbye", "S~ hel", `S! "help"`, "EOF", "X", "C! x", "S~ ("} {
+	for _, step := range []string{"S: goodbye", "S~ hel", `S! "help"`, "EOF", "X", "C! x", "S~ (", "C="} {
 		p := &player{conn: parrot(t)}
 		p.in = bufio.NewReader(p.conn)
 		require.Error(t, p.step(step), step)

@@ -78,7 +78,7 @@ func TestHandlerAnswersLogins(t *testing.T) {
 	says(t, last, "Auth-Status: [AUTHENTICATIONFAILED] Authentication failed", "Auth-Error-Code: 535 5.7.8")
 	for _, method := range []string{"apop", "cram-md5", "external", "x"} {
 		r := put(h, loopback, "Auth-Method: "+method, "Auth-Protocol: imap", "Auth-User: alice")
-		says(t, r, "Auth-Status: This way to log in is not supported", "Auth-Error-Code: 504 5.5.4", "Auth-Wait: 3")
+		says(t, r, "Auth-Status: This way to log in is not supported", "Auth-Error-Code: 504 5.5.4", "Auth-Wait: 1")
 	}
 }
 
@@ -132,7 +132,7 @@ func TestA05HandlerAnswersAnOutageWithLater(t *testing.T) {
 	for _, o := range []HandlerOptions{{Mapper: down}, {Mapper: down, Auth: house}, {Mapper: some, Auth: noLogins}, {Mapper: some, Auth: both}} {
 		for protocol, text := range map[string]string{"imap": "[UNAVAILABLE] ", "pop3": "[SYS/TEMP] ", "smtp": ""} {
 			r := put(handler(o), loopback, "Auth-Method: plain", "Auth-Protocol: "+protocol, "Auth-User: alice", "Auth-Pass: alice's%20%25%20secret")
-			says(t, r, "Auth-Status: "+text+"Temporary failure, please try again later", "Auth-Error-Code: 454 4.7.0", "Auth-Wait: 3")
+			says(t, r, "Auth-Status: "+text+"Temporary failure, please try again later", "Auth-Error-Code: 454 4.7.0", "Auth-Wait: 1")
 		}
 	}
 }
@@ -152,7 +152,7 @@ func TestX10HandlerDoesNotLeadWhereNginxCannotGo(t *testing.T) {
 		})})
 		for range 5 {
 			r := put(h, loopback, "Auth-Method: plain", "Auth-Protocol: imap", "Auth-User: alice", "Auth-Pass: x")
-			says(t, r, "Auth-Status: [UNAVAILABLE] Temporary failure, please try again later", "Auth-Error-Code: 454 4.7.0", "Auth-Wait: 3")
+			says(t, r, "Auth-Status: [UNAVAILABLE] Temporary failure, please try again later", "Auth-Error-Code: 454 4.7.0", "Auth-Wait: 1")
 		}
 		require.Equal(t, 1, strings.Count(log.String(), "\n"), "%v: %s", route, log.String())
 	}

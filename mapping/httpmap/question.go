@@ -131,12 +131,13 @@ func (q *question) refusal(err error) map[string]string {
 	case "pop3":
 		fields[fieldStatus] = r.pop3 + r.text
 	}
-	// Without a time to wait nginx ends the session: that is for who guesses.
+	// Without a time to wait nginx ends the session.
 	switch {
-	case q.method == methodNone:
+	case q.method == methodPlain && q.attempt >= maxAttempts:
+	case r == refusedLogin:
+		fields[fieldWait] = "3" // seconds: who guesses has to wait
+	default:
 		fields[fieldWait] = "1"
-	case q.attempt < maxAttempts:
-		fields[fieldWait] = "3"
 	}
 	return fields
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/posthouse-mail/posthouse/directory"
 )
 
+// errNoAccounts is why nobody's name is known.
+var errNoAccounts = errors.New("there is no directory of accounts")
+
 // maxLogin bounds a login, in octets.
 const maxLogin = 512
 
@@ -64,6 +67,9 @@ func (r Resolver) Admit(ctx context.Context, a directory.Account, names ...strin
 
 // Name returns the name of the account that a login means, as auth.Namer does.
 func (r Resolver) Name(ctx context.Context, login string) (string, error) {
+	if r.Accounts == nil {
+		return "", errNoAccounts
+	}
 	a, err := r.Find(ctx, login)
 	return a.Name, err
 }
