@@ -22,8 +22,11 @@ import (
 	"github.com/posthouse-mail/posthouse/auth/accountauth"
 	"github.com/posthouse-mail/posthouse/auth/authtest"
 	"github.com/posthouse-mail/posthouse/auth/gssapi"
+	"github.com/posthouse-mail/posthouse/auth/ldapauth"
 	"github.com/posthouse-mail/posthouse/directory"
 	"github.com/posthouse-mail/posthouse/directory/embedded"
+	"github.com/posthouse-mail/posthouse/directory/ldap"
+	"github.com/posthouse-mail/posthouse/internal/ldapfake"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -459,4 +462,24 @@ func TestLetterCaseOfAServiceIsNoMatter(t *testing.T) {
 		_, err := try(t, a, i, none)
 		require.NoError(t, err, service)
 	}
+}
+
+func TestATicketIsOfAnEntryOfAnLDAPDirectory(t *testing.T) {
+	c := imapCentre(t)
+	d := ldapfake.New(t, ldap.Config{Domain: "example.test"})
+	for _, name := range []string{"alice", "bob"} {
+		d.Add("uid="+name+",ou=people,dc=example,dc=test", "uid", name, "mail", name+"@example.test")
+	}
+	a, err := gssapi.New(ldapauth.New(d, ldapauth.Options{Realms: map[string]string{"EXAMPLE.TEST": "example.test"}}), gssapi.Options{KeytabData: c.keytab(t)})
+	require.NoError(t, err)
+	for _, authzID := range []string{"", "alice", "alice@example.test"} {
+		id, err := try(t, a, c.client("alice"), none+authzID)
+		require.NoError(t, err, authzID)
+		require.Equal(t, "alice@example.test", id.User)
+	}
+	for name, authzID := range map[string]string{"alice": "bob", "mallory": "", "alice+x": ""} {
+		_, err = try(t, a, c.client(name), none+authzID)
+		require.ErrorIs(t, err, auth.ErrBadCredentials, name)
+	}
+	require.Empty(t, d.Binds(), "there is no password")
 }
