@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/posthouse-mail/posthouse/internal/lru"
 )
 
 // Ban is an account or a network of which a Throttle refuses every attempt,
@@ -22,16 +24,16 @@ func (t *Throttle) Bans() []Ban {
 	defer t.mu.Unlock()
 	now := time.Now()
 	var all []Ban
-	t.users.each(func(user string, b *bucket) {
+	for user, b := range t.users.All() {
 		if now.Before(b.banned) {
 			all = append(all, Ban{User: user, Until: b.banned})
 		}
-	})
-	t.networks.each(func(network netip.Prefix, b *bucket) {
+	}
+	for network, b := range t.networks.All() {
 		if now.Before(b.banned) {
 			all = append(all, Ban{Network: network, Until: b.banned})
 		}
-	})
+	}
 	slices.SortStableFunc(all, func(a, b Ban) int { return b.Until.Compare(a.Until) })
 	return all
 }
@@ -42,17 +44,17 @@ func (t *Throttle) Lift(in netip.Prefix) (bans int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	pardon := func(network netip.Prefix, b *bucket) {
-		if !in.IsValid() || !in.Overlaps(network) {
-			return
+	for _, all := range [...]*lru.Map[netip.Prefix, *bucket]{t.networks, t.sites} {
+		for network, b := range all.All() {
+			if !in.Overlaps(network) {
+				continue
+			}
+			if now.Before(b.banned) {
+				bans++
+			}
+			b.pardon()
 		}
-		if now.Before(b.banned) {
-			bans++
-		}
-		b.pardon()
 	}
-	t.networks.each(pardon)
-	t.sites.each(pardon)
 	return bans
 }
 
@@ -61,7 +63,7 @@ func (t *Throttle) Lift(in netip.Prefix) (bans int) {
 func (t *Throttle) LiftUser(user string) (banned bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b, ok := t.users.get(user)
+	b, ok := t.users.Get(user)
 	if ok {
 		banned = time.Now().Before(b.banned)
 		b.pardon()

@@ -155,9 +155,9 @@ func TestProofsThatNameNobodyCountForTheirNetworkAlone(t *testing.T) {
 		for i := range 1000 { // from many networks
 			require.ErrorIs(t, show("bad", somewhere(i)), ErrBadCredentials)
 		}
-		require.Zero(t, th.users.len(), "nobody was named")
+		require.Zero(t, th.users.Len(), "nobody was named")
 		require.NoError(t, show("good", home))
-		require.Zero(t, th.known.len())
+		require.Zero(t, th.known.Len())
 		asked := below.asked.Load()
 		for range 1000 {
 			_ = show("bad", home)
@@ -198,6 +198,6 @@ func TestBansAreBounded(t *testing.T) {
 			_, _ = guess(t, th, fmt.Sprint("user", i), "x", netip.MustParseAddr(fmt.Sprintf("2001:db8:%x::1", i)))
 		}
 		require.Len(t, th.Bans(), 20)
-		require.Equal(t, 10, th.sites.len())
+		require.Equal(t, 10, th.sites.Len())
 	})
 }

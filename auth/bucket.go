@@ -1,6 +1,10 @@
 package auth
 
-import "time"
+import (
+	"time"
+
+	"github.com/posthouse-mail/posthouse/internal/lru"
+)
 
 // bucket counts the failures of an account, of a network, or of a known pair
 // of them.
@@ -16,11 +20,11 @@ type bucket struct {
 	banned  time.Time // until when every attempt is refused
 }
 
-func bucketOf[K comparable](l *lru[K, *bucket], key K) *bucket {
-	b, ok := l.get(key)
+func bucketOf[K comparable](l *lru.Map[K, *bucket], key K) *bucket {
+	b, ok := l.Get(key)
 	if !ok {
 		b = &bucket{}
-		l.put(key, b)
+		l.Put(key, b)
 	}
 	return b
 }

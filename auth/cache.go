@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/posthouse-mail/posthouse/internal/lru"
 )
 
 // CacheOptions adjust a Cache. A zero field means its default.
@@ -52,7 +54,7 @@ func NewCache(next Authenticator, o CacheOptions) *Cache {
 	o.TTL = orDefault(o.TTL, 5*time.Minute)
 	o.Size = orDefault(o.Size, 100_000)
 	c := &Cache{next: next, o: o, shards: newCacheShards(o.Size)}
-	c.names.byLogin = newLRU[string, named](o.Size)
+	c.names.byLogin = lru.New[string, named](o.Size)
 	_, _ = rand.Read(c.digests.key[:]) // never fails
 	return c
 }
@@ -112,7 +114,7 @@ func (c *Cache) remember(d digest, id Identity, forgotten uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.forgotten.Load() == forgotten {
-		s.successes.put(d, success{id, time.Now().Add(c.o.TTL)})
+		s.successes.Put(d, success{id, time.Now().Add(c.o.TTL)})
 	}
 }
 
@@ -124,6 +126,16 @@ func (c *Cache) Forget(user string) {
 		c.shards[i].forget(user)
 	}
 	c.names.forget(user)
+}
+
+// ForgetAll drops everything that is remembered. Call it when anything may
+// have changed.
+func (c *Cache) ForgetAll() {
+	c.forgotten.Add(1)
+	for i := range c.shards {
+		c.shards[i].forgetAll()
+	}
+	c.names.forgetAll()
 }
 
 func (c *Cache) shard(d digest) *cacheShard { return &c.shards[int(d[0])%len(c.shards)] }

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/posthouse-mail/posthouse/internal/lru"
 )
 
 // nameCache remembers which accounts logins mean.
 type nameCache struct {
 	mu      sync.Mutex
-	byLogin *lru[string, named]
+	byLogin *lru.Map[string, named]
 }
 
 // named is the account that a login means.
@@ -49,16 +51,16 @@ func (c *Cache) rememberName(login, user string, forgotten uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if c.forgotten.Load() == forgotten && len(login) <= maxWord {
-		n.byLogin.put(strings.Clone(login), named{user, time.Now().Add(c.o.TTL)})
+		n.byLogin.Put(strings.Clone(login), named{user, time.Now().Add(c.o.TTL)})
 	}
 }
 
 func (n *nameCache) lookup(login string) (user string, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	found, ok := n.byLogin.get(login)
+	found, ok := n.byLogin.Get(login)
 	if ok && !time.Now().Before(found.until) {
-		n.byLogin.remove(login)
+		n.byLogin.Remove(login)
 		return "", false
 	}
 	return found.user, ok
@@ -67,5 +69,11 @@ func (n *nameCache) lookup(login string) (user string, ok bool) {
 func (n *nameCache) forget(user string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.byLogin.removeIf(func(n named) bool { return n.user == user })
+	n.byLogin.RemoveIf(func(n named) bool { return n.user == user })
+}
+
+func (n *nameCache) forgetAll() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.byLogin.Clear()
 }

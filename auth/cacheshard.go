@@ -7,13 +7,15 @@ import (
 	"hash"
 	"sync"
 	"time"
+
+	"github.com/posthouse-mail/posthouse/internal/lru"
 )
 
 // cacheShard is a part of a Cache with a lock of its own, so that many
 // processors do not wait for one.
 type cacheShard struct {
 	mu        sync.Mutex
-	successes *lru[digest, success]
+	successes *lru.Map[digest, success]
 }
 
 // The shards of a cache. Each holds many successes, or those of a small cache
@@ -23,11 +25,18 @@ const (
 	minShard  = 1024 // successes
 )
 
-// newCacheShards returns shards that hold up to size successes together.
+// shardsFor returns how many shards a cache of a size has, and how many
+// successes each of them holds.
+func shardsFor(size int) (n, each int) {
+	n = min(max(1, size/minShard), maxShards)
+	return n, size / n
+}
+
 func newCacheShards(size int) []cacheShard {
-	shards := make([]cacheShard, min(max(1, size/minShard), maxShards))
+	n, each := shardsFor(size)
+	shards := make([]cacheShard, n)
 	for i := range shards {
-		shards[i].successes = newLRU[digest, success](size / len(shards))
+		shards[i].successes = lru.New[digest, success](each)
 	}
 	return shards
 }
@@ -35,9 +44,9 @@ func newCacheShards(size int) []cacheShard {
 func (s *cacheShard) lookup(d digest) (Identity, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found, ok := s.successes.get(d)
+	found, ok := s.successes.Get(d)
 	if ok && !time.Now().Before(found.until) {
-		s.successes.remove(d)
+		s.successes.Remove(d)
 		return Identity{}, false
 	}
 	return found.id, ok
@@ -46,7 +55,13 @@ func (s *cacheShard) lookup(d digest) (Identity, bool) {
 func (s *cacheShard) forget(user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.successes.removeIf(func(s success) bool { return s.id.User == user })
+	s.successes.RemoveIf(func(s success) bool { return s.id.User == user })
+}
+
+func (s *cacheShard) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.successes.Clear()
 }
 
 // digest is a keyed hash of what decides about a login.

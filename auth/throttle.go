@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/posthouse-mail/posthouse/internal/lru"
 )
 
 // ThrottleOptions adjust a Throttle. A zero field means its default.
@@ -91,10 +93,10 @@ type Throttle struct {
 // tallies are what Throttles that belong together count.
 type tallies struct {
 	mu       sync.Mutex
-	users    *lru[string, *bucket]
-	networks *lru[netip.Prefix, *bucket]
-	sites    *lru[netip.Prefix, *bucket]
-	known    *lru[place, *bucket]
+	users    *lru.Map[string, *bucket]
+	networks *lru.Map[netip.Prefix, *bucket]
+	sites    *lru.Map[netip.Prefix, *bucket]
+	known    *lru.Map[place, *bucket]
 }
 
 // place is an account and a network that it logs in from.
@@ -107,8 +109,8 @@ type place struct {
 func NewThrottle(next Authenticator, o ThrottleOptions) *Throttle {
 	o = o.withDefaults()
 	return &Throttle{next: next, o: o, tallies: &tallies{
-		users: newLRU[string, *bucket](o.Size), known: newLRU[place, *bucket](o.Size),
-		networks: newLRU[netip.Prefix, *bucket](o.Size), sites: newLRU[netip.Prefix, *bucket](o.Size),
+		users: lru.New[string, *bucket](o.Size), known: lru.New[place, *bucket](o.Size),
+		networks: lru.New[netip.Prefix, *bucket](o.Size), sites: lru.New[netip.Prefix, *bucket](o.Size),
 	}}
 }
 
@@ -249,7 +251,7 @@ func (t *Throttle) refuse(got turn, now, deadline time.Time) {
 
 // counters returns what counts an attempt from a place.
 func (t *Throttle) counters(p place, now time.Time) turn {
-	if b, ok := t.known.get(p); ok {
+	if b, ok := t.known.Get(p); ok {
 		return turn{{b.forget(now, t.o.Forget), t.o.UserFailures, never}}
 	}
 	got := turn{}
@@ -287,12 +289,12 @@ func (t *Throttle) settle(p place, got turn, how outcome) {
 			c.strike(now, c.ban, &t.o)
 		}
 	}
-	known, ok := t.known.get(p)
+	known, ok := t.known.Get(p)
 	switch {
 	case how == succeeded && !ok && p.user != "":
-		t.known.put(p, &bucket{})
+		t.known.Put(p, &bucket{})
 	case how == failed && ok && known.failures >= t.o.UserFailures:
-		t.known.remove(p)
+		t.known.Remove(p)
 	}
 }
 

@@ -143,7 +143,7 @@ func TestAKnownPairThatKeepsFailingIsKnownNoMore(t *testing.T) {
 			refused = refused || errors.Is(err, ErrTooMany)
 		}
 		require.True(t, refused)
-		require.Zero(t, th.known.len())
+		require.Zero(t, th.known.Len())
 	})
 }
 
@@ -215,7 +215,7 @@ func TestFailuresBehindATrustedAddressCountForTheUserOnly(t *testing.T) {
 			require.ErrorIs(t, err, ErrBadCredentials)
 			require.Zero(t, took)
 		}
-		require.Zero(t, th.networks.len())
+		require.Zero(t, th.networks.Len())
 	})
 }
 
@@ -231,7 +231,7 @@ func TestThrottleIsBounded(t *testing.T) {
 			_, _ = guess(t, th, fmt.Sprint("bad", i), "wrong", somewhere(i))
 			_, _ = guess(t, th, fmt.Sprint("good", i), "right", somewhere(i))
 		}
-		for _, n := range []int{th.users.len(), th.networks.len(), th.known.len()} {
+		for _, n := range []int{th.users.Len(), th.networks.Len(), th.known.Len()} {
 			require.Equal(t, 100, n)
 		}
 		_, err := th.Authenticate(t.Context(), Credentials{User: string(make([]byte, maxWord+1))})

@@ -74,7 +74,7 @@ func (s *session) capabilityCode() string {
 	if s.canStartTLS() {
 		b.WriteString(" STARTTLS")
 	}
-	if !s.mayShowPassword() {
+	if !s.mayShowPassword() || auth.ProofsOf(s.server.Auth)&auth.Passwords == 0 {
 		b.WriteString(" LOGINDISABLED")
 	}
 	for _, m := range s.mechanisms() {

@@ -99,10 +99,10 @@ func TestExternalLogsInByClientCertificate(t *testing.T) {
 		}
 		config := testcert.Client()
 		config.Certificates = certificates
-		text := "C: b CAPABILITY\nS: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ENABLE ID SASL-IR\nS: b OK CAPABILITY completed\n" +
+		text := "C: b CAPABILITY\nS: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ENABLE ID SASL-IR LOGINDISABLED\nS: b OK CAPABILITY completed\n" +
 			"C: c AUTHENTICATE EXTERNAL =\nS: c NO Unsupported authentication mechanism\n"
 		if certificates != nil {
-			text = "C: b CAPABILITY\nS: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ENABLE ID SASL-IR AUTH=EXTERNAL\nS: b OK CAPABILITY completed\n" +
+			text = "C: b CAPABILITY\nS: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ ENABLE ID SASL-IR LOGINDISABLED AUTH=EXTERNAL\nS: b OK CAPABILITY completed\n" +
 				"C: c AUTHENTICATE EXTERNAL Ym9i\nS: c NO [AUTHENTICATIONFAILED] Authentication failed\n" +
 				"C: d AUTHENTICATE EXTERNAL\nS: + \nC: \nS~ d OK .*\n"
 		}

@@ -52,7 +52,7 @@ func TestR3412FileMapABadLineIsReportedAndTheOldMapKept(t *testing.T) {
 // map is read with the time that the reading takes: if lookups waited for it,
 // each reading would make one of them about as long.
 func TestR3412FileMapReloadsWithoutAPauseOfALookup(t *testing.T) {
-	const n, reloads = 200_000, 3
+	const n, reloads = 100_000, 3
 	path := filepath.Join(t.TempDir(), "users.map")
 	var text strings.Builder
 	users := make([]string, n)
@@ -82,7 +82,9 @@ func TestR3412FileMapReloadsWithoutAPauseOfALookup(t *testing.T) {
 		began := time.Now()
 		_, err := f.Map(ctx, users[len(lookups)%n])
 		lookups = append(lookups, time.Since(began))
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	reloading.Wait()
 	slices.Sort(lookups)

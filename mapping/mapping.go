@@ -1,7 +1,12 @@
 // Package mapping answers where a user lives: which host serves his mailbox.
 //
-// Invariant of this package: "nobody here knows this user" (ErrNotMapped, a
-// permanent answer) and "ask again later" (ErrUnavailable) are never confused.
+// Invariants of this package:
+//
+//   - "Nobody here knows this user" (ErrNotMapped, a permanent answer) and "ask
+//     again later" (ErrUnavailable) are never confused, and neither is mended by
+//     a default host, by the next map of a chain or by what is remembered from
+//     older days, unless the one who put them together said so.
+//   - All spellings of a name are one user (NormalName).
 package mapping
 
 import (

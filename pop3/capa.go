@@ -3,6 +3,8 @@ package pop3
 import (
 	"context"
 	"strings"
+
+	"github.com/posthouse-mail/posthouse/auth"
 )
 
 // capa is CAPA (RFC 2449 §5): what is possible at this moment.
@@ -12,7 +14,7 @@ func (n *session) capa(_ context.Context, args string) error {
 	}
 	lines := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
 	if n.drop == nil {
-		if n.allowsLogin() {
+		if n.allowsLogin() && auth.ProofsOf(n.server.Auth)&auth.Passwords != 0 {
 			lines = append(lines, "USER")
 		}
 		if names := n.mechanisms(); len(names) > 0 {

@@ -3,8 +3,8 @@
 //
 // Invariants of this package:
 //
-//   - An empty password never reaches a bind (RFC 4513 §5.1.2), and nobody
-//     logs in to an entry without a password.
+//   - An empty password never reaches a bind (RFC 4513 §5.1.2), nor does one
+//     with NUL in it, and nobody logs in to an entry without a password.
 //   - A directory that can't answer, a referral, a limit that was hit and
 //     several entries for one user are auth.ErrUnavailable, never a wrong
 //     password.
@@ -26,6 +26,9 @@ import (
 	"github.com/posthouse-mail/posthouse/directory/ldap"
 	"github.com/posthouse-mail/posthouse/internal/seldom"
 )
+
+// maxPassword bounds a password, in octets.
+const maxPassword = 1024
 
 // Directory is what is asked. An *ldap.Connector is one.
 type Directory interface {
@@ -65,8 +68,8 @@ type Options struct {
 	// EXAMPLE.TEST is alice@example.test where it says so. Empty: no tickets.
 	Realms map[string]string
 
-	Log      *slog.Logger  // of entries that nobody can log in to; nil: slog.Default
-	LogEvery time.Duration // how often one reason is logged at most; 0: one minute
+	Logger   *slog.Logger  // of entries that nobody can log in to; nil: slog.Default
+	Interval time.Duration // how often one reason is logged at most; 0: one minute
 }
 
 // Authenticator checks credentials against entries. It has the powers
@@ -97,7 +100,7 @@ func New(d Directory, o Options) *Authenticator {
 		o.SCRAMAttribute = "authPassword"
 	}
 	return &Authenticator{
-		directory: d, config: d.Config(), o: o, log: seldom.New(o.Log, o.LogEvery),
+		directory: d, config: d.Config(), o: o, log: seldom.New(o.Logger, o.Interval),
 		verifier: auth.Verifier{AllowWeak: o.AllowWeak, AllowClear: o.Secrets&auth.ClearSecrets != 0},
 	}
 }
@@ -133,8 +136,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, c auth.Credentials) (a
 func (a *Authenticator) userOf(c auth.Credentials) (string, error) {
 	switch p := c.Proof.(type) {
 	case nil:
-		if c.Password == "" {
-			return "", fmt.Errorf("%w: an empty password", auth.ErrBadCredentials)
+		// Some servers read up to a NUL: then one at the beginning is an empty
+		// password too.
+		if c.Password == "" || len(c.Password) > maxPassword || strings.IndexByte(c.Password, 0) >= 0 {
+			return "", fmt.Errorf("%w: a password is empty, too long, or holds NUL", auth.ErrBadCredentials)
 		}
 	case auth.Ticket:
 		return a.principal(p)
@@ -156,61 +161,6 @@ func (a *Authenticator) principal(t auth.Ticket) (string, error) {
 		return "", fmt.Errorf("%w: the principal %.80q of %.80q is nobody here", auth.ErrBadCredentials, t.Name, t.Realm)
 	}
 	return t.Name + "@" + domain, nil
-}
-
-// check returns why credentials don't prove that somebody is the one of an entry.
-func (a *Authenticator) check(ctx context.Context, e *ldap.Entry, c auth.Credentials) error {
-	switch p := c.Proof.(type) {
-	case auth.Ticket:
-		return nil
-	case *auth.Response:
-		return a.checkResponse(ctx, e, p)
-	}
-	if a.o.Mode == Compare {
-		return a.compare(ctx, e, c.Password)
-	}
-	switch err := a.directory.Bind(ctx, e.DN, c.Password); {
-	case err == nil:
-		return nil
-	case errors.Is(err, ldap.ErrPassword):
-		return fmt.Errorf("%w: the directory refuses the bind", auth.ErrBadCredentials)
-	case errors.Is(err, ldap.ErrDisabled):
-		return fmt.Errorf("%w: %w", auth.ErrDisabled, err)
-	default:
-		return unavailable(err)
-	}
-}
-
-// admit returns why nobody may log in to an entry, whatever he proves.
-func (a *Authenticator) admit(ctx context.Context, e *ldap.Entry) error {
-	if group := a.config.Groups.Required; group != "" {
-		path, err := a.directory.Member(ctx, e, group)
-		if err != nil {
-			return unavailable(err)
-		}
-		if len(path) == 0 {
-			return fmt.Errorf("%w: the entry %q is not in the group %q", auth.ErrBadCredentials, e.DN, group)
-		}
-	}
-	if a.config.Disabled(e) {
-		return fmt.Errorf("%w: the entry %q says so", auth.ErrDisabled, e.DN)
-	}
-	return nil
-}
-
-// authorize checks that the authorization identity, if any, is of the same entry.
-func (a *Authenticator) authorize(ctx context.Context, e *ldap.Entry, user, authzID string) error {
-	if authzID == "" || authzID == user {
-		return nil
-	}
-	other, err := a.find(ctx, authzID)
-	switch {
-	case err == nil && strings.EqualFold(other.DN, e.DN):
-		return nil
-	case err == nil || errors.Is(err, ldap.ErrNoEntry):
-		return fmt.Errorf("%w: nobody acts for somebody else", auth.ErrBadCredentials)
-	}
-	return unavailable(err)
 }
 
 func unavailable(err error) error { return fmt.Errorf("%w: %w", auth.ErrUnavailable, err) }

@@ -114,8 +114,10 @@ func TestA02AnEmptyPasswordNeverReachesABind(t *testing.T) {
 	fill(t, d, plain)
 	a := ldapauth.New(d, ldapauth.Options{})
 	for _, user := range []string{"alice", "mallory", ""} {
-		_, err := a.Authenticate(t.Context(), credentials(user, ""))
-		require.ErrorIs(t, err, auth.ErrBadCredentials)
+		for _, password := range []string{"", "\x00", "\x00x", "alice's secret\x00", strings.Repeat("x", 64<<10)} {
+			_, err := a.Authenticate(t.Context(), credentials(user, password))
+			require.ErrorIs(t, err, auth.ErrBadCredentials)
+		}
 	}
 	require.Empty(t, d.Binds())
 	require.Zero(t, d.Searches())
@@ -157,7 +159,7 @@ func TestR34113AMissingPasswordAttributeAlwaysFailsAndIsLogged(t *testing.T) {
 	d := ldapfake.New(t, config())
 	fill(t, d, hash)
 	d.Set("uid=alice"+people, "userPassword")
-	o := ldapauth.Options{Mode: ldapauth.Compare, Log: slog.New(slog.NewTextHandler(&out, nil)), Secrets: auth.ClearSecrets}
+	o := ldapauth.Options{Mode: ldapauth.Compare, Logger: slog.New(slog.NewTextHandler(&out, nil)), Secrets: auth.ClearSecrets}
 	a := ldapauth.New(d, o)
 	for _, password := range []string{"alice's secret", "no password fits here", "x", "*"} {
 		_, err := a.Authenticate(t.Context(), credentials("alice", password))

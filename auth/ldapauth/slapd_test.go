@@ -89,7 +89,7 @@ func TestR34113HashedPasswordsAreComparedOnlyByWhoMayReadThem(t *testing.T) {
 func TestR343EveryServiceAuthenticatesByTheConnector(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
 	clearText := reader()
-	clearText.Filter = "(&(uid=plain)(uid=%u))"
+	clearText.Filter = "(&(uid=plain)(mail=%e))"
 	for name, c := range map[string]struct {
 		a    auth.Authenticator
 		user string

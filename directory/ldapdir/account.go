@@ -68,6 +68,9 @@ func (d *Directory) login(ctx context.Context, name string) (*ldap.Entry, error)
 // account reads an entry.
 func (d *Directory) account(e *ldap.Entry) directory.Account {
 	a := directory.Account{Name: d.config.MainAddress(e), Disabled: d.config.Disabled(e)}
+	if hosts := e.All(d.config.Attributes.Host); len(hosts) == 1 {
+		a.Host = hosts[0]
+	}
 	for _, value := range e.All(d.config.Attributes.Password) {
 		if isHash(value) {
 			a.Password = value

@@ -32,7 +32,7 @@ func (d *Directory) findExactly(ctx context.Context, key string) (*found, error)
 	if e != nil || err != nil {
 		return &found{entry: e}, err
 	}
-	e, err = d.one(ctx, ldap.Query{Base: d.config.Groups.Base, Filter: "(&" + d.config.Groups.Filter + filter + ")"})
+	e, err = d.one(ctx, ldap.Query{Base: d.config.Groups.Base, Filter: "(&" + d.groups + filter + ")"})
 	if e == nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (d *Directory) findExactly(ctx context.Context, key string) (*found, error)
 
 // noGroup restricts a filter to what is no group.
 func (d *Directory) noGroup(filter string) string {
-	return "(&" + filter + "(!" + d.config.Groups.Filter + "))"
+	return "(&" + filter + "(!" + d.groups + "))"
 }
 
 // one returns the one entry that fits; nil when there is none.

@@ -29,7 +29,7 @@ func (d *Directory) GroupsOf(ctx context.Context, account string) ([]string, err
 	}
 	var names []string
 	for _, dn := range groups {
-		e, err := d.one(ctx, ldap.Query{Base: dn, Scope: ldap.Base, Filter: d.config.Groups.Filter})
+		e, err := d.one(ctx, ldap.Query{Base: dn, Scope: ldap.Base, Filter: d.groups})
 		if err != nil {
 			return nil, err
 		}

@@ -73,6 +73,7 @@ type Directory struct {
 	config     ldap.Config
 	o          Options
 	attributes []string // that are read of each entry
+	groups     string   // the filter
 	fixed      domains  // of Options
 	asking     singleflight.Group
 	searched   searched
@@ -88,6 +89,7 @@ var (
 // ldap.ErrConfig, a bad domain or postmaster mail.ErrBadAddress.
 func New(s Searcher, o Options) (*Directory, error) {
 	d := &Directory{ldap: s, config: s.Config(), o: o}
+	d.groups = ldap.Filter(d.config.Groups.Filter).ForUser("", "")
 	if d.o.Filter == "" {
 		d.o.Filter = defaultFilter(&d.config)
 	}
@@ -108,7 +110,7 @@ func New(s Searcher, o Options) (*Directory, error) {
 		return nil, err
 	}
 	a := d.config.Attributes
-	for _, name := range append([]string{a.Mail, a.Aliases, a.Login, a.Forward, a.Member, a.MemberOf}, d.config.AccountAttributes()...) {
+	for _, name := range append([]string{a.Mail, a.Aliases, a.Login, a.Forward, a.Host, a.Member, a.MemberOf}, d.config.AccountAttributes()...) {
 		if name != "" {
 			d.attributes = append(d.attributes, name)
 		}

@@ -113,7 +113,9 @@ func TestAddressesOfARealServersUsersAndGroups(t *testing.T) {
 	fails(t, d, "twin@example.test", directory.ErrUnavailable)
 	a, err := d.Account(t.Context(), "USER1")
 	require.NoError(t, err)
-	require.Equal(t, directory.Account{Name: "user1@example.test", Password: realtest.SSHA("pw"), Aliases: []string{"alias1@example.test"}}, a)
+	require.Equal(t, directory.Account{
+		Name: "user1@example.test", Password: realtest.SSHA("pw"), Host: "backend1.example.test", Aliases: []string{"alias1@example.test"},
+	}, a)
 	names, err := d.GroupsOf(t.Context(), "user1@example.test")
 	require.NoError(t, err)
 	require.Equal(t, []string{"outer@example.test"}, names)

@@ -69,7 +69,7 @@ func (o *opened) snapshot(ctx context.Context, dir string, progress func(done, t
 	if err := o.store.Backup(ctx, filepath.Join(unfinished, "mail"), progress); err != nil {
 		return err
 	}
-	for _, name := range [...]string{"directory.jsonl", "tls/cert.pem", "tls/key.pem"} {
+	for _, name := range [...]string{"directory.jsonl", "sasl.key", "tls/cert.pem", "tls/key.pem"} {
 		err := copyFile(filepath.Join(unfinished, name), o.data.file(name))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err

@@ -8,7 +8,9 @@
 //     nowhere, several entries for one user, and a directory that can't answer
 //     are mapping.ErrUnavailable, with the reason: who has an entry is never
 //     told that he does not exist, nor sent anywhere else.
-//   - It looks up each time. Put a mapping.Cache before it.
+//   - It looks up each time, and takes any host that is one. Put a
+//     mapping.Checked before it where none may be this machine itself, and a
+//     mapping.Cache before that.
 package ldapmap
 
 import (
@@ -36,8 +38,8 @@ type Options struct {
 	Port int             // for hosts without one; 0: the protocol's own
 	TLS  mapping.TLSMode // for hosts that don't say
 
-	Log      *slog.Logger  // of entries that lead nowhere; nil: slog.Default
-	LogEvery time.Duration // how often one reason is logged at most; 0: one minute
+	Logger   *slog.Logger  // of entries that lead nowhere; nil: slog.Default
+	Interval time.Duration // how often one reason is logged at most; 0: one minute
 }
 
 // Mapper maps by the attribute that ldap.Attributes.Host names. Its values are
@@ -57,7 +59,7 @@ var _ mapping.Mapper = (*Mapper)(nil)
 // of Active Directory, every answer about a user who has an entry is
 // mapping.ErrUnavailable.
 func New(d Directory, o Options) *Mapper {
-	return &Mapper{directory: d, config: d.Config(), o: o, log: seldom.New(o.Log, o.LogEvery)}
+	return &Mapper{directory: d, config: d.Config(), o: o, log: seldom.New(o.Logger, o.Interval)}
 }
 
 // Map returns the route of a user.

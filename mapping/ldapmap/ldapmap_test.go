@@ -119,7 +119,7 @@ func TestX10BadHostsAreUnavailableAndLoggedOncePerInterval(t *testing.T) {
 			d := ldapfake.New(t, config())
 			d.Add("uid=alice"+people, "mail", "alice@example.test")
 			d.Set("uid=alice"+people, "mailHost", hosts...)
-			m := ldapmap.New(d, ldapmap.Options{Log: slog.New(slog.NewTextHandler(&out, nil)), LogEvery: time.Hour})
+			m := ldapmap.New(d, ldapmap.Options{Logger: slog.New(slog.NewTextHandler(&out, nil)), Interval: time.Hour})
 			for range 3 {
 				r, err := m.Map(t.Context(), "alice@example.test")
 				require.ErrorIs(t, err, mapping.ErrUnavailable, "%.40q", hosts)

@@ -1,0 +1,87 @@
+// Package proxy is what the proxies of all protocols share: where a user
+// lives, how his back end is reached and what it is told of the client, who is
+// connected, and how octets are moved. Packages imap, pop3, smtp and
+// managesieve have the Proxy of each protocol, on the same front as their
+// servers.
+//
+// Invariants of this package:
+//
+//   - A front end keeps no mail and nothing that another front end would need:
+//     killing it loses nothing.
+//   - Through one front end, no user is connected to two back ends at the same
+//     moment.
+//   - That a map, a network or a back end failed is never told to a client as
+//     a wrong password, and never as an unknown user.
+//   - Credentials go to a back end only after its certificate was verified,
+//     where TLS is asked for.
+//   - A pair of connections on which nothing happens holds no buffer, no pipe
+//     and no timer of its own.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/posthouse-mail/posthouse/mapping"
+)
+
+// Kinds of failure of Reach, besides mapping.ErrNotMapped. Test with errors.Is.
+var (
+	// ErrUnavailable: the map or the back end can't be asked now, or is asked by
+	// too many.
+	ErrUnavailable = errors.New("back end is not available")
+	// ErrLoop: the back end is this front end, or too many proxies were passed.
+	ErrLoop = errors.New("proxies lead in a circle")
+)
+
+// Front is what the proxies of a front end share. Set its fields before its
+// first use and leave them alone then. Mapper is required.
+type Front struct {
+	Mapper   mapping.Mapper
+	Backends func(mapping.Route) Backend      // how a back end is reached; nil: the zero Backend, for all
+	Health   *Health                          // which back ends answer; nil: each connection is tried
+	Sessions *Sessions                        // who is connected; nil: nobody keeps a list, and nobody can be kicked
+	Own      func(host string, port int) bool // whether an address is this front end's own listener; nil: none is
+	Logger   *slog.Logger                     // nil: slog.Default
+}
+
+// Reach finds the back end of a user, named as he logs in or as mail is
+// addressed to him, waits for his turn, and connects: with a PROXY header where
+// the Backend says so, and with TLS where that is implicit. What follows, the
+// greeting to begin with, is the protocol's. mapping.ErrNotMapped,
+// ErrUnavailable, ErrLoop. Close the Link.
+func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error) {
+	route, err := f.Mapper.Map(ctx, user)
+	switch {
+	case errors.Is(err, mapping.ErrNotMapped):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	b := f.backend(route)
+	if err := f.checkLoop(route, c); err != nil {
+		return nil, err
+	}
+	return b.connect(ctx, route, user, c)
+}
+
+func (f *Front) backend(route mapping.Route) Backend {
+	var b Backend
+	if f.Backends != nil {
+		b = f.Backends(route)
+	}
+	return b.withDefaults(route)
+}
+
+// checkLoop refuses to go where the client's connection has come from.
+func (f *Front) checkLoop(route mapping.Route, c Client) error {
+	if c.hops() <= 1 {
+		return fmt.Errorf("%w: no hops are left", ErrLoop)
+	}
+	if f.Own != nil && f.Own(route.Host, c.Protocol.port(route)) {
+		return fmt.Errorf("%w: %s is this front end's own", ErrLoop, route)
+	}
+	return nil
+}
