@@ -36,7 +36,7 @@ func activeDirectory(c *Config) { c.Type = ActiveDirectory }
 
 func TestMemberFindsGroupsInGroups(t *testing.T) {
 	s := nested(t)
-	c := connect(t, generic, s)
+	c := connectTo(t, generic, s)
 	for uid, want := range map[string][]string{
 		"u1": {group("de"), group("eu"), group("all")},
 		"u2": {group("de"), group("eu"), group("all")},
@@ -55,7 +55,7 @@ func TestMemberFindsGroupsInGroups(t *testing.T) {
 
 func TestMemberAsksNothingWhenTheEntrySaysIt(t *testing.T) {
 	s := nested(t)
-	c := connect(t, generic, s)
+	c := connectTo(t, generic, s)
 	e := NewEntry(dn("u1"), map[string][]string{"memberOf": {"CN=Staff, " + base}})
 	path, err := c.Member(t.Context(), e, "cn=staff,"+base)
 	require.NoError(t, err)
@@ -65,7 +65,7 @@ func TestMemberAsksNothingWhenTheEntrySaysIt(t *testing.T) {
 
 func TestActiveDirectoryFollowsGroupsItself(t *testing.T) {
 	s := nested(t)
-	c := connect(t, activeDirectory, s)
+	c := connectTo(t, activeDirectory, s)
 	for uid, want := range map[string][]string{"u1": {group("all")}, "u3": {group("all")}, "u9": nil} {
 		before := s.Searches.Load()
 		path, err := c.Member(t.Context(), user(uid), group("all"))
@@ -80,7 +80,7 @@ func TestActiveDirectoryFollowsGroupsItself(t *testing.T) {
 
 func TestGroupsOfFindsEachGroupOnce(t *testing.T) {
 	for name, change := range map[string]func(*Config){"generic": generic, "Active Directory": activeDirectory} {
-		c := connect(t, change, nested(t))
+		c := connectTo(t, change, nested(t))
 		groups, err := c.GroupsOf(t.Context(), user("u1"))
 		require.NoError(t, err)
 		require.ElementsMatch(t, []string{group("de"), group("eu"), group("all")}, groups, name)
@@ -95,7 +95,7 @@ func TestGroupsAreFoundByMemberOfWhereGroupsNameNoMembers(t *testing.T) {
 	s.Add(dn("u1"), map[string][]string{"memberOf": {group("de")}})
 	s.Add(group("de"), map[string][]string{"memberOf": {group("eu")}})
 	s.Add(group("eu"), map[string][]string{"memberOf": {group("de")}})
-	c := connect(t, func(c *Config) { c.Attributes.Member = "-" }, s)
+	c := connectTo(t, func(c *Config) { c.Attributes.Member = "-" }, s)
 	path, err := c.GroupPath(t.Context(), user("u1"), group("eu"))
 	require.NoError(t, err)
 	require.Equal(t, []string{group("de"), group("eu")}, path)
@@ -103,7 +103,7 @@ func TestGroupsAreFoundByMemberOfWhereGroupsNameNoMembers(t *testing.T) {
 
 func TestMembersAreUsersEachOnceWithoutGroups(t *testing.T) {
 	for name, change := range map[string]func(*Config){"generic": generic, "Active Directory": activeDirectory} {
-		c := connect(t, change, nested(t))
+		c := connectTo(t, change, nested(t))
 		found, err := c.Members(t.Context(), strings.ToUpper(group("all")))
 		require.NoError(t, err)
 		var mails []string
@@ -126,7 +126,7 @@ func TestLargeGroupsOfActiveDirectoryComeInRanges(t *testing.T) {
 	}
 	addGroup(s, "large", members...)
 	s.SetMaxValues(10)
-	c := connect(t, generic, s)
+	c := connectTo(t, generic, s)
 	found, err := c.Members(t.Context(), group("large"))
 	require.NoError(t, err)
 	require.Len(t, found, 32)
@@ -138,7 +138,7 @@ func TestTheWalkThroughGroupsIsBounded(t *testing.T) {
 	for i := range 20 {
 		addGroup(s, fmt.Sprintf("g%d", i+1), group(fmt.Sprintf("g%d", i)))
 	}
-	c := connect(t, func(c *Config) { c.Groups.Depth, c.Groups.Max = 5, 10 }, s)
+	c := connectTo(t, func(c *Config) { c.Groups.Depth, c.Groups.Max = 5, 10 }, s)
 	groups, err := c.GroupsOf(t.Context(), user("u1"))
 	require.NoError(t, err)
 	require.Len(t, groups, 5)
@@ -148,14 +148,14 @@ func TestTheWalkThroughGroupsIsBounded(t *testing.T) {
 	_, err = c.Members(t.Context(), group("g20"))
 	require.ErrorIs(t, err, ErrUnavailable)
 
-	few := connect(t, func(c *Config) { c.Groups.Depth, c.Groups.Max = 100, 10 }, s)
+	few := connectTo(t, func(c *Config) { c.Groups.Depth, c.Groups.Max = 100, 10 }, s)
 	_, err = few.GroupsOf(t.Context(), user("u1"))
 	require.ErrorIs(t, err, ErrUnavailable)
 	_, err = few.Members(t.Context(), group("g20"))
 	require.ErrorIs(t, err, ErrUnavailable)
 
 	addGroup(s, "wide", dn("u1"), dn("u2"), dn("u3"))
-	narrow := connect(t, func(c *Config) { c.MaxEntries = 2 }, s)
+	narrow := connectTo(t, func(c *Config) { c.MaxEntries = 2 }, s)
 	_, err = narrow.Members(t.Context(), group("wide"))
 	require.ErrorIs(t, err, ErrUnavailable)
 }
@@ -163,7 +163,7 @@ func TestTheWalkThroughGroupsIsBounded(t *testing.T) {
 func TestAnOutageIsNotAnEmptyGroup(t *testing.T) {
 	for _, change := range []func(*Config){generic, activeDirectory} {
 		s := nested(t)
-		c := connect(t, change, s)
+		c := connectTo(t, change, s)
 		s.Stop()
 		_, err := c.Member(t.Context(), user("u1"), group("all"))
 		require.ErrorIs(t, err, ErrUnavailable)

@@ -29,13 +29,13 @@ func TestA04ContinuationReferencesAreIgnoredOrFollowed(t *testing.T) {
 	near, far := full(t), elsewhereServer(t)
 	near.SetReferrals(farURI(far))
 
-	ignoring := connect(t, nil, near)
+	ignoring := connectTo(t, nil, near)
 	require.NoError(t, lookup(t, ignoring))
 	_, err := ignoring.Lookup(t.Context(), "far@example.test")
 	require.ErrorIs(t, err, ErrNoEntry)
 	require.Zero(t, far.Connections.Load())
 
-	c := connect(t, following, near)
+	c := connectTo(t, following, near)
 	e, err := c.Lookup(t.Context(), "far@example.test")
 	require.NoError(t, err)
 	require.Equal(t, "uid=far,ou=far,"+base, e.DN)
@@ -46,12 +46,12 @@ func TestA04AReferralInsteadOfAnAnswerIsFollowedOrUnavailable(t *testing.T) {
 	near, far := full(t), elsewhereServer(t)
 	near.SetAnswer(ldapstub.Search, 10, "")
 	near.SetReferrals("ldap://127.0.0.1:1/", farURI(far)) // the first of them does not work
-	_, err := connect(t, nil, near).Lookup(t.Context(), "far@example.test")
+	_, err := connectTo(t, nil, near).Lookup(t.Context(), "far@example.test")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorContains(t, err, "result 10 (Referral)")
 	require.ErrorContains(t, err, far.URI())
 
-	e, err := connect(t, following, near).Lookup(t.Context(), "far@example.test")
+	e, err := connectTo(t, following, near).Lookup(t.Context(), "far@example.test")
 	require.NoError(t, err)
 	require.Equal(t, "uid=far,ou=far,"+base, e.DN)
 }
@@ -60,7 +60,7 @@ func TestAReferralThatLeadsNowhereMakesNobodyUnknown(t *testing.T) {
 	near := full(t)
 	for _, uri := range []string{"ldap://127.0.0.1:1/" + base, "http://127.0.0.1/", "ldap://127.0.0.1:x/", "::", "ldap://127.0.0.1:1/" + base + "????!x"} {
 		near.SetReferrals(uri)
-		_, err := connect(t, following, near).Lookup(t.Context(), "far@example.test")
+		_, err := connectTo(t, following, near).Lookup(t.Context(), "far@example.test")
 		require.ErrorIs(t, err, ErrUnavailable, uri)
 		require.NotErrorIs(t, err, ErrNoEntry, uri)
 	}
@@ -70,7 +70,7 @@ func TestReferralsInACircleEnd(t *testing.T) {
 	one, two := full(t), full(t)
 	one.SetReferrals(two.URI() + "/" + base)
 	two.SetReferrals(one.URI() + "/" + base)
-	c := connect(t, following, one)
+	c := connectTo(t, following, one)
 	require.NoError(t, lookup(t, c))
 	one.SetReferrals(two.URI() + "/" + base + "??sub?(mail=x)")
 	two.SetReferrals(one.URI() + "/" + base + "??sub?(mail=y)")
@@ -81,7 +81,7 @@ func TestReferralsInACircleEnd(t *testing.T) {
 func TestAReferralSendsNoPasswordInTheClear(t *testing.T) {
 	near, far := fill(ldapstub.StartTLS(t, testcert.Server())), elsewhereServer(t)
 	near.SetReferrals(farURI(far))
-	c := connect(t, func(c *Config) {
+	c := connectTo(t, func(c *Config) {
 		following(c)
 		c.TLS, c.BindDN, c.BindPassword = trusting(), dn("u0"), "pw"
 	}, near)
@@ -95,6 +95,6 @@ func TestAReferralKeepsTheLimits(t *testing.T) {
 	near, far := full(t), elsewhereServer(t)
 	far.Add("uid=far2,ou=far,"+base, map[string][]string{"mail": {"u1@example.test"}})
 	near.SetReferrals(farURI(far))
-	_, err := connect(t, following, near).Lookup(t.Context(), "u1@example.test")
+	_, err := connectTo(t, following, near).Lookup(t.Context(), "u1@example.test")
 	require.ErrorIs(t, err, ErrSeveral)
 }

@@ -30,7 +30,7 @@ func TestTLSConnectionsAreVerifiedByTheNameInTheURI(t *testing.T) {
 		{started, func(c *Config) { c.StartTLS = true }},
 	} {
 		try := func(config *tls.Config) error {
-			c := connect(t, func(c *Config) { way.change(c); c.TLS = config }, way.server)
+			c := connectTo(t, func(c *Config) { way.change(c); c.TLS = config }, way.server)
 			if err := c.Bind(t.Context(), dn("u1"), "pw"); err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ func TestTLSConnectionsAreVerifiedByTheNameInTheURI(t *testing.T) {
 
 func TestAServerWithoutStartTLSGetsNoPassword(t *testing.T) {
 	s := full(t)
-	c := connect(t, func(c *Config) { c.StartTLS, c.BindDN, c.BindPassword = true, dn("u0"), "pw" }, s)
+	c := connectTo(t, func(c *Config) { c.StartTLS, c.BindDN, c.BindPassword = true, dn("u0"), "pw" }, s)
 	err := lookup(t, c)
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorContains(t, err, "StartTLS: result 2")
@@ -65,7 +65,7 @@ func TestAServerWithoutStartTLSGetsNoPassword(t *testing.T) {
 
 func TestAWrongCertificateOfTheFirstServerLeavesTheSecond(t *testing.T) {
 	first, second := fill(ldapstub.StartTLS(t, testcert.Server())), full(t)
-	c := connect(t, nil, first, second)
+	c := connectTo(t, nil, first, second)
 	require.NoError(t, lookup(t, c))
 	require.False(t, isUp(c, 0))
 	require.ErrorContains(t, c.Servers()[0].Last, "TLS handshake")
@@ -79,7 +79,7 @@ func TestLDAPIReachesALocalSocket(t *testing.T) {
 	defer l.Close()
 	s.Serve(l)
 	for _, uri := range []string{"ldapi://" + path, "ldapi://" + escapeSlashes(path)} {
-		c := connect(t, func(c *Config) { c.URIs = []string{uri} })
+		c := connectTo(t, func(c *Config) { c.URIs = []string{uri} })
 		require.NoError(t, lookup(t, c), uri)
 	}
 }

@@ -129,7 +129,7 @@ func (c *control) setPassword(w http.ResponseWriter, r *http.Request) error {
 	if err := c.open.directory.SetPasswordForms(r.Context(), name, hash, secrets); err != nil {
 		return err
 	}
-	c.open.successes.Forget(name)
+	c.open.logins.forget(name)
 	return nil
 }
 
@@ -142,7 +142,7 @@ func (c *control) removeUser(w http.ResponseWriter, r *http.Request) error {
 	if err := c.open.directory.RemoveAccount(r.Context(), name); err != nil {
 		return err
 	}
-	c.open.successes.Forget(name)
+	c.open.logins.forget(name)
 	return c.open.store.RemoveAccount(r.Context(), name)
 }
 

@@ -39,7 +39,8 @@ type StorageConfig struct {
 
 // DomainConfig is what is different for one domain.
 type DomainConfig struct {
-	Storage StorageConfig `toml:"storage"`
+	Storage        StorageConfig `toml:"storage"`
+	CreateFromLDAP bool          `toml:"create_from_ldap"` // who logs in from an LDAP directory for the first time gets an account
 }
 
 func defaultStorage() StorageConfig {
@@ -127,7 +128,9 @@ func (c *Config) loadDomains(text string) error {
 				return err
 			}
 		}
-		c.Domains[name] = DomainConfig{Storage: own}
+		of := c.Domains[name]
+		of.Storage = own
+		c.Domains[name] = of
 	}
 	return nil
 }
