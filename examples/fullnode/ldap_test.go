@@ -43,7 +43,7 @@ base = "dc=example,dc=test"
 // which gets mail.
 func TestR3413TheFirstLDAPLoginCreatesTheAccount(t *testing.T) {
 	s := slapd(t, realtest.SlapdOptions{})
-	n := startNode(t, withLDAP(s.URI(), "", "[domains.\"example.test\"]\ncreate_from_ldap = true\n"))
+	n := startNode(t, withLDAP(s.URI(), "", "[domains.\"example.test\"]\ncreate_at_login = true\n"))
 	require.NotContains(t, n.mustRun("", "user", "list"), "user0")
 	require.Contains(t, n.imapSays("user0@example.test", "wrong"), "NO [AUTHENTICATIONFAILED]")
 	require.NotContains(t, n.mustRun("", "user", "list"), "user0", "a login that fails makes nothing")
