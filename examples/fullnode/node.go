@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/listener"
 	"github.com/posthouse-mail/posthouse/pop3"
@@ -27,7 +28,7 @@ import (
 type node struct {
 	*opened
 	config      *Config
-	certificate *certificate
+	certificate *config.Certificate
 	processor   *processing.Processor
 	metrics     *metrics
 	sasl        auth.Policy
@@ -50,7 +51,7 @@ func serve(ctx context.Context, c *Config, data string, out io.Writer) error {
 		return err
 	}
 	n := &node{opened: o, config: c}
-	if n.certificate, err = openCertificate(c, data); err == nil {
+	if n.certificate, err = c.TLS.Open(data, c.Hostname); err == nil {
 		n.sasl, err = saslPolicy(c, lock)
 	}
 	if err == nil {
@@ -90,19 +91,11 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 }
 
 // service is a protocol engine behind the listeners that are configured.
-func (n *node) service(title string, c *ServiceConfig, engine func() server.Engine, alpn string) server.Service {
+func (n *node) service(title string, c *config.Service, engine func() server.Engine, alpn string) server.Service {
 	if len(c.Listen)+len(c.ListenTLS) == 0 {
 		return server.Func(title, func(ctx context.Context, ready func()) error { ready(); <-ctx.Done(); return nil })
 	}
-	p := &server.Protocol{Title: title, Engine: engine, Drain: time.Duration(n.config.Drain)}
-	for _, address := range c.Listen {
-		p.Listeners = append(p.Listeners, listener.Config{Address: address, Service: c.rules(), Limits: c.limits()})
-	}
-	for _, address := range c.ListenTLS {
-		p.Listeners = append(p.Listeners, listener.Config{
-			Address: address, Service: c.rules(), Limits: c.limits(), TLS: n.certificate.config(alpn),
-		})
-	}
+	p := &server.Protocol{Title: title, Engine: engine, Drain: time.Duration(n.config.Drain), Listeners: c.Listeners(n.certificate.Config(alpn))}
 	bound := 0
 	p.Bound = func(l *listener.Listener) {
 		name := title
@@ -130,7 +123,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 		Hostname: n.config.Hostname,
 		Handler:  n.processor,
 		Hooks:    []smtp.Hooks{n.metrics.smtpHooks(), n.processor.Hooks()},
-		TLS:      n.certificate.config("smtp"),
+		TLS:      n.certificate.Config("smtp"),
 		SpoolDir: n.data.file("spool"),
 	}
 	s.Limits.MessageSize = n.config.Message.MaxSize
@@ -146,7 +139,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 
 func (n *node) imap() server.Engine {
 	s := &imap.Server{
-		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.config("imap"),
+		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.Config("imap"),
 		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.file("spool"),
 		Namespaces: namespaces, Access: access{n.opened},
 	}
@@ -156,12 +149,14 @@ func (n *node) imap() server.Engine {
 
 func (n *node) pop3() server.Engine {
 	return &pop3.Server{
-		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.config("pop3"), PlainAuth: n.plainAuth, SASL: n.sasl,
+		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.Config("pop3"), PlainAuth: n.plainAuth, SASL: n.sasl,
 	}
 }
 
 // loginsOf returns who checks the logins of a service.
-func (n *node) loginsOf(s *ServiceConfig) auth.Authenticator { return n.logins.of(n.config.sources(s)) }
+func (n *node) loginsOf(s *config.Service) auth.Authenticator {
+	return n.logins.of(n.config.sources(s))
+}
 
 // http serves health and metrics.
 func (n *node) http() server.Engine {
@@ -202,7 +197,7 @@ func (n *node) reloadOnHangup(ctx context.Context) (stop func()) {
 		for {
 			select {
 			case <-hangup:
-				if err := n.certificate.reload(); err != nil {
+				if err := n.certificate.Reload(); err != nil {
 					slog.Error("reload failed, the old certificate stays", "err", err)
 				} else {
 					slog.Info("reloaded")

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"crypto/ecdsa"
@@ -18,30 +18,44 @@ import (
 	"time"
 )
 
-// certificate is the node's TLS certificate, which Reload reads again while
+// TLS says where a certificate is. The zero value: a self-signed one is made.
+type TLS struct {
+	Certificate string `toml:"certificate"` // PEM files; empty: self-signed, in the directory that the program keeps
+	Key         string `toml:"key"`
+}
+
+// Validate says that one file is missing.
+func (t TLS) Validate() error {
+	if (t.Certificate == "") != (t.Key == "") {
+		return errors.New("tls.certificate and tls.key go together")
+	}
+	return nil
+}
+
+// Certificate is a server's TLS certificate, which Reload reads again while
 // connections go on.
-type certificate struct {
+type Certificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[tls.Certificate]
 }
 
-// openCertificate loads the configured certificate, or the self-signed one
-// of the data directory, which it makes when it is missing.
-func openCertificate(c *Config, data string) (*certificate, error) {
-	own := &certificate{certFile: c.TLS.Certificate, keyFile: c.TLS.Key}
+// Open loads the certificate, or where none is named the self-signed one below
+// a directory, which it makes for a host name when it is missing.
+func (t TLS) Open(directory, hostname string) (*Certificate, error) {
+	own := &Certificate{certFile: t.Certificate, keyFile: t.Key}
 	if own.certFile == "" {
-		own.certFile, own.keyFile = filepath.Join(data, "tls", "cert.pem"), filepath.Join(data, "tls", "key.pem")
+		own.certFile, own.keyFile = filepath.Join(directory, "tls", "cert.pem"), filepath.Join(directory, "tls", "key.pem")
 		if _, err := os.Stat(own.certFile); errors.Is(err, os.ErrNotExist) {
-			if err := own.makeSelfSigned(c.Hostname); err != nil {
+			if err := own.makeSelfSigned(hostname); err != nil {
 				return nil, fmt.Errorf("making a certificate: %w", err)
 			}
 		}
 	}
-	return own, own.reload()
+	return own, own.Reload()
 }
 
-// reload reads the files; on an error the certificate stays as it was.
-func (c *certificate) reload() error {
+// Reload reads the files; on an error the certificate stays as it was.
+func (c *Certificate) Reload() error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return fmt.Errorf("certificate: %w", err)
@@ -50,8 +64,8 @@ func (c *certificate) reload() error {
 	return nil
 }
 
-// config returns a server's TLS configuration for one protocol's ALPN name.
-func (c *certificate) config(alpn ...string) *tls.Config {
+// Config returns a server's TLS configuration for one protocol's ALPN name.
+func (c *Certificate) Config(alpn ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: alpn,
@@ -61,7 +75,7 @@ func (c *certificate) config(alpn ...string) *tls.Config {
 	}
 }
 
-func (c *certificate) makeSelfSigned(hostname string) error {
+func (c *Certificate) makeSelfSigned(hostname string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err

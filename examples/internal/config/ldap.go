@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"crypto/tls"
@@ -12,9 +12,9 @@ import (
 	"github.com/posthouse-mail/posthouse/directory/ldap"
 )
 
-// LDAPConfig is a directory that speaks LDAP, under the name that other keys
+// LDAP is a directory that speaks LDAP, under the name that other keys
 // know it by.
-type LDAPConfig struct {
+type LDAP struct {
 	ldap.Config
 	BindPasswordFile string `toml:"bind_password_file"` // its first line is the bind_password
 	CAFile           string `toml:"ca_file"`            // PEM; empty: the authorities of the system
@@ -27,9 +27,9 @@ type LDAPConfig struct {
 	Domains []string `toml:"domains"`
 }
 
-// authOptions say how passwords are checked.
-func (c *LDAPConfig) authOptions() ldapauth.Options {
-	if c.Check == checkCompare {
+// AuthOptions say how passwords are checked.
+func (c *LDAP) AuthOptions() ldapauth.Options {
+	if c.Check == CheckCompare {
 		return ldapauth.Options{Mode: ldapauth.Compare}
 	}
 	return ldapauth.Options{}
@@ -37,12 +37,12 @@ func (c *LDAPConfig) authOptions() ldapauth.Options {
 
 // The two ways to check a password.
 const (
-	checkBind    = "bind"
-	checkCompare = "compare"
+	CheckBind    = "bind"
+	CheckCompare = "compare"
 )
 
-// connector returns a connector for the configuration.
-func (c *LDAPConfig) connector() (*ldap.Connector, error) {
+// Connector returns a connector for the configuration.
+func (c *LDAP) Connector() (*ldap.Connector, error) {
 	config := c.Config
 	if c.BindPasswordFile != "" {
 		text, err := os.ReadFile(c.BindPasswordFile)
@@ -64,11 +64,12 @@ func (c *LDAPConfig) connector() (*ldap.Connector, error) {
 	return ldap.New(config)
 }
 
-func (c *LDAPConfig) validate() error {
+// Validate says which keys exclude each other.
+func (c *LDAP) Validate() error {
 	if c.BindPassword != "" && c.BindPasswordFile != "" {
 		return errors.New("bind_password and bind_password_file exclude each other")
 	}
-	if c.Check != "" && c.Check != checkBind && c.Check != checkCompare {
+	if c.Check != "" && c.Check != CheckBind && c.Check != CheckCompare {
 		return fmt.Errorf("check is %q, not \"bind\" or \"compare\"", c.Check)
 	}
 	return nil
