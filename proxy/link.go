@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 
 	"github.com/posthouse-mail/posthouse/internal/wire"
@@ -63,34 +62,3 @@ func (l *Link) StartTLS(ctx context.Context) error {
 // Failed notes that the back end failed after the connection was made, in a
 // greeting or a login that broke off; not that it refused a login.
 func (l *Link) Failed(err error) {}
-
-// Relay moves octets between the client and the back end, beginning with what
-// either Conn has read ahead, until one side ends, the session is kicked, or
-// ctx ends. Both connections are closed then. The error says why it ended;
-// nil when a side did in order.
-func (l *Link) Relay(ctx context.Context, client *wire.Conn) error {
-	defer l.Close()
-	stop := context.AfterFunc(ctx, func() { client.Close(); l.Close() })
-	defer stop()
-	done := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(flushed{l.Conn}, client)
-		l.Close()
-		done <- err
-	}()
-	_, _ = io.Copy(flushed{client}, l.Conn)
-	client.Close()
-	<-done
-	return ctx.Err()
-}
-
-// flushed writes through.
-type flushed struct{ *wire.Conn }
-
-func (f flushed) Write(p []byte) (int, error) {
-	n, err := f.Conn.Write(p)
-	if err == nil {
-		err = f.Conn.Flush()
-	}
-	return n, err
-}
