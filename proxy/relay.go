@@ -46,6 +46,7 @@ func (l *Link) HandOver(ctx context.Context, client *wire.Conn, done func(error)
 
 // relay begins, and calls done when it has ended.
 func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
+	l.LoggedIn()
 	closed := func(err error) {
 		l.Close()
 		client.Close()
