@@ -26,6 +26,7 @@ type Link struct {
 	budget  *time.Timer // closes the connection when the login takes too long
 	release func()      // gives the place among Backend.Connections back
 	once    sync.Once
+	seat    *seat // among Sessions; nil: it has none
 }
 
 // Route returns where the link leads, with the TLS mode that holds.
@@ -67,8 +68,12 @@ func (l *Link) StartTLS(ctx context.Context) error {
 // Failed notes that the back end failed after the connection was made, in a
 // greeting or a login that broke off; not that it refused a login: a link that
 // is closed without Failed tells that the back end is well. It counts once,
-// and not after LoggedIn.
-func (l *Link) Failed(err error) { l.attempt.failed(afterIdentity, err) }
+// and not after LoggedIn, nor when the session was kicked.
+func (l *Link) Failed(err error) {
+	if !l.seat.wasKicked() {
+		l.attempt.failed(afterIdentity, err)
+	}
+}
 
 // LoggedIn notes that the back end serves the client: Backend.Connect bounds
 // the link no more. Relay does this too. Call it after the login, or whatever

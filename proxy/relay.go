@@ -50,6 +50,9 @@ func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 	closed := func(err error) {
 		l.Close()
 		client.Close()
+		if l.seat.wasKicked() {
+			err = ErrKicked
+		}
 		done(err)
 	}
 	t := splice.Timeouts{Stuck: l.backend.ReadWrite, Idle: l.backend.Idle}
