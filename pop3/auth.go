@@ -23,7 +23,7 @@ func (n *session) auth(ctx context.Context, args string) error {
 		n.lines(n.mechanisms())
 		return nil
 	}
-	exchange, err := auth.NewExchange(ctx, mechanism, n.server.Auth, n.server.SASL, n.credentials())
+	exchange, err := auth.NewExchange(ctx, mechanism, n.authenticator(), n.gate.sasl, n.credentials())
 	switch {
 	case errors.Is(err, auth.ErrNeedsTLS):
 		return errNeedsTLS
