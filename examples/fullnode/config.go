@@ -39,6 +39,10 @@ type Config struct {
 		PrivateTargets  bool           `toml:"private_targets"`  // allow MX hosts on loopback and private addresses
 	} `toml:"relay"`
 
+	Auth  AuthConfig              `toml:"auth"`
+	LDAP  map[string]*LDAPConfig  `toml:"ldap"`  // directories, by names of the operator's choice
+	OAuth map[string]*OAuthConfig `toml:"oauth"` // issuers of tokens, likewise
+
 	Storage   StorageConfig           `toml:"storage"`
 	Locations []LocationConfig        `toml:"location"`
 	Domains   map[string]DomainConfig `toml:"domains"` // what is different for single ones
@@ -56,6 +60,7 @@ type ServiceConfig struct {
 	Listen    []string     `toml:"listen"`     // addresses for plain connections (with STARTTLS)
 	ListenTLS []string     `toml:"listen_tls"` // addresses for TLS from the first octet
 	Rules     []RuleConfig `toml:"rule"`
+	Auth      []string     `toml:"auth"` // where logins are checked; empty: as auth.sources says
 
 	MaxConnections         int      `toml:"max_connections"` // 0: no limit; so below
 	MaxIntervalConnections int      `toml:"max_interval_connections"`
@@ -89,6 +94,7 @@ func defaultConfig() *Config {
 		c.Hostname = "localhost"
 	}
 	c.Message.MaxSize = 50 << 20
+	c.Auth.Sources = []string{fromAccounts}
 	c.Storage = defaultStorage()
 	c.SMTP = defaultService(1000, 100, "127.0.0.1:2525")
 	c.Submission = defaultService(1000, 100, "127.0.0.1:2587", "127.0.0.1:2465")
@@ -148,6 +154,9 @@ func (c *Config) validate() error {
 				return fmt.Errorf("%s: the action of a rule is %q, not \"allow\" or \"deny\"", s.name, r.Action)
 			}
 		}
+	}
+	if err := c.validateAuth(); err != nil {
+		return err
 	}
 	if err := c.validateLocations(); err != nil {
 		return err
