@@ -245,6 +245,8 @@ func TestConnectionsThatWaitForTheirHeaderAreBounded(t *testing.T) {
 		require.NoError(t, err)
 		nc.Close()
 		time.Sleep(2 * headerTimeout)
+		l.pending.mu.Lock()
+		defer l.pending.mu.Unlock()
 		require.Empty(t, l.pending.byProxy)
 	})
 }

@@ -104,12 +104,12 @@ func (f *Front) open(ctx context.Context, l *Link) error {
 
 // isOurs says of an error that it tells nothing of the back end.
 func isOurs(err error) bool {
-	for _, ours := range []error{ErrLoop, errNoSource, syscall.EADDRNOTAVAIL, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS} {
+	for _, ours := range []error{ErrLoop, errNoSource, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS} {
 		if errors.Is(err, ours) {
 			return true
 		}
 	}
-	return false
+	return isUsedUp(err)
 }
 
 // kindOf makes an error one of kind ErrUnavailable, unless it is of kind

@@ -33,10 +33,15 @@ func (f *Front) dial(ctx context.Context, l *Link) (net.Conn, error) {
 	}}
 	for tries := len(sources); ; tries-- {
 		nc, err := d.DialContext(ctx, "tcp", l.address())
-		if err == nil || tries <= 1 || !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		if err == nil || tries <= 1 || !isUsedUp(err) {
 			return nc, err
 		}
 	}
+}
+
+// isUsedUp says that a source address has no port left.
+func isUsedUp(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EADDRINUSE)
 }
 
 func (f *Front) isOwn(address string) bool {

@@ -65,7 +65,7 @@ func TestP35FirstClientWaitsFollowersFailAtOnce(t *testing.T) {
 		for range 3 { // one probe per interval
 			time.Sleep(h.interval() - 1)
 			requireDown(t, h)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			_, probe := try(t, h, clientA)
 			requireDown(t, h)
 			probe.failed(beforeIdentity, errTest)

@@ -12,10 +12,11 @@ const maxPassword = 4096
 
 // Bind checks a user's password. ErrPassword, ErrDisabled, ErrUnavailable. An
 // empty password is ErrPassword without asking, since a server may take it for
-// a wish to be anonymous (RFC 4513 §5.1.2); so are an empty name and a
-// password of more than 4,096 octets.
+// a wish to be anonymous (RFC 4513 §5.1.2); so are an empty name, a password
+// of more than 4,096 octets, and one with NUL, at which some servers think that
+// it ends.
 func (c *Connector) Bind(ctx context.Context, dn, password string) error {
-	if strings.TrimSpace(dn) == "" || password == "" || len(password) > maxPassword {
+	if strings.TrimSpace(dn) == "" || password == "" || len(password) > maxPassword || strings.IndexByte(password, 0) >= 0 {
 		return ErrPassword
 	}
 	request := ldap.NewSimpleBindRequest(dn, password, []ldap.Control{ldap.NewControlBeheraPasswordPolicy()})

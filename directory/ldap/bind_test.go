@@ -12,7 +12,7 @@ import (
 )
 
 func TestBindTellsARightPasswordFromAWrongOne(t *testing.T) {
-	c := connect(t, nil, full(t))
+	c := connectTo(t, nil, full(t))
 	require.NoError(t, c.Bind(t.Context(), dn("u1"), "pw"))
 	require.ErrorIs(t, c.Bind(t.Context(), dn("u1"), "PW"), ErrPassword)
 	require.ErrorIs(t, c.Bind(t.Context(), dn("nobody"), "pw"), ErrPassword)
@@ -22,8 +22,8 @@ func TestBindTellsARightPasswordFromAWrongOne(t *testing.T) {
 
 func TestA02AnEmptyPasswordNeverReachesTheServer(t *testing.T) {
 	s := full(t)
-	c := connect(t, nil, s)
-	for _, bad := range [][2]string{{dn("u1"), ""}, {"", ""}, {"", "pw"}, {" ", "pw"}, {dn("u1"), strings.Repeat("x", maxPassword+1)}} {
+	c := connectTo(t, nil, s)
+	for _, bad := range [][2]string{{dn("u1"), ""}, {"", ""}, {"", "pw"}, {" ", "pw"}, {dn("u1"), "\x00"}, {dn("u1"), "\x00pw"}, {dn("u1"), "pw\x00"}, {dn("u1"), strings.Repeat("x", maxPassword+1)}} {
 		require.ErrorIs(t, c.Bind(t.Context(), bad[0], bad[1]), ErrPassword)
 	}
 	require.Zero(t, s.Connections.Load())
@@ -65,7 +65,7 @@ func TestBindAnswersMeanWhatTheServerSays(t *testing.T) {
 	} {
 		s := full(t)
 		s.SetAnswer(ldapstub.Bind, answer.code, answer.text)
-		err := connect(t, nil, s).Bind(t.Context(), dn("u1"), "pw")
+		err := connectTo(t, nil, s).Bind(t.Context(), dn("u1"), "pw")
 		require.ErrorIs(t, err, answer.want, "%d %s", answer.code, answer.text)
 		for _, other := range []error{ErrPassword, ErrDisabled, ErrUnavailable, ErrNoEntry} {
 			require.Equal(t, other == answer.want, errors.Is(err, other), "%d %s: %v", answer.code, answer.text, err)
@@ -98,7 +98,7 @@ func TestA04AnOutageIsNeverAWrongPassword(t *testing.T) {
 	for _, fault := range []ldapstub.Fault{ldapstub.CloseUnanswered, ldapstub.Garbage, ldapstub.Stall} {
 		s := full(t)
 		s.SetFault(fault)
-		c := connect(t, func(c *Config) { c.Timeout = 1e9 }, s)
+		c := connectTo(t, func(c *Config) { c.Timeout = 1e9 }, s)
 		err := c.Bind(t.Context(), dn("u1"), "hush-hush")
 		require.ErrorIs(t, err, ErrUnavailable)
 		require.NotErrorIs(t, err, ErrPassword)
@@ -109,7 +109,7 @@ func TestA04AnOutageIsNeverAWrongPassword(t *testing.T) {
 func TestAServerThatClosesAfterEachBindCostsNoLogin(t *testing.T) {
 	s := full(t)
 	s.SetFault(ldapstub.CloseAfterBind)
-	c := connect(t, nil, s)
+	c := connectTo(t, nil, s)
 	for range 10 {
 		require.NoError(t, c.Bind(t.Context(), dn("u1"), "pw"))
 	}

@@ -26,10 +26,9 @@ func (c *conn) put(ctx context.Context, deadline time.Time, octets int64, questi
 	c.wire.begin(deadline, octets)
 	stop := context.AfterFunc(ctx, c.wire.abort)
 	err := question(c.Conn)
-	if !stop() {
+	if inTime := c.wire.end(); !stop() || !inTime {
 		c.broken = true
 	}
-	c.wire.end()
 	if code(err) >= 0 || isOurs(err) {
 		return err
 	}
@@ -63,6 +62,7 @@ func (c *conn) close() {
 		return
 	}
 	c.wire.begin(time.Now().Add(time.Second), 0)
+	defer c.wire.end()
 	if c.Unbind() != nil {
 		_ = c.Close()
 	}

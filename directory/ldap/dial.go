@@ -27,15 +27,16 @@ func (c *Connector) dial(ctx context.Context, at endpoint, deadline time.Time, t
 	if err != nil {
 		return nil, &failure{at.uri, "connect", err, true}
 	}
-	w := &wire{Conn: raw, raw: raw}
+	nc := raw
 	if at.implied {
 		secured := tls.Client(raw, c.tlsFor(at))
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = raw.Close()
 			return nil, &failure{at.uri, "TLS handshake", err, true}
 		}
-		w.Conn = secured
+		nc = secured
 	}
+	w := newWire(nc, raw)
 	conn := &conn{Conn: ldap.NewConn(w, at.implied), wire: w}
 	conn.Start()
 	if step, err := c.prepare(ctx, conn, at, to); err != nil {

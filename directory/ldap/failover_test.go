@@ -21,7 +21,7 @@ func lookup(t *testing.T, c *Connector) error {
 
 func TestTheFirstServerThatWorksIsAskedAndTheFirstOneAgainWhenItIsBack(t *testing.T) {
 	first, second := full(t), full(t)
-	c := connect(t, nil, first, second)
+	c := connectTo(t, nil, first, second)
 	require.NoError(t, lookup(t, c))
 	require.Zero(t, second.Connections.Load())
 
@@ -44,7 +44,7 @@ func TestTheFirstServerThatWorksIsAskedAndTheFirstOneAgainWhenItIsBack(t *testin
 
 func TestAServerThatRestartedCostsNoLogin(t *testing.T) {
 	s := full(t)
-	c := connect(t, nil, s)
+	c := connectTo(t, nil, s)
 	require.NoError(t, lookup(t, c))
 	require.NoError(t, c.Bind(t.Context(), dn("u1"), "pw"))
 	for range 20 {
@@ -62,7 +62,7 @@ func TestAStalledFirstServerCostsOneTimeoutOnce(t *testing.T) {
 	for _, fault := range []ldapstub.Fault{ldapstub.Stall, ldapstub.StallConnect} {
 		first, second := full(t), full(t)
 		const timeout = 2 * time.Second
-		c := connect(t, func(c *Config) { c.Timeout = timeout }, first, second)
+		c := connectTo(t, func(c *Config) { c.Timeout = timeout }, first, second)
 		if fault == ldapstub.Stall {
 			require.NoError(t, lookup(t, c)) // with a connection that it has already
 		}
@@ -86,7 +86,7 @@ func TestAStalledFirstServerCostsOneTimeoutOnce(t *testing.T) {
 
 func TestLoginsThatWaitForAConnectionOfAServerThatFailsGoToTheNext(t *testing.T) {
 	first, second := full(t), full(t)
-	c := connect(t, func(c *Config) { c.Timeout, c.Connections = 3*time.Second, 1 }, first, second)
+	c := connectTo(t, func(c *Config) { c.Timeout, c.Connections = 3*time.Second, 1 }, first, second)
 	first.SetFault(ldapstub.Stall)
 	var wg sync.WaitGroup
 	var longest atomic.Int64
@@ -105,7 +105,7 @@ func TestLoginsThatWaitForAConnectionOfAServerThatFailsGoToTheNext(t *testing.T)
 
 func TestWhenAllServersAreDownTheAnswerIsUnavailableAtOnce(t *testing.T) {
 	first, second := full(t), full(t)
-	c := connect(t, func(c *Config) { c.Retry = time.Hour }, first, second)
+	c := connectTo(t, func(c *Config) { c.Retry = time.Hour }, first, second)
 	first.Stop()
 	second.Stop()
 	require.Error(t, lookup(t, c))
@@ -125,7 +125,7 @@ func TestWhenAllServersAreDownTheAnswerIsUnavailableAtOnce(t *testing.T) {
 
 func TestTheOnlyServerIsFoundAgainByItsProbe(t *testing.T) {
 	s := full(t)
-	c := connect(t, nil, s)
+	c := connectTo(t, nil, s)
 	s.Stop()
 	require.ErrorIs(t, lookup(t, c), ErrUnavailable)
 	require.NoError(t, s.Restart())
@@ -154,19 +154,19 @@ func TestA04FaultsOfAServerAreUnavailableOrTheNextServersAnswer(t *testing.T) {
 			change := func(c *Config) {
 				c.BindDN, c.BindPassword, c.Timeout = dn("u0"), "pw", time.Second
 			}
-			alone := connect(t, change, bad)
+			alone := connectTo(t, change, bad)
 			err := lookup(t, alone)
 			require.ErrorIs(t, err, ErrUnavailable)
 			require.NotErrorIs(t, err, ErrNoEntry)
 			require.NotErrorIs(t, err, ErrPassword)
-			require.NoError(t, lookup(t, connect(t, change, bad, good)))
+			require.NoError(t, lookup(t, connectTo(t, change, bad, good)))
 		})
 	}
 }
 
 func TestAQuestionThatAServerRefusesIsNoReasonToGiveTheServerUp(t *testing.T) {
 	s := full(t)
-	c := connect(t, nil, s)
+	c := connectTo(t, nil, s)
 	for _, code := range []int{3, 11, 34, 50, 53} {
 		s.SetAnswer(ldapstub.Search, code, "")
 		require.ErrorIs(t, lookup(t, c), ErrUnavailable)
@@ -176,7 +176,7 @@ func TestAQuestionThatAServerRefusesIsNoReasonToGiveTheServerUp(t *testing.T) {
 
 func TestOneQuestionThatFailsDoesNotMakeTheDirectoryUnavailableToOthers(t *testing.T) {
 	s := full(t)
-	c := connect(t, func(c *Config) { c.Retry = time.Hour }, s)
+	c := connectTo(t, func(c *Config) { c.Retry = time.Hour }, s)
 	s.SetAnswer(ldapstub.Bind, 80, "internal error") // binds fail, searches do not
 	for range 20 {
 		err := c.Bind(t.Context(), dn("u1"), "pw")
@@ -187,7 +187,7 @@ func TestOneQuestionThatFailsDoesNotMakeTheDirectoryUnavailableToOthers(t *testi
 
 func TestAnEndedContextEndsAQuestionAndDoesNotBlameTheServer(t *testing.T) {
 	s := full(t)
-	c := connect(t, nil, s)
+	c := connectTo(t, nil, s)
 	require.NoError(t, lookup(t, c))
 	s.SetFault(ldapstub.Stall)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -208,7 +208,7 @@ func TestAnEndedContextEndsAQuestionAndDoesNotBlameTheServer(t *testing.T) {
 
 func TestAServerThatStallsLongerThanItsCallersWaitIsFoundOut(t *testing.T) {
 	first, second := full(t), full(t)
-	c := connect(t, func(c *Config) { c.Timeout = 2 * time.Second }, first, second)
+	c := connectTo(t, func(c *Config) { c.Timeout = 2 * time.Second }, first, second)
 	first.SetFault(ldapstub.Stall)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -220,7 +220,7 @@ func TestAServerThatStallsLongerThanItsCallersWaitIsFoundOut(t *testing.T) {
 
 func TestWaitersAreBounded(t *testing.T) {
 	s := full(t)
-	c := connect(t, func(c *Config) { c.Connections, c.MaxConcurrency = 1, 2 }, s)
+	c := connectTo(t, func(c *Config) { c.Connections, c.MaxConcurrency = 1, 2 }, s)
 	s.SetFault(ldapstub.Stall)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -239,7 +239,7 @@ func TestWaitersAreBounded(t *testing.T) {
 
 func TestConnectionsAreReusedAndNoMoreThanConfigured(t *testing.T) {
 	s := full(t)
-	c := connect(t, func(c *Config) { c.Connections, c.UserBinds = 3, 2 }, s)
+	c := connectTo(t, func(c *Config) { c.Connections, c.UserBinds = 3, 2 }, s)
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -256,7 +256,7 @@ func TestConnectionsAreReusedAndNoMoreThanConfigured(t *testing.T) {
 
 func TestCloseEndsWhatWaitsAndWhatIsAskedAfterwards(t *testing.T) {
 	s := full(t)
-	c := connect(t, nil, s)
+	c := connectTo(t, nil, s)
 	s.SetFault(ldapstub.Stall)
 	ended := make(chan error)
 	go func() { ended <- lookup(t, c) }()
@@ -268,7 +268,7 @@ func TestCloseEndsWhatWaitsAndWhatIsAskedAfterwards(t *testing.T) {
 }
 
 func TestIdleConnectionsAreClosed(t *testing.T) {
-	c := connect(t, nil, full(t))
+	c := connectTo(t, nil, full(t))
 	require.NoError(t, lookup(t, c))
 	p := c.servers[0].pools[searches]
 	p.mu.Lock()
@@ -279,4 +279,29 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	require.Empty(t, p.idle)
 	require.Nil(t, p.timer)
 	require.NoError(t, lookup(t, c))
+}
+
+func TestWhoWaitsForAConnectionIsAskedAgainWhenTheServerWorks(t *testing.T) {
+	s := full(t)
+	c := connectTo(t, func(c *Config) { c.Retry, c.Connections = time.Hour, 1 }, s)
+	s.SetAnswer(ldapstub.Bind, 80, "internal error")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				if err := c.Bind(t.Context(), dn("u1"), "pw"); !errors.Is(err, ErrUnavailable) {
+					t.Error(err)
+				}
+			}
+		})
+		wg.Go(func() {
+			for range 20 {
+				if err := lookup(t, c); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "the server is up", func() bool { return isUp(c, 0) })
 }

@@ -40,9 +40,14 @@ func text(err error) string {
 	if !errors.As(err, &failed) || failed.ResultCode >= ldap.ErrorNetwork {
 		return err.Error()
 	}
+	var e elsewhere
+	_ = errors.As(err, &e)
 	s := fmt.Sprintf("result %d (%s)", failed.ResultCode, ldap.LDAPResultCodeMap[failed.ResultCode])
 	if words := diagnostic(failed); words != "" {
-		s += fmt.Sprintf(" %q", words[:min(len(words), maxDiagnostic)])
+		s += fmt.Sprintf(" %.*q", maxDiagnostic, words)
+	}
+	for _, uri := range e.at {
+		s += fmt.Sprintf(" %.*q", maxDiagnostic, uri)
 	}
 	return s
 }
@@ -73,8 +78,11 @@ func isOurs(err error) bool {
 }
 
 // elsewhere marks an answer which says that this server lacks what its fellows
-// may have.
-type elsewhere struct{ error }
+// may have, and where it says that it is.
+type elsewhere struct {
+	error
+	at referral
+}
 
 func (e elsewhere) Unwrap() error { return e.error }
 

@@ -30,7 +30,25 @@ func (f Filter) ForUser(user, domain string) string {
 		of = domain
 		user += "@" + domain
 	}
-	return strings.NewReplacer("%%", "%", "%e", Escape(user), "%u", Escape(local), "%d", Escape(of)).Replace(f.whole())
+	var b strings.Builder
+	for rest := f.whole(); ; {
+		before, after, found := strings.Cut(rest, "%")
+		b.WriteString(before)
+		if !found || after == "" {
+			return b.String()
+		}
+		switch after[0] {
+		case 'e':
+			b.WriteString(Escape(user))
+		case 'u':
+			b.WriteString(Escape(local))
+		case 'd':
+			b.WriteString(Escape(of))
+		default:
+			b.WriteByte(after[0])
+		}
+		rest = after[1:]
+	}
 }
 
 func (f Filter) whole() string {

@@ -38,7 +38,7 @@ func fill(s *ldapstub.Server) *ldapstub.Server {
 func full(t testing.TB) *ldapstub.Server { return fill(ldapstub.Start(t, nil)) }
 
 // connect returns a Connector for servers, closed with the test; change may be nil.
-func connect(t testing.TB, change func(*Config), servers ...*ldapstub.Server) *Connector {
+func connectTo(t testing.TB, change func(*Config), servers ...*ldapstub.Server) *Connector {
 	t.Helper()
 	config := Config{Base: base, Retry: 200 * time.Millisecond, Timeout: 10 * time.Second}
 	for _, s := range servers {

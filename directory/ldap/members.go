@@ -7,7 +7,8 @@ import (
 )
 
 // Members returns the entries, each once, that are in a group, directly or
-// through groups in it, without the groups themselves. A group that does not
+// through groups in it, without the groups themselves; with the attributes
+// that Config names and Config.AccountAttributes. A group that does not
 // exist is ErrNoEntry. More than Config.MaxEntries, and groups deeper or more
 // than Groups.Depth and Groups.Max, are ErrUnavailable: a part is never taken
 // for the whole.
@@ -36,7 +37,7 @@ func (c *Connector) Members(ctx context.Context, group string) ([]*Entry, error)
 
 // membersInChain asks Active Directory, which follows the groups itself.
 func (c *Connector) membersInChain(ctx context.Context, group string) ([]*Entry, error) {
-	found, err := c.Search(ctx, Query{Filter: "(&(!" + c.groupFilter() + ")(" +
+	found, err := c.Search(ctx, Query{Attributes: c.memberAttributes(), Filter: "(&(!" + c.groupFilter() + ")(" +
 		orName(c.c.Attributes.MemberOf, "memberOf") + inChain + Escape(group) + "))"})
 	if err != nil || len(found) > 0 {
 		return found, err
@@ -79,7 +80,7 @@ func (d *descent) down(ctx context.Context, dns []string) (next []string, err er
 // visit takes a member in, and returns its own members when it is a group. A
 // member that is not there any more is left out.
 func (d *descent) visit(ctx context.Context, dn string) ([]string, error) {
-	e, err := d.c.read(ctx, dn, "(!"+d.c.groupFilter()+")", nil)
+	e, err := d.c.read(ctx, dn, "(!"+d.c.groupFilter()+")", d.c.memberAttributes())
 	switch {
 	case err != nil:
 		return nil, err
@@ -120,6 +121,10 @@ func (c *Connector) read(ctx context.Context, dn, filter string, attributes []st
 		return nil, err
 	}
 	return found[0], nil
+}
+
+func (c *Connector) memberAttributes() []string {
+	return append(c.defaults, c.c.AccountAttributes()...)
 }
 
 func (c *Connector) groupFilter() string { return Filter(c.c.Groups.Filter).whole() }

@@ -73,7 +73,7 @@ func (f *followed) about(t *testing.T, dn string) Change {
 func adWatch(t *testing.T, s *realtest.SambaAD) {
 	c := atSamba(s)
 	c.BindDN = realtest.SambaAdmin
-	f := follow(t, connectTo(t, c))
+	f := follow(t, connectReal(t, c))
 	user5 := adNames("user5", "alias5@example.test")
 	require.NoError(t, s.Set(realtest.SambaUser(5), "mail", "new@example.test"))
 	after := append([]string{"new@example.test"}, user5...) // still among his proxyAddresses
@@ -101,7 +101,7 @@ func adWatch(t *testing.T, s *realtest.SambaAD) {
 func adWatchWithoutRight(t *testing.T, s *realtest.SambaAD) {
 	c := atSamba(s)
 	c.Groups.Required = realtest.SambaGroup("outer")
-	f := follow(t, connectTo(t, c))
+	f := follow(t, connectReal(t, c))
 	require.NoError(t, s.Set(realtest.SambaUser(7), "mail", "seven@example.test"))
 	got := f.about(t, realtest.SambaUser(7))
 	require.Contains(t, got.Old, "user7@example.test")
@@ -110,13 +110,13 @@ func adWatchWithoutRight(t *testing.T, s *realtest.SambaAD) {
 	require.True(t, f.next().All)
 
 	c.BindDN, c.BindPassword = "", ""
-	anonymous := startWatch(t, connectTo(t, c))
+	anonymous := startWatch(t, connectReal(t, c))
 	<-anonymous.ended
 	require.ErrorIs(t, anonymous.err, ErrNoWatch)
 }
 
 func adNamesFindAUser(t *testing.T, s *realtest.SambaAD) {
-	c := connectTo(t, atSamba(s))
+	c := connectReal(t, atSamba(s))
 	for _, user := range []string{"user1", "user1@ad.example.test", "user1@example.test", "USER1@Example.Test"} {
 		e, err := c.Lookup(t.Context(), user)
 		require.NoError(t, err, user)
@@ -131,7 +131,7 @@ func adNamesFindAUser(t *testing.T, s *realtest.SambaAD) {
 
 func adBinds(t *testing.T, s *realtest.SambaAD) {
 	config := atSamba(s)
-	c := connectTo(t, config)
+	c := connectReal(t, config)
 	e, err := c.Lookup(t.Context(), "user1")
 	require.NoError(t, err)
 	require.NoError(t, c.Bind(t.Context(), e.DN, realtest.SambaPassword))
@@ -147,7 +147,7 @@ func adBinds(t *testing.T, s *realtest.SambaAD) {
 }
 
 func adGroups(t *testing.T, s *realtest.SambaAD) {
-	c := connectTo(t, atSamba(s))
+	c := connectReal(t, atSamba(s))
 	inner, middle, outer := realtest.SambaGroup("inner"), realtest.SambaGroup("middle"), realtest.SambaGroup("outer")
 	for user, in := range map[string]bool{"user0": true, "user1": true, "user2": true, "user3": false} {
 		e, err := c.Lookup(t.Context(), user)
@@ -170,18 +170,18 @@ func adTLS(t *testing.T, s *realtest.SambaAD) {
 	c := atSamba(s)
 	c.TLS = testcert.Client()
 	c.TLS.ServerName = "" // the address, which the certificate does not have
-	_, err := connectTo(t, c).Lookup(t.Context(), "user1")
+	_, err := connectReal(t, c).Lookup(t.Context(), "user1")
 	require.ErrorIs(t, err, ErrUnavailable)
 	c = atSamba(s)
 	c.URIs, c.StartTLS = []string{s.URI()}, true
-	_, err = connectTo(t, c).Lookup(t.Context(), "user1")
+	_, err = connectReal(t, c).Lookup(t.Context(), "user1")
 	require.NoError(t, err)
 }
 
 func adAnonymous(t *testing.T, s *realtest.SambaAD) {
 	c := atSamba(s)
 	c.BindDN, c.BindPassword = "", ""
-	_, err := connectTo(t, c).Lookup(t.Context(), "user1")
+	_, err := connectReal(t, c).Lookup(t.Context(), "user1")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorContains(t, err, "without authentication")
 }
@@ -190,7 +190,7 @@ func adHost(t *testing.T, s *realtest.SambaAD) {
 	c := atSamba(s)
 	c.Attributes.Host = "physicalDeliveryOfficeName"
 	require.NoError(t, s.Set(realtest.SambaUser(1), c.Attributes.Host, "backend1.example.test"))
-	e, err := connectTo(t, c).Lookup(t.Context(), "user1")
+	e, err := connectReal(t, c).Lookup(t.Context(), "user1")
 	require.NoError(t, err)
 	require.Equal(t, "backend1.example.test", e.Get(c.Attributes.Host))
 }
@@ -199,11 +199,11 @@ func adPages(t *testing.T, s *realtest.SambaAD) {
 	// The schema has the attributes of Active Directory, some 1,400.
 	all := Query{Base: "CN=Schema,CN=Configuration," + realtest.SambaBase, Scope: OneLevel, Filter: "(objectClass=attributeSchema)", Attributes: []string{"cn"}}
 	c := atSamba(s)
-	found, err := connectTo(t, c).Search(t.Context(), all)
+	found, err := connectReal(t, c).Search(t.Context(), all)
 	require.ErrorIs(t, err, ErrUnavailable, "more than MaxEntries")
 	require.Empty(t, found)
 	c.MaxEntries = 5000
-	found, err = connectTo(t, c).Search(t.Context(), all)
+	found, err = connectReal(t, c).Search(t.Context(), all)
 	require.NoError(t, err)
 	require.Greater(t, len(found), 1000)
 	require.Len(t, slices.Compact(slices.Sorted(slices.Values(dns(found)))), len(found))
@@ -212,7 +212,7 @@ func adPages(t *testing.T, s *realtest.SambaAD) {
 func adOutage(t *testing.T, s *realtest.SambaAD) {
 	config := atSamba(s)
 	config.Retry = 50 * time.Millisecond
-	c := connectTo(t, config)
+	c := connectReal(t, config)
 	_, err := c.Lookup(t.Context(), "user1")
 	require.NoError(t, err)
 	s.Kill()

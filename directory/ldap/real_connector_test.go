@@ -33,7 +33,7 @@ func findUser(t *testing.T, c *Connector, user string) *Entry {
 
 func TestR3421ConnectorSearchesAnonymouslyAndBound(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
-	anonymous, bound := connectTo(t, anonymously(s.URI())), connectTo(t, atSlapd(s.URI()))
+	anonymous, bound := connectReal(t, anonymously(s.URI())), connectReal(t, atSlapd(s.URI()))
 	for _, user := range []string{"user1@example.test", "alias1@example.test", "USER1@Example.Test"} {
 		e := findUser(t, anonymous, user)
 		require.Equal(t, realtest.SlapdUser(1), e.DN, user)
@@ -53,13 +53,13 @@ func TestR3421ConnectorSearchesAnonymouslyAndBound(t *testing.T) {
 
 func TestR3421ConnectorRefusedSearchIsNoUnknownUser(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{Global: "require authc"})
-	_, err := connectTo(t, anonymously(s.URI())).Lookup(t.Context(), "user1@example.test")
+	_, err := connectReal(t, anonymously(s.URI())).Lookup(t.Context(), "user1@example.test")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.Contains(t, strings.ToLower(err.Error()), "authentication required")
 
 	c := atSlapd(s.URI())
 	c.BindPassword = "not the reader's"
-	_, err = connectTo(t, c).Lookup(t.Context(), "user1@example.test")
+	_, err = connectReal(t, c).Lookup(t.Context(), "user1@example.test")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.NotErrorIs(t, err, ErrPassword, "the service account's password is not the user's")
 	require.NotContains(t, err.Error(), c.BindPassword)
@@ -67,7 +67,7 @@ func TestR3421ConnectorRefusedSearchIsNoUnknownUser(t *testing.T) {
 
 func TestR3421ConnectorBindsUsers(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
-	c := connectTo(t, atSlapd(s.URI()))
+	c := connectReal(t, atSlapd(s.URI()))
 	require.NoError(t, c.Bind(t.Context(), realtest.SlapdUser(1), "pw"))
 	require.NoError(t, c.Bind(t.Context(), realtest.SlapdPerson("plain"), "pw"))
 	for dn, password := range map[string]string{
@@ -80,7 +80,7 @@ func TestR3421ConnectorBindsUsers(t *testing.T) {
 
 func TestA01RealServerTakesWhatAUserWroteAsTextAlone(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
-	c := connectTo(t, atSlapd(s.URI()))
+	c := connectReal(t, atSlapd(s.URI()))
 	for _, user := range []string{
 		"*", "user*", "user1)(uid=*", "*)(uid=user1", `\75ser1`, `\2a`, "user1\x00", "a,ou=people", "ü*@example.test", strings.Repeat("a*", 32<<10),
 	} {
@@ -95,16 +95,16 @@ func TestA01RealServerTakesWhatAUserWroteAsTextAlone(t *testing.T) {
 func TestA04RealServerWithTwoEntriesForAUser(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
 	c := atSlapd(s.URI())
-	_, err := connectTo(t, c).Lookup(t.Context(), "twin@example.test")
+	_, err := connectReal(t, c).Lookup(t.Context(), "twin@example.test")
 	require.ErrorIs(t, err, ErrSeveral)
 	c.Several = SeveralIsFirst
-	require.Contains(t, findUser(t, connectTo(t, c), "twin@example.test").DN, "uid=twin")
+	require.Contains(t, findUser(t, connectReal(t, c), "twin@example.test").DN, "uid=twin")
 }
 
 func TestA04RealServerWithSizeLimitsGivesNoHalfAnswer(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{Global: "sizelimit 5"})
 	all := Query{Filter: "(objectClass=inetOrgPerson)"}
-	c := connectTo(t, anonymously(s.URI()))
+	c := connectReal(t, anonymously(s.URI()))
 	found, err := c.Search(t.Context(), all)
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.Empty(t, found)
@@ -112,11 +112,11 @@ func TestA04RealServerWithSizeLimitsGivesNoHalfAnswer(t *testing.T) {
 
 	config := atSlapd(s.URI()) // whom the server does not limit
 	config.MaxEntries = 5
-	found, err = connectTo(t, config).Search(t.Context(), all)
+	found, err = connectReal(t, config).Search(t.Context(), all)
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.Empty(t, found)
 	config.MaxEntries = 16
-	found, err = connectTo(t, config).Search(t.Context(), all)
+	found, err = connectReal(t, config).Search(t.Context(), all)
 	require.NoError(t, err)
 	require.Len(t, found, 16)
 }
@@ -124,7 +124,7 @@ func TestA04RealServerWithSizeLimitsGivesNoHalfAnswer(t *testing.T) {
 func TestA04RealServerWithAnAttributeOf10MB(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{Global: "sockbuf_max_incoming_auth 33554432"})
 	require.NoError(t, s.Set(realtest.SlapdUser(1), "description", strings.Repeat("x", 10<<20)))
-	c := connectTo(t, atSlapd(s.URI()))
+	c := connectReal(t, atSlapd(s.URI()))
 	_, err := c.Lookup(t.Context(), "user1@example.test", "description")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.Equal(t, realtest.SlapdUser(1), findUser(t, c, "user1@example.test").DN, "it is not asked for")
@@ -140,12 +140,12 @@ func TestR3421ConnectorVerifiesTheServerBeforeItTellsAnything(t *testing.T) {
 	secure := atSlapd(s.SecureURI())
 	for _, c := range []Config{start, secure} {
 		c.TLS = testcert.Client()
-		require.Equal(t, realtest.SlapdUser(1), findUser(t, connectTo(t, c), "user1@example.test").DN)
-		require.NoError(t, connectTo(t, c).Bind(t.Context(), realtest.SlapdUser(1), "pw"))
+		require.Equal(t, realtest.SlapdUser(1), findUser(t, connectReal(t, c), "user1@example.test").DN)
+		require.NoError(t, connectReal(t, c).Bind(t.Context(), realtest.SlapdUser(1), "pw"))
 		c.TLS = &tls.Config{RootCAs: c.TLS.RootCAs} // the name is the URI's
-		require.Equal(t, realtest.SlapdUser(1), findUser(t, connectTo(t, c), "user1@example.test").DN)
+		require.Equal(t, realtest.SlapdUser(1), findUser(t, connectReal(t, c), "user1@example.test").DN)
 	}
-	_, err := connectTo(t, atSlapd(s.SocketURI())).Lookup(t.Context(), "user1@example.test")
+	_, err := connectReal(t, atSlapd(s.SocketURI())).Lookup(t.Context(), "user1@example.test")
 	require.NoError(t, err, "a socket counts as secure there")
 
 	wrong := map[string]*tls.Config{
@@ -158,7 +158,7 @@ func TestR3421ConnectorVerifiesTheServerBeforeItTellsAnything(t *testing.T) {
 		heardTLS := eavesdrop(t, fmt.Sprintf("127.0.0.1:%d", s.LDAP), testcert.Server())
 		secure.URIs, secure.TLS = []string{"ldaps://" + heardTLS.address}, config
 		for _, c := range []Config{start, secure} {
-			connector := connectTo(t, c)
+			connector := connectReal(t, c)
 			_, err := connector.Lookup(t.Context(), "user1@example.test")
 			require.ErrorIs(t, err, ErrUnavailable, "wrong %s", what)
 			err = connector.Bind(t.Context(), realtest.SlapdUser(1), "pw")

@@ -21,7 +21,7 @@ func TestR3421ConnectorWalksNestedGroups(t *testing.T) {
 			s := startSlapd(t, realtest.SlapdOptions{Overlays: c.overlays})
 			config := atSlapd(s.URI())
 			config.Attributes.MemberOf = c.memberOf
-			connector := connectTo(t, config)
+			connector := connectReal(t, config)
 			path := func(user, group string) []string {
 				t.Helper()
 				path, err := connector.Member(t.Context(), findUser(t, connector, user), realtest.SlapdGroup(group))

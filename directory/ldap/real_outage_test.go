@@ -19,7 +19,7 @@ func TestR3411SecondServerAnswersWhenTheFirstIsKilled(t *testing.T) {
 	second := startSlapd(t, realtest.SlapdOptions{Of: first})
 	config := atSlapd(first.URI(), second.URI())
 	config.Retry = 100 * time.Millisecond
-	c := connectTo(t, config)
+	c := connectReal(t, config)
 	require.NoError(t, first.Set(realtest.SlapdUser(1), "mailHost", "moved.example.test"))
 	require.NoError(t, first.Set(realtest.SlapdUser(1), "userPassword", realtest.SSHA("changed")))
 	require.Equal(t, "moved.example.test", findUser(t, c, "user1@example.test").Get("mailHost"))
@@ -170,7 +170,7 @@ func TestR3411ServerKilledAndRestartedUnderLoadNeverGivesAWrongAnswer(t *testing
 	s := startSlapd(t, realtest.SlapdOptions{})
 	config := atSlapd(s.URI())
 	config.Retry = 50 * time.Millisecond
-	l := startLoad(t, connectTo(t, config))
+	l := startLoad(t, connectReal(t, config))
 	for range 3 {
 		l.answered()
 		s.Kill()
@@ -186,9 +186,9 @@ func TestR3411StalledServerIsUnavailableAndTheNextOneAnswers(t *testing.T) {
 	second := startSlapd(t, realtest.SlapdOptions{Of: first})
 	config := atSlapd(first.URI())
 	config.Retry, config.Timeout = 100*time.Millisecond, time.Second
-	alone := startLoad(t, connectTo(t, config))
+	alone := startLoad(t, connectReal(t, config))
 	config.URIs = append(config.URIs, second.URI())
-	both := connectTo(t, config)
+	both := connectReal(t, config)
 	alone.answered()
 	require.Equal(t, realtest.SlapdUser(1), findUser(t, both, "user1@example.test").DN)
 
@@ -207,7 +207,7 @@ func TestR3411WhoAsksAStalledServerNeedNotWaitLongerThanHisContext(t *testing.T)
 	s := startSlapd(t, realtest.SlapdOptions{})
 	config := atSlapd(s.URI())
 	config.Timeout = maxTimeout
-	c := connectTo(t, config)
+	c := connectReal(t, config)
 	findUser(t, c, "user1@example.test")
 	require.NoError(t, s.Pause())
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -2,7 +2,6 @@ package ldap
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"strings"
 	"unicode/utf8"
@@ -71,6 +70,9 @@ func (c *Connector) complete(q Query) Query {
 	if len(q.Attributes) == 0 {
 		q.Attributes = c.defaults
 	}
+	if len(q.Attributes) == 0 {
+		q.Attributes = noAttributes // none would be all
+	}
 	return q
 }
 
@@ -135,7 +137,7 @@ func (c *Connector) searchOn(l *ldap.Conn, q Query) (a answer, err error) {
 				a.referrals = append(a.referrals, to)
 				return a, nil
 			}
-			return a, elsewhere{fmt.Errorf("%w, which leads to %q", err, to)}
+			return a, elsewhere{err, to}
 		default:
 			return a, err
 		}
@@ -166,7 +168,7 @@ func nextPage(page *ldap.ControlPaging, res *ldap.SearchResult) bool {
 func (c *Connector) noBase(q Query, err error) error {
 	switch {
 	case q.Base == c.c.Base:
-		return elsewhere{err}
+		return elsewhere{err, nil}
 	case q.Scope == Base:
 		return nil
 	}

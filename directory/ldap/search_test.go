@@ -9,7 +9,7 @@ import (
 )
 
 func TestLookupFindsAUserByTheFilter(t *testing.T) {
-	c := connect(t, nil, full(t))
+	c := connectTo(t, nil, full(t))
 	e, err := c.Lookup(t.Context(), "u3@example.test", "userPassword")
 	require.NoError(t, err)
 	require.Equal(t, dn("u3"), e.DN)
@@ -23,7 +23,7 @@ func TestLookupFindsAUserByTheFilter(t *testing.T) {
 }
 
 func TestLookupReadsNoPasswordUnlessAsked(t *testing.T) {
-	c := connect(t, nil, full(t))
+	c := connectTo(t, nil, full(t))
 	e, err := c.Lookup(t.Context(), "u3@example.test")
 	require.NoError(t, err)
 	require.Empty(t, e.All("userPassword"))
@@ -31,7 +31,7 @@ func TestLookupReadsNoPasswordUnlessAsked(t *testing.T) {
 
 func TestA01WhatAUserIsCalledIsNoFilter(t *testing.T) {
 	s := full(t)
-	c := connect(t, func(c *Config) { c.Filter = "(|(mail=%e)(uid=%u))" }, s)
+	c := connectTo(t, func(c *Config) { c.Filter = "(|(mail=%e)(uid=%u))" }, s)
 	for _, hostile := range []string{"*", "u*", "admin)(uid=*", `\28`, `\2a`, "*)(objectClass=*", "u0)(|(uid=*", "a,ou=x", "ü", "(", ")", `\`} {
 		_, err := c.Lookup(t.Context(), hostile)
 		require.ErrorIs(t, err, ErrNoEntry, hostile)
@@ -48,10 +48,10 @@ func TestA04TwoEntriesAreAnErrorOrTheFirstBySwitch(t *testing.T) {
 	s := full(t)
 	for _, serverLimit := range []int{0, 1} { // the server's own limit hides the second entry
 		s.SetSizeLimit(serverLimit)
-		_, err := connect(t, nil, s).Lookup(t.Context(), "twin@example.test")
+		_, err := connectTo(t, nil, s).Lookup(t.Context(), "twin@example.test")
 		require.ErrorIs(t, err, ErrSeveral)
 		require.NotErrorIs(t, err, ErrUnavailable)
-		first := connect(t, func(c *Config) { c.Several = SeveralIsFirst }, s)
+		first := connectTo(t, func(c *Config) { c.Several = SeveralIsFirst }, s)
 		e, err := first.Lookup(t.Context(), "twin@example.test")
 		require.NoError(t, err)
 		require.Equal(t, dn("twin1"), e.DN)
@@ -61,7 +61,7 @@ func TestA04TwoEntriesAreAnErrorOrTheFirstBySwitch(t *testing.T) {
 func TestA04ASizeLimitNeverMakesAPartLookLikeTheWhole(t *testing.T) {
 	s := full(t)
 	for _, way := range []Several{SeveralIsError, SeveralIsFirst} {
-		c := connect(t, func(c *Config) { c.Several = way }, s)
+		c := connectTo(t, func(c *Config) { c.Several = way }, s)
 		s.SetSizeLimit(4)
 		_, err := c.Search(t.Context(), Query{Filter: "(uid=u*)"})
 		require.ErrorIs(t, err, ErrUnavailable)
@@ -71,7 +71,7 @@ func TestA04ASizeLimitNeverMakesAPartLookLikeTheWhole(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, found, 10)
 	}
-	small := connect(t, func(c *Config) { c.MaxEntries = 9 }, s)
+	small := connectTo(t, func(c *Config) { c.MaxEntries = 9 }, s)
 	_, err := small.Search(t.Context(), Query{Filter: "(uid=u*)"})
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorContains(t, err, "more than 9 entries")
@@ -80,7 +80,7 @@ func TestA04ASizeLimitNeverMakesAPartLookLikeTheWhole(t *testing.T) {
 func TestA04ATooLargeAttributeIsUnavailableAndNoReasonToGiveTheServerUp(t *testing.T) {
 	s := full(t)
 	s.Add(dn("big"), map[string][]string{"mail": {"big@example.test"}, "mailHost": {strings.Repeat("x", 10<<20)}})
-	c := connect(t, nil, s)
+	c := connectTo(t, nil, s)
 	_, err := c.Lookup(t.Context(), "big@example.test")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorIs(t, err, errTooMuch)
@@ -90,7 +90,7 @@ func TestA04ATooLargeAttributeIsUnavailableAndNoReasonToGiveTheServerUp(t *testi
 }
 
 func TestAMissingBaseIsNotAnUnknownUser(t *testing.T) {
-	c := connect(t, func(c *Config) { c.Base = "dc=elsewhere,dc=test" }, full(t))
+	c := connectTo(t, func(c *Config) { c.Base = "dc=elsewhere,dc=test" }, full(t))
 	_, err := c.Lookup(t.Context(), "u1@example.test")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.NotErrorIs(t, err, ErrNoEntry)
@@ -98,7 +98,7 @@ func TestAMissingBaseIsNotAnUnknownUser(t *testing.T) {
 }
 
 func TestAnEntryThatIsAskedForByNameMayBeMissing(t *testing.T) {
-	c := connect(t, nil, full(t))
+	c := connectTo(t, nil, full(t))
 	found, err := c.Search(t.Context(), Query{Base: dn("nobody"), Scope: Base, Filter: anything})
 	require.NoError(t, err)
 	require.Empty(t, found)
@@ -110,15 +110,15 @@ func TestAnEntryThatIsAskedForByNameMayBeMissing(t *testing.T) {
 func TestSearchesAreBoundAsConfigured(t *testing.T) {
 	s := full(t)
 	s.RequireBind()
-	_, err := connect(t, nil, s).Lookup(t.Context(), "u1@example.test")
+	_, err := connectTo(t, nil, s).Lookup(t.Context(), "u1@example.test")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorContains(t, err, "a successful bind must be completed")
 
-	bound := connect(t, func(c *Config) { c.BindDN, c.BindPassword = dn("u0"), "pw" }, s)
+	bound := connectTo(t, func(c *Config) { c.BindDN, c.BindPassword = dn("u0"), "pw" }, s)
 	_, err = bound.Lookup(t.Context(), "u1@example.test")
 	require.NoError(t, err)
 
-	wrong := connect(t, func(c *Config) { c.BindDN, c.BindPassword = dn("u0"), "hush-hush" }, s)
+	wrong := connectTo(t, func(c *Config) { c.BindDN, c.BindPassword = dn("u0"), "hush-hush" }, s)
 	_, err = wrong.Lookup(t.Context(), "u1@example.test")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.NotErrorIs(t, err, ErrPassword)
@@ -132,7 +132,7 @@ func TestLargeAnswersOfActiveDirectoryComeInPages(t *testing.T) {
 		s.Add(fmt.Sprintf("cn=%d,%s", i, base), map[string][]string{"cn": {"many"}})
 	}
 	s.SetSizeLimit(1000)
-	c := connect(t, func(c *Config) { c.Type, c.MaxEntries = ActiveDirectory, 2000 }, s)
+	c := connectTo(t, func(c *Config) { c.Type, c.MaxEntries = ActiveDirectory, 2000 }, s)
 	found, err := c.Search(t.Context(), Query{Filter: "(cn=many)"})
 	require.NoError(t, err)
 	require.Len(t, found, 1200)

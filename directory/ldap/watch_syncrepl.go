@@ -20,26 +20,30 @@ func (w *watch) syncRepl(ctx context.Context, on *conn) error {
 	req := ldap.NewSearchRequest(w.c.c.Base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
 		anything, append([]string{"objectClass"}, w.names...), nil)
 	res := on.Syncrepl(ctx, req, 0, ldap.SyncRequestModeRefreshAndPersist, w.cookie, false)
+	var down <-chan struct{} // nil while the server is, for lookups
+	if _, up := w.server.isUp(); up {
+		down = w.server.ended()
+	}
 	heart.Go(func() {
-		w.heartbeat(ctx, on)
+		w.c.heartbeat(ctx, on, down)
 		cancel()
 	})
 	return w.syncSession(res, func() { on.wire.left.Store(w.c.c.MaxAnswer) })
 }
 
-// heartbeat returns when the server no longer answers: a search that waits for
-// changes alone can't tell that from a quiet day.
-func (w *watch) heartbeat(ctx context.Context, on *conn) {
+// heartbeat returns when the server no longer answers, here or to lookups: a
+// search that waits for changes alone can't tell that from a quiet day.
+func (c *Connector) heartbeat(ctx context.Context, on *conn, down <-chan struct{}) {
 	req := ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, anything, noAttributes, nil)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.server.ended(): // a lookup has found out
+		case <-down:
 			return
-		case <-time.After(w.c.c.Retry):
+		case <-time.After(c.c.Retry):
 		}
-		beat, cancel := context.WithTimeout(ctx, w.c.c.Timeout)
+		beat, cancel := context.WithTimeout(ctx, c.c.Timeout)
 		for res := on.SearchAsync(beat, req, 0); res.Next(); {
 		}
 		late := beat.Err() != nil

@@ -3,6 +3,7 @@ package ldap
 import (
 	"errors"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -18,17 +19,31 @@ type wire struct {
 
 	left   atomic.Int64 // octets that may still come
 	failed atomic.Pointer[error]
+	timer  *time.Timer // ends the question that is put; one is cheaper than deadlines for both directions
 }
 
-// begin lets a question be put until a deadline, with a number of octets as
-// its answer.
+func newWire(nc, raw net.Conn) *wire {
+	w := &wire{Conn: nc, raw: raw}
+	w.timer = time.AfterFunc(time.Hour, func() {
+		_ = w.note(os.ErrDeadlineExceeded)
+		w.abort()
+	})
+	w.timer.Stop()
+	return w
+}
+
+// begin lets a question be put until a deadline, or for ever when that is the
+// zero time, with a number of octets as its answer.
 func (w *wire) begin(deadline time.Time, octets int64) {
 	w.left.Store(octets)
-	_ = w.SetDeadline(deadline)
+	if !deadline.IsZero() {
+		w.timer.Reset(time.Until(deadline))
+	}
 }
 
-// end lets the connection wait for the next question.
-func (w *wire) end() { _ = w.SetDeadline(time.Time{}) }
+// end lets the connection wait for the next question. It reports whether the
+// last one ended in time.
+func (w *wire) end() (inTime bool) { return w.timer.Stop() }
 
 // abort closes the connection under whoever uses it.
 func (w *wire) abort() { _ = w.raw.Close() }
