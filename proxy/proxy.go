@@ -14,6 +14,8 @@
 //     a wrong password, and never as an unknown user.
 //   - Credentials go to a back end only after its certificate was verified,
 //     where TLS is asked for.
+//   - A back end that is down costs one login at a time its patience, and no
+//     client whom a back end refuses can make it look down for others.
 //   - A pair of connections on which nothing happens holds no buffer, no pipe
 //     and no timer of its own.
 package proxy

@@ -119,9 +119,27 @@ func (c *Config) services() []namedService {
 	}
 }
 
-// write prints the configuration as a file that loadConfig reads.
+// write prints the configuration as a file that loadConfig reads, but for its
+// secrets.
 func (c *Config) write(out io.Writer) error {
 	e := toml.NewEncoder(out)
 	e.Indent = ""
-	return e.Encode(c)
+	return e.Encode(c.withoutSecrets())
+}
+
+// withoutSecrets is a configuration to be shown.
+func (c *Config) withoutSecrets() *Config {
+	shown := *c
+	shown.LDAP, shown.OAuth = map[string]*config.LDAP{}, map[string]*OAuthConfig{}
+	for name, l := range c.LDAP {
+		shown.LDAP[name] = l.WithoutSecrets()
+	}
+	for name, o := range c.OAuth {
+		own := *o
+		if own.ClientSecret != "" {
+			own.ClientSecret = config.Hidden
+		}
+		shown.OAuth[name] = &own
+	}
+	return &shown
 }

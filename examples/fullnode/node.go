@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/signal"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -28,7 +27,7 @@ import (
 type node struct {
 	*opened
 	config      *Config
-	certificate *config.Certificate
+	certificate *server.Certificate
 	processor   *processing.Processor
 	metrics     *metrics
 	sasl        auth.Policy
@@ -85,7 +84,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		n.service("SMTP", &n.config.SMTP, n.smtp, "smtp"),
 		n.service("HTTP", &n.config.HTTP, n.http, "http/1.1"),
 	}}
-	stop := n.reloadOnHangup(ctx)
+	stop := server.OnSignal(ctx, syscall.SIGHUP, "reload", n.reload, nil)
 	defer stop()
 	return s.Run(ctx, func() { n.announce(out) })
 }
@@ -186,26 +185,11 @@ func (n *node) announce(out io.Writer) {
 	fmt.Fprintln(out, "ready")
 }
 
-// reloadOnHangup reads the certificate again at each SIGHUP.
-func (n *node) reloadOnHangup(ctx context.Context) (stop func()) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-hangup:
-				if err := n.certificate.Reload(); err != nil {
-					slog.Error("reload failed, the old certificate stays", "err", err)
-				} else {
-					slog.Info("reloaded")
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() { signal.Stop(hangup); cancel(); <-done }
+// reload reads the certificate again.
+func (n *node) reload(ctx context.Context) error {
+	if err := n.certificate.Reload(); err != nil {
+		return err
+	}
+	slog.InfoContext(ctx, "reloaded")
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -14,8 +13,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
+
+	"github.com/posthouse-mail/posthouse/server"
 )
 
 // TLS says where a certificate is. The zero value: a self-signed one is made.
@@ -32,50 +32,22 @@ func (t TLS) Validate() error {
 	return nil
 }
 
-// Certificate is a server's TLS certificate, which Reload reads again while
-// connections go on.
-type Certificate struct {
-	certFile, keyFile string
-	current           atomic.Pointer[tls.Certificate]
-}
-
 // Open loads the certificate, or where none is named the self-signed one below
-// a directory, which it makes for a host name when it is missing.
-func (t TLS) Open(directory, hostname string) (*Certificate, error) {
-	own := &Certificate{certFile: t.Certificate, keyFile: t.Key}
-	if own.certFile == "" {
-		own.certFile, own.keyFile = filepath.Join(directory, "tls", "cert.pem"), filepath.Join(directory, "tls", "key.pem")
-		if _, err := os.Stat(own.certFile); errors.Is(err, os.ErrNotExist) {
-			if err := own.makeSelfSigned(hostname); err != nil {
+// a directory, which it makes for host names and addresses when it is missing.
+func (t TLS) Open(directory string, names ...string) (*server.Certificate, error) {
+	cert, key := t.Certificate, t.Key
+	if cert == "" {
+		cert, key = filepath.Join(directory, "tls", "cert.pem"), filepath.Join(directory, "tls", "key.pem")
+		if _, err := os.Stat(cert); errors.Is(err, os.ErrNotExist) {
+			if err := makeSelfSigned(names, cert, key); err != nil {
 				return nil, fmt.Errorf("making a certificate: %w", err)
 			}
 		}
 	}
-	return own, own.Reload()
+	return server.OpenCertificate(cert, key)
 }
 
-// Reload reads the files; on an error the certificate stays as it was.
-func (c *Certificate) Reload() error {
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
-	}
-	c.current.Store(&pair)
-	return nil
-}
-
-// Config returns a server's TLS configuration for one protocol's ALPN name.
-func (c *Certificate) Config(alpn ...string) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: alpn,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.current.Load(), nil
-		},
-	}
-}
-
-func (c *Certificate) makeSelfSigned(hostname string) error {
+func makeSelfSigned(names []string, certFile, keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -86,14 +58,21 @@ func (c *Certificate) makeSelfSigned(hostname string) error {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: hostname},
-		DNSNames:     []string{hostname, "localhost"},
+		Subject:      pkix.Name{CommonName: names[0]},
+		DNSNames:     []string{"localhost"},
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().AddDate(10, 0, 0),
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		IsCA:         true, BasicConstraintsValid: true,
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -103,14 +82,14 @@ func (c *Certificate) makeSelfSigned(hostname string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(c.certFile), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(certFile), 0o700); err != nil {
 		return err
 	}
 	// The key first: a certificate without its key would stay for ever.
-	if err := writePEM(c.keyFile, "PRIVATE KEY", secret); err != nil {
+	if err := writePEM(keyFile, "PRIVATE KEY", secret); err != nil {
 		return err
 	}
-	return writePEM(c.certFile, "CERTIFICATE", cert)
+	return writePEM(certFile, "CERTIFICATE", cert)
 }
 
 func writePEM(file, kind string, der []byte) error {

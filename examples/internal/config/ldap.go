@@ -74,3 +74,15 @@ func (c *LDAP) Validate() error {
 	}
 	return nil
 }
+
+// Hidden stands for a secret that is set, where a configuration is shown.
+const Hidden = "(hidden)"
+
+// WithoutSecrets returns a copy to be shown.
+func (c *LDAP) WithoutSecrets() *LDAP {
+	shown := *c
+	if shown.BindPassword != "" {
+		shown.BindPassword = Hidden
+	}
+	return &shown
+}
