@@ -2,11 +2,8 @@ package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/posthouse-mail/posthouse/auth/ldapauth"
 	"github.com/posthouse-mail/posthouse/directory/ldap"
@@ -45,21 +42,17 @@ const (
 func (c *LDAP) Connector() (*ldap.Connector, error) {
 	config := c.Config
 	if c.BindPasswordFile != "" {
-		text, err := os.ReadFile(c.BindPasswordFile)
-		if err != nil {
+		var err error
+		if config.BindPassword, err = FirstLine(c.BindPasswordFile); err != nil {
 			return nil, fmt.Errorf("bind_password_file: %w", err)
 		}
-		config.BindPassword, _, _ = strings.Cut(strings.TrimRight(string(text), "\r\n"), "\n")
 	}
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
+		roots, err := Authorities(c.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("ca_file: %w", err)
 		}
-		config.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
-		if !config.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s holds no certificate", c.CAFile)
-		}
+		config.TLS = &tls.Config{RootCAs: roots}
 	}
 	return ldap.New(config)
 }
