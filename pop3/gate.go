@@ -60,6 +60,7 @@ func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
 		return nil
 	}
 	n.ok(g.greet(time.Now()))
+	n.first(ctx)
 	for !n.over {
 		n.step(ctx)
 	}

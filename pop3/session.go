@@ -65,6 +65,19 @@ func (n *session) leave(ctx context.Context) {
 	n.drop = nil
 }
 
+// first looks at what the client says first: it may be of another protocol.
+func (n *session) first(ctx context.Context) {
+	if n.conn.Await() != nil {
+		return // the next read says so too
+	}
+	if octets, err := n.conn.Window(); err == nil {
+		if protocol := front.Foreign(octets); protocol != "" {
+			n.log(ctx, slog.LevelInfo, "client speaks another protocol", "protocol", protocol)
+			n.over = true
+		}
+	}
+}
+
 // step reads and answers one command.
 func (n *session) step(ctx context.Context) {
 	line, err := n.conn.ReadLine(maxLine)
@@ -86,6 +99,7 @@ func (n *session) step(ctx context.Context) {
 		n.bad++
 	}
 	if answer.kind == last || n.bad >= n.limits.BadCommands {
+		n.log(ctx, slog.LevelInfo, "session is closed", "why", answer.text)
 		n.hangUp()
 	}
 }

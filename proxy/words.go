@@ -127,7 +127,7 @@ func (r *Refusal) Unwrap() error { return r.Kind }
 // repeats the secret is dropped.
 func (w Words) Refused(kind error, code, text string) *Refusal {
 	if w.Master && errors.Is(kind, auth.ErrBadCredentials) {
-		kind = auth.ErrUnavailable
+		kind, text = auth.ErrUnavailable, ""
 	}
 	if strings.Contains(text, w.Secret) || strings.Contains(text, base64.StdEncoding.EncodeToString(w.Response())) {
 		text = ""
