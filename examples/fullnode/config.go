@@ -39,8 +39,9 @@ type Config struct {
 		PrivateTargets  bool           `toml:"private_targets"`  // allow MX hosts on loopback and private addresses
 	} `toml:"relay"`
 
-	Auth AuthConfig             `toml:"auth"`
-	LDAP map[string]*LDAPConfig `toml:"ldap"` // directories, by names of the operator's choice
+	Auth  AuthConfig              `toml:"auth"`
+	LDAP  map[string]*LDAPConfig  `toml:"ldap"`  // directories, by names of the operator's choice
+	OAuth map[string]*OAuthConfig `toml:"oauth"` // issuers of tokens, likewise
 
 	Storage   StorageConfig           `toml:"storage"`
 	Locations []LocationConfig        `toml:"location"`

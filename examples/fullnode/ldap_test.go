@@ -43,7 +43,7 @@ base = "dc=example,dc=test"
 // which gets mail.
 func TestR3413TheFirstLDAPLoginCreatesTheAccount(t *testing.T) {
 	s := slapd(t, realtest.SlapdOptions{})
-	n := startNode(t, withLDAP(s.URI(), "", "[domains.\"example.test\"]\ncreate_from_ldap = true\n"))
+	n := startNode(t, withLDAP(s.URI(), "", "[domains.\"example.test\"]\ncreate_at_login = true\n"))
 	require.NotContains(t, n.mustRun("", "user", "list"), "user0")
 	require.Contains(t, n.imapSays("user0@example.test", "wrong"), "NO [AUTHENTICATIONFAILED]")
 	require.NotContains(t, n.mustRun("", "user", "list"), "user0", "a login that fails makes nothing")
@@ -100,7 +100,7 @@ func TestR3411ADirectoryOfLDAPAloneGetsMail(t *testing.T) {
 	require.Regexp(t, "^451 ", c.command("RCPT TO:<user2@example.test>"), "an outage is no unknown user")
 	require.NoError(t, s.Restart(t.Context()))
 	require.Eventually(t, func() bool { // as soon as a probe has found it back
-		return strings.Contains(n.imapSays("user1@example.test", "pw", "NOOP"), "OK NOOP")
+		return strings.Contains(n.imapSays("user1@example.test", "pw", "SELECT INBOX"), "OK [READ-WRITE]")
 	}, time.Minute, 100*time.Millisecond)
 	require.Len(t, bodies(t, n.imapAs("user1@example.test", "pw"), "INBOX"), 1)
 }
