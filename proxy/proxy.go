@@ -14,6 +14,8 @@
 //     a wrong password, and never as an unknown user.
 //   - Credentials go to a back end only after its certificate was verified,
 //     where TLS is asked for.
+//   - A back end that is down costs one login at a time its patience, and no
+//     client whom a back end refuses can make it look down for others.
 //   - A pair of connections on which nothing happens holds no buffer, no pipe
 //     and no timer of its own.
 package proxy
@@ -23,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/posthouse-mail/posthouse/mapping"
 )
@@ -43,8 +46,11 @@ type Front struct {
 	Backends func(mapping.Route) Backend      // how a back end is reached; nil: the zero Backend, for all
 	Health   *Health                          // which back ends answer; nil: each connection is tried
 	Sessions *Sessions                        // who is connected; nil: nobody keeps a list, and nobody can be kicked
-	Own      func(host string, port int) bool // whether an address is this front end's own listener; nil: none is
+	Own      func(host string, port int) bool // whether an address is this front end's own listener, as OwnListeners tells; asked of a route's host and of each address it has; nil: none is
 	Logger   *slog.Logger                     // nil: slog.Default
+
+	turn  atomic.Uint32 // of the source addresses
+	slots slots
 }
 
 // Reach finds the back end of a user, named as he logs in or as mail is
@@ -61,10 +67,15 @@ func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error)
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	b := f.backend(route)
+	route.TLS = b.TLS
 	if err := f.checkLoop(route, c); err != nil {
 		return nil, err
 	}
-	return b.connect(ctx, route, user, c)
+	l := &Link{user: user, route: route, backend: b, client: c}
+	if err := f.connect(ctx, l); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 func (f *Front) backend(route mapping.Route) Backend {
