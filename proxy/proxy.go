@@ -53,13 +53,35 @@ type Front struct {
 	slots slots
 }
 
+// maxTurns is how often the way to a back end may begin anew.
+const maxTurns = 8
+
 // Reach finds the back end of a user, named as he logs in or as mail is
-// addressed to him, waits for his turn, and connects: with a PROXY header where
-// the Backend says so, and with TLS where that is implicit. What follows, the
-// greeting to begin with, is the protocol's. mapping.ErrNotMapped,
-// ErrUnavailable, ErrLoop. Close the Link.
+// addressed to him, waits for his turn (Sessions.Delay, and the end of his
+// sessions elsewhere), and connects: with a PROXY header where the Backend says
+// so, and with TLS where that is implicit. What follows, the greeting to begin
+// with, is the protocol's. mapping.ErrNotMapped, ErrUnavailable, ErrLoop. Close
+// the Link.
+//
+// It takes Sessions.MaxWait, Backend.Queue and Backend.Connect at most, besides
+// the time of the Mapper.
 func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error) {
-	route, err := f.Mapper.Map(ctx, user)
+	v := f.Sessions.visit(user, c)
+	for range maxTurns {
+		l, err := f.try(ctx, v)
+		if !errors.Is(err, errAgain) {
+			return l, err
+		}
+	}
+	return nil, fmt.Errorf("%w: the map does not settle", ErrUnavailable)
+}
+
+// try is one turn of Reach; errAgain when there must be another.
+func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
+	if err := f.Sessions.welcome(ctx, v); err != nil {
+		return nil, err
+	}
+	route, err := f.Mapper.Map(ctx, v.user)
 	switch {
 	case errors.Is(err, mapping.ErrNotMapped):
 		return nil, err
@@ -68,14 +90,33 @@ func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error)
 	}
 	b := f.backend(route)
 	route.TLS = b.TLS
-	if err := f.checkLoop(route, c); err != nil {
+	if err := f.checkLoop(route, v.client); err != nil {
 		return nil, err
 	}
-	l := &Link{user: user, route: route, backend: b, client: c}
-	if err := f.connect(ctx, l); err != nil {
+	seat, err := f.Sessions.admit(ctx, v, route)
+	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	return f.take(ctx, &Link{user: v.user, route: route, backend: b, client: v.client, seat: seat})
+}
+
+// take connects a link that has a seat; errAgain when it was kicked meanwhile.
+func (f *Front) take(ctx context.Context, l *Link) (*Link, error) {
+	reaching, done := l.seat.reaching(ctx)
+	err := f.connect(reaching, l)
+	done()
+	switch {
+	case !l.seat.wasKicked() && err == nil:
+		return l, nil
+	case err == nil:
+		l.Close()
+	default:
+		l.seat.abandon()
+	}
+	if l.seat.wasKicked() {
+		return nil, errAgain
+	}
+	return nil, err
 }
 
 func (f *Front) backend(route mapping.Route) Backend {

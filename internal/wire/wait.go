@@ -19,7 +19,19 @@ type waiter interface {
 
 // newWaiter returns nil when the connection gives no access to its descriptor.
 func newWaiter(nc net.Conn) waiter {
-	var layer *tls.Conn
+	raw, layer := descriptor(nc)
+	switch {
+	case raw == nil:
+		return nil
+	case layer != nil:
+		return &tlsWaiter{layer: layer, raw: raw}
+	}
+	return newPlainWaiter(raw)
+}
+
+// descriptor finds a connection's descriptor, nil when there is no access to
+// one, and the TLS layer above it, nil when there is none.
+func descriptor(nc net.Conn) (raw syscall.RawConn, layer *tls.Conn) {
 	for {
 		switch v := nc.(type) {
 		case *tls.Conn:
@@ -28,16 +40,13 @@ func newWaiter(nc net.Conn) waiter {
 		case *net.TCPConn, *net.UnixConn:
 			raw, err := v.(syscall.Conn).SyscallConn()
 			if err != nil {
-				return nil
+				return nil, layer
 			}
-			if layer != nil {
-				return &tlsWaiter{layer: layer, raw: raw}
-			}
-			return newPlainWaiter(raw)
+			return raw, layer
 		case netConner:
 			nc = v.NetConn()
 		default:
-			return nil
+			return nil, layer
 		}
 	}
 }
