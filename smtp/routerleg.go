@@ -49,9 +49,6 @@ func (r *Router) send(ctx context.Context, j *sender.Job, s *Session, b *batch) 
 		return b.results(r.unreachable(ctx, j, b, err))
 	}
 	defer link.Close()
-	if j.Envelope.Options.RequireTLS && link.TLS() == nil {
-		return b.results(errLegTLS)
-	}
 	h := &hop{link: link, name: r.hostname()}
 	if err := h.begin(ctx, s); err != nil {
 		if !errors.Is(err, errUnfit) && ctx.Err() == nil {
@@ -60,6 +57,9 @@ func (r *Router) send(ctx context.Context, j *sender.Job, s *Session, b *batch) 
 		return b.results(r.unreachable(ctx, j, b, err))
 	}
 	link.LoggedIn()
+	if j.Envelope.Options.RequireTLS && link.TLS() == nil {
+		return b.results(errLegTLS)
+	}
 	leg := *j
 	leg.Domain, leg.Hello = b.host, h.name
 	leg.Route.Protocol = sender.SMTP
