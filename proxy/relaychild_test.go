@@ -39,6 +39,7 @@ func TestRelayChild(t *testing.T) {
 	fmt.Println("listens", l.Addr())
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
+		time.Sleep(3 * time.Second) // until what just happened has been forgotten
 		for range 4 { // stacks shrink by half each time
 			debug.FreeOSMemory()
 		}
