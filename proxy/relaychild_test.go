@@ -40,7 +40,7 @@ func TestRelayChild(t *testing.T) {
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		time.Sleep(3 * time.Second) // until what just happened has been forgotten
-		for range 4 { // stacks shrink by half each time
+		for range 4 {               // stacks shrink by half each time
 			debug.FreeOSMemory()
 		}
 		text, err := os.ReadFile("/proc/self/statm")
