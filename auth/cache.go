@@ -128,4 +128,14 @@ func (c *Cache) Forget(user string) {
 	c.names.forget(user)
 }
 
+// ForgetAll drops everything that is remembered. Call it when anything may
+// have changed.
+func (c *Cache) ForgetAll() {
+	c.forgotten.Add(1)
+	for i := range c.shards {
+		c.shards[i].forgetAll()
+	}
+	c.names.forgetAll()
+}
+
 func (c *Cache) shard(d digest) *cacheShard { return &c.shards[int(d[0])%len(c.shards)] }

@@ -67,6 +67,9 @@ func TestA08ForgottenUserIsAskedForAgain(t *testing.T) {
 	}
 	_, err := c.Authenticate(t.Context(), Credentials{User: "bob", Password: "old"})
 	require.NoError(t, err, "who was not forgotten is good for the documented time")
+	c.ForgetAll()
+	_, err = c.Authenticate(t.Context(), Credentials{User: "bob", Password: "old"})
+	require.ErrorIs(t, err, ErrBadCredentials)
 }
 
 func TestA08ForgetIsNotUndoneByWhatIsBeingAsked(t *testing.T) {

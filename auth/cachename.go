@@ -71,3 +71,9 @@ func (n *nameCache) forget(user string) {
 	defer n.mu.Unlock()
 	n.byLogin.RemoveIf(func(n named) bool { return n.user == user })
 }
+
+func (n *nameCache) forgetAll() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.byLogin.Clear()
+}

@@ -58,6 +58,12 @@ func (s *cacheShard) forget(user string) {
 	s.successes.RemoveIf(func(s success) bool { return s.id.User == user })
 }
 
+func (s *cacheShard) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.successes.Clear()
+}
+
 // digest is a keyed hash of what decides about a login.
 type digest [sha256.Size]byte
 

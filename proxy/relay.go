@@ -46,9 +46,13 @@ func (l *Link) HandOver(ctx context.Context, client *wire.Conn, done func(error)
 
 // relay begins, and calls done when it has ended.
 func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
+	l.LoggedIn()
 	closed := func(err error) {
 		l.Close()
 		client.Close()
+		if l.seat.wasKicked() {
+			err = ErrKicked
+		}
 		done(err)
 	}
 	t := splice.Timeouts{Stuck: l.backend.ReadWrite, Idle: l.backend.Idle}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/auth/authtest"
 	"github.com/posthouse-mail/posthouse/auth/certauth"
 	"github.com/posthouse-mail/posthouse/directory"
 )
@@ -39,6 +40,24 @@ func house() accounts {
 
 func show(leaf *x509.Certificate) auth.Credentials {
 	return auth.Credentials{Secure: true, Mechanism: "EXTERNAL", Proof: &auth.Certificate{Chain: []*x509.Certificate{leaf}}}
+}
+
+// down is a directory that can't be asked.
+type down struct{}
+
+func (down) Account(context.Context, string) (directory.Account, error) {
+	return directory.Account{}, errors.New("connection refused")
+}
+
+func TestCertificatesKeepThePromisesOfAnAuthenticator(t *testing.T) {
+	authtest.Run(t, authtest.Fixture{
+		Auth: certauth.New(house(), certauth.Emails), User: "alice", Password: "alice@example.test", Identity: "alice@example.test",
+		Other: "bob@example.test", Unknown: "mallory@example.test", Disabled: "carol@example.test", DisabledPassword: "carol@example.test",
+		Broken: certauth.New(down{}, certauth.Emails),
+		Shown: func(email string) auth.Proof {
+			return &auth.Certificate{Chain: []*x509.Certificate{{EmailAddresses: []string{email}}}}
+		},
+	})
 }
 
 func TestCertificatesLeadToTheirAccounts(t *testing.T) {

@@ -63,8 +63,8 @@ type Config struct {
 	Attributes Attributes `toml:"attributes"`
 	Groups     Groups     `toml:"groups"`
 
-	Timeout        time.Duration `toml:"timeout"`         // of each connect, TLS handshake, bind and search; 0: 4 seconds
-	Retry          time.Duration `toml:"retry"`           // how often a server that failed is tried again; 0: 10 seconds
+	Timeout        time.Duration `toml:"timeout"`         // of one server's answer: connect, TLS handshake, bind and search together, and of the wait for a connection; 0: 4 seconds
+	Retry          time.Duration `toml:"retry"`           // how often a server that failed is tried again, more often at first; 0: 10 seconds
 	Connections    int           `toml:"connections"`     // for searches, to each server at most; 0: 8
 	UserBinds      int           `toml:"user_binds"`      // connections for users' binds likewise; 0: 8
 	MaxEntries     int           `toml:"max_entries"`     // of a search; 0: 1,000

@@ -5,37 +5,68 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
 // Connector asks an LDAP directory. It is safe for concurrent use.
+//
+// The servers are asked in the order of Config.URIs: the first that is up
+// answers. A server that can't be connected to, does not answer within
+// Config.Timeout, breaks an answer off or says that it can't is down: it is
+// asked no more until a probe in the background has shown that it works
+// again. While all are down, whatever is asked is ErrUnavailable at once.
 type Connector struct {
-	c Config // with its defaults
+	c        Config   // with its defaults
+	defaults []string // the attributes that Config names
+	servers  []*server
+	waiting  atomic.Int64 // questions that wait for a connection
 
-	mu   sync.Mutex
-	shut bool
+	ctx        context.Context // ends with Close
+	cancel     context.CancelFunc
+	mu         sync.Mutex // guards the start of what runs in the background
+	background sync.WaitGroup
 }
 
 var _ Searcher = (*Connector)(nil)
 
+var errClosed = fmt.Errorf("%w: it is closed", ErrUnavailable)
+
 // New checks a configuration and returns a Connector. It connects to nothing
 // before it is asked. ErrConfig.
-func New(c Config) (*Connector, error) {
-	c = c.withDefaults()
-	if err := c.check(); err != nil {
+func New(config Config) (*Connector, error) {
+	config = config.withDefaults()
+	if err := config.check(); err != nil {
 		return nil, err
 	}
-	return &Connector{c: c}, nil
+	c := &Connector{c: config, defaults: slices.Clip(config.Attributes.names())}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	for _, uri := range config.URIs {
+		at, err := parseURI(uri)
+		if err != nil {
+			return nil, err
+		}
+		c.servers = append(c.servers, newServer(c, at))
+	}
+	return c, nil
 }
 
-// Close closes all connections. What is asked afterwards is ErrUnavailable.
+// Close closes all connections, also those that wait for an answer, and
+// returns when nothing runs any more. What is asked afterwards is
+// ErrUnavailable.
 func (c *Connector) Close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.shut = true
+	c.cancel()
+	c.mu.Unlock()
+	for _, s := range c.servers {
+		for _, p := range s.pools {
+			p.close()
+		}
+	}
+	c.background.Wait()
 	return nil
 }
 
@@ -48,154 +79,78 @@ func (c *Connector) Config() Config {
 	return config
 }
 
-// UserFilter returns the filter by which Lookup finds a user.
-func (c *Connector) UserFilter(user string) string {
-	return Filter(c.c.Filter).ForUser(user, c.c.Domain)
-}
-
-// Lookup returns the entry of a user.
-func (c *Connector) Lookup(ctx context.Context, user string, attributes ...string) (*Entry, error) {
-	if user == "" || len(user) > maxUser || strings.ContainsRune(user, 0) {
-		return nil, ErrNoEntry
-	}
-	found, err := c.Search(ctx, Query{
-		Scope: c.c.Scope, Filter: c.UserFilter(user), Limit: 1,
-		Attributes: append(c.c.Attributes.names(), attributes...),
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case len(found) == 0:
-		return nil, ErrNoEntry
-	}
-	return found[0], nil
-}
-
-// maxUser bounds the name of a user that is looked up, in octets.
-const maxUser = 1024
-
-// Search returns the entries that fit.
-func (c *Connector) Search(ctx context.Context, q Query) ([]*Entry, error) {
-	conn, err := c.dial()
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if c.c.BindDN != "" {
-		if err := conn.Bind(c.c.BindDN, c.c.BindPassword); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-	}
-	if q.Base == "" {
-		q.Base = c.c.Base
-	}
-	if q.Limit == 0 {
-		q.Limit = c.c.MaxEntries
-	}
-	if len(q.Attributes) == 0 {
-		q.Attributes = c.c.Attributes.names()
-	}
-	scope := map[Scope]int{Subtree: ldap.ScopeWholeSubtree, OneLevel: ldap.ScopeSingleLevel, Base: ldap.ScopeBaseObject}[q.Scope]
-	res, err := conn.Search(ldap.NewSearchRequest(q.Base, scope, ldap.NeverDerefAliases, q.Limit+1, 0, false, q.Filter, q.Attributes, nil))
-	var failed *ldap.Error
-	switch {
-	case errors.As(err, &failed) && failed.ResultCode == ldap.LDAPResultNoSuchObject:
-		return nil, nil
-	case err != nil && !(errors.As(err, &failed) && failed.ResultCode == ldap.LDAPResultSizeLimitExceeded):
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	var found []*Entry
-	for _, e := range res.Entries {
-		values := make(map[string][]string)
-		for _, a := range e.Attributes {
-			values[a.Name] = a.Values
-		}
-		found = append(found, NewEntry(e.DN, values))
-	}
-	if len(found) > q.Limit {
-		if c.c.Several != SeveralIsFirst {
-			return nil, ErrSeveral
-		}
-		found = found[:q.Limit]
-	}
-	return found, nil
-}
-
-// Bind checks a user's password. ErrPassword, ErrDisabled, ErrUnavailable; an
-// empty password is ErrPassword without asking.
-func (c *Connector) Bind(ctx context.Context, dn, password string) error {
-	if dn == "" || password == "" {
-		return ErrPassword
-	}
-	conn, err := c.dial()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	var failed *ldap.Error
-	if err = conn.Bind(dn, password); errors.As(err, &failed) && failed.ResultCode == ldap.LDAPResultInvalidCredentials {
-		return ErrPassword
-	} else if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return nil
-}
-
-// Member reports by which path an entry is in a group, directly or through
-// groups in it: the DNs of the groups, the entry's own first; empty when it is
-// not. ErrUnavailable.
-func (c *Connector) Member(ctx context.Context, e *Entry, group string) (path []string, err error) {
-	return nil, fmt.Errorf("%w: not yet", ErrUnavailable)
-}
-
-// GroupsOf returns the DNs of all groups that an entry is in, directly or
-// through others, within Groups.Depth and Groups.Max. ErrUnavailable.
-func (c *Connector) GroupsOf(ctx context.Context, e *Entry) ([]string, error) {
-	return nil, fmt.Errorf("%w: not yet", ErrUnavailable)
-}
-
-// Members returns the entries, each once, that are in a group, directly or
-// through groups in it, without the groups themselves. ErrUnavailable.
-func (c *Connector) Members(ctx context.Context, group string) ([]*Entry, error) {
-	return nil, fmt.Errorf("%w: not yet", ErrUnavailable)
-}
-
-func (c *Connector) isClosed() bool {
+// inBackground runs f beside, unless the Connector is closed. Close waits for it.
+func (c *Connector) inBackground(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.shut
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.background.Go(f)
+	return true
 }
 
-// watchConn connects to one server, as the one whom searches are bound as.
-func (c *Connector) watchConn(_ context.Context, uri string) (*ldap.Conn, error) {
-	if c.isClosed() {
-		return nil, fmt.Errorf("%w: it is closed", ErrUnavailable)
-	}
-	conn, err := ldap.DialURL(uri, ldap.DialWithTLSConfig(c.c.TLS))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	conn.SetTimeout(c.c.Timeout)
-	if c.c.BindDN != "" {
-		if err := conn.Bind(c.c.BindDN, c.c.BindPassword); err != nil {
-			conn.Close()
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+// question is put to one server after the other until one knows the answer.
+type question struct {
+	to          use
+	what, about string // of the step, for people
+	put         func(*ldap.Conn) error
+
+	at       endpoint  // of the server that was asked last
+	deadline time.Time // of its answer
+}
+
+func (q *question) step() string { return q.what + q.about }
+
+// ask has the first server that works answer a question.
+func (c *Connector) ask(ctx context.Context, q *question) error {
+	for begun := time.Now(); ; {
+		if c.ctx.Err() != nil {
+			return errClosed
+		}
+		asked, err := c.askThoseUp(ctx, q)
+		if asked > 0 || !c.await(ctx) || ctx.Err() != nil || time.Since(begun) > c.c.Timeout {
+			return err
 		}
 	}
-	return conn, nil
 }
 
-func (c *Connector) dial() (*ldap.Conn, error) {
-	c.mu.Lock()
-	shut := c.shut
-	c.mu.Unlock()
-	if shut {
-		return nil, fmt.Errorf("%w: it is closed", ErrUnavailable)
+// askThoseUp asks the servers that are up in their order, and returns how many
+// the question was put to. Without an answer, the error says of all why there is none.
+func (c *Connector) askThoseUp(ctx context.Context, q *question) (asked int, err error) {
+	var failures []error
+	for _, s := range c.servers {
+		err := s.ask(ctx, q)
+		if !errors.Is(err, errDown) {
+			asked++
+		}
+		if !isOutage(err) {
+			return asked, err
+		}
+		failures = append(failures, err)
 	}
-	conn, err := ldap.DialURL(c.c.URIs[0], ldap.DialWithTLSConfig(c.c.TLS))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if len(failures) == 1 {
+		return asked, failures[0]
 	}
-	conn.SetTimeout(c.c.Timeout)
-	return conn, nil
+	return asked, errors.Join(failures...)
+}
+
+// await waits until it is known whether servers that have failed just now
+// work, and reports whether it is worth while to ask again. A single question
+// that failed for its own sake does not make the directory unavailable to
+// others.
+func (c *Connector) await(ctx context.Context) bool {
+	for _, s := range c.servers {
+		if verdict := s.awaited(); verdict != nil {
+			select {
+			case <-verdict:
+			case <-ctx.Done():
+			case <-c.ctx.Done():
+			}
+		}
+		if s.mayWork() {
+			return true
+		}
+	}
+	return false
 }

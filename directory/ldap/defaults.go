@@ -1,9 +1,6 @@
 package ldap
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 func (c Config) withDefaults() Config {
 	if c.Filter == "" {
@@ -47,8 +44,7 @@ func (a Attributes) withDefaults(t ServerType) Attributes {
 	}
 	of := a.all()
 	for i, d := range def.all() {
-		switch *of[i] {
-		case "":
+		if *of[i] == "" {
 			*of[i] = *d
 		}
 		if *of[i] == none {
@@ -86,15 +82,4 @@ func (g Groups) withDefaults(t ServerType) Groups {
 	g.Depth = orDefault(g.Depth, 10)
 	g.Max = orDefault(g.Max, 1000)
 	return g
-}
-
-// check returns what is wrong with a configuration.
-func (c *Config) check() error {
-	switch {
-	case len(c.URIs) == 0 || len(c.URIs) > 5:
-		return fmt.Errorf("%w: one to five URIs are needed", ErrConfig)
-	case c.Base == "":
-		return fmt.Errorf("%w: no base DN", ErrConfig)
-	}
-	return Filter(c.Filter).Check()
 }

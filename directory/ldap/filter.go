@@ -1,9 +1,11 @@
 package ldap
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	ber "github.com/go-asn1-ber/asn1-ber"
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
@@ -28,7 +30,25 @@ func (f Filter) ForUser(user, domain string) string {
 		of = domain
 		user += "@" + domain
 	}
-	return strings.NewReplacer("%%", "%", "%e", Escape(user), "%u", Escape(local), "%d", Escape(of)).Replace(f.whole())
+	var b strings.Builder
+	for rest := f.whole(); ; {
+		before, after, found := strings.Cut(rest, "%")
+		b.WriteString(before)
+		if !found || after == "" {
+			return b.String()
+		}
+		switch after[0] {
+		case 'e':
+			b.WriteString(Escape(user))
+		case 'u':
+			b.WriteString(Escape(local))
+		case 'd':
+			b.WriteString(Escape(of))
+		default:
+			b.WriteByte(after[0])
+		}
+		rest = after[1:]
+	}
 }
 
 func (f Filter) whole() string {
@@ -48,8 +68,56 @@ func (f Filter) Check() error {
 			}
 		}
 	}
-	if _, err := ldap.CompileFilter(f.ForUser("user@example.test", "")); err != nil {
-		return fmt.Errorf("%w: filter %q: %w", ErrConfig, string(f), err)
+	// A user of nothing but octets that are escaped fits no name of an attribute.
+	compiled, err := ldap.CompileFilter(f.ForUser("*@*", ""))
+	if err != nil {
+		var failed *ldap.Error
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		return fmt.Errorf("%w: filter %q: %s", ErrConfig, string(f), strings.TrimPrefix(err.Error(), "ldap: "))
+	}
+	if name, ok := badName(compiled); ok {
+		return fmt.Errorf("%w: filter %q: %q is no attribute", ErrConfig, string(f), name)
 	}
 	return nil
+}
+
+// names reports whether the filter depends on who the user is.
+func (f Filter) names() bool { return f.ForUser("a@x", "") != f.ForUser("b@x", "") }
+
+// badName returns a name in a compiled filter which is none of an attribute.
+func badName(f *ber.Packet) (name string, bad bool) {
+	switch f.Tag {
+	case ldap.FilterAnd, ldap.FilterOr, ldap.FilterNot:
+		for _, child := range f.Children {
+			if name, bad := badName(child); bad {
+				return name, true
+			}
+		}
+		return "", false
+	case ldap.FilterPresent:
+		name = f.Data.String()
+	case ldap.FilterExtensibleMatch:
+		for _, child := range f.Children {
+			if t := child.Tag; t < ldap.MatchingRuleAssertionMatchValue && !isAttribute(child.Data.String()) {
+				return child.Data.String(), true
+			}
+		}
+		return "", false
+	default:
+		name = f.Children[0].Data.String()
+	}
+	return name, !isAttribute(name)
+}
+
+// isAttribute reports whether s may be the name of an attribute, with options,
+// or its number (RFC 4512 §2.5).
+func isAttribute(s string) bool {
+	for _, r := range s {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-;._", r)) {
+			return false
+		}
+	}
+	return s != ""
 }

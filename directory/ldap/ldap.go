@@ -38,7 +38,8 @@ type Searcher interface {
 	// addressed to him, with the attributes named and those that Config names.
 	// ErrNoEntry, ErrSeveral, ErrUnavailable.
 	Lookup(ctx context.Context, user string, attributes ...string) (*Entry, error)
-	// Search returns the entries that fit. None is no error. ErrUnavailable.
+	// Search returns the entries that fit. None is no error. ErrSeveral where
+	// Query has a limit, ErrUnavailable.
 	Search(ctx context.Context, q Query) ([]*Entry, error)
 }
 
@@ -58,5 +59,5 @@ type Query struct {
 	Scope      Scope
 	Filter     string   // what is not constant in it was escaped: see Escape
 	Attributes []string // none: those that Config names
-	Limit      int      // entries that are expected at most; more are ErrSeveral. 0: Config.MaxEntries
+	Limit      int      // entries that are expected at most: see Config.Several. 0: all, up to Config.MaxEntries
 }

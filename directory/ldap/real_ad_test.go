@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,14 @@ func TestR344ActiveDirectory(t *testing.T) {
 		name string
 		test func(*testing.T, *realtest.SambaAD)
 	}{
+		{"UPN, sAMAccountName and mail find a user", adNamesFindAUser},
+		{"binds, and why they fail", adBinds},
+		{"nested groups by the rule in chain", adGroups},
+		{"TLS is verified", adTLS},
+		{"anonymous search is refused", adAnonymous},
+		{"a host attribute of one's own choice", adHost},
+		{"more entries than a page", adPages},
+		{"killed and restarted", adOutage},
 		{"Watch tells what changes", adWatch},
 		{"Watch without the right to replicate", adWatchWithoutRight},
 	} {
@@ -64,7 +73,7 @@ func (f *followed) about(t *testing.T, dn string) Change {
 func adWatch(t *testing.T, s *realtest.SambaAD) {
 	c := atSamba(s)
 	c.BindDN = realtest.SambaAdmin
-	f := follow(t, connect(t, c))
+	f := follow(t, connectReal(t, c))
 	user5 := adNames("user5", "alias5@example.test")
 	require.NoError(t, s.Set(realtest.SambaUser(5), "mail", "new@example.test"))
 	after := append([]string{"new@example.test"}, user5...) // still among his proxyAddresses
@@ -92,7 +101,7 @@ func adWatch(t *testing.T, s *realtest.SambaAD) {
 func adWatchWithoutRight(t *testing.T, s *realtest.SambaAD) {
 	c := atSamba(s)
 	c.Groups.Required = realtest.SambaGroup("outer")
-	f := follow(t, connect(t, c))
+	f := follow(t, connectReal(t, c))
 	require.NoError(t, s.Set(realtest.SambaUser(7), "mail", "seven@example.test"))
 	got := f.about(t, realtest.SambaUser(7))
 	require.Contains(t, got.Old, "user7@example.test")
@@ -100,8 +109,119 @@ func adWatchWithoutRight(t *testing.T, s *realtest.SambaAD) {
 	require.NoError(t, s.Set(realtest.SambaGroup("inner"), "member", realtest.SambaUser(8), realtest.SambaUser(0)))
 	require.True(t, f.next().All)
 
-	c.BindDN = ""
-	anonymous := startWatch(t, connect(t, c))
+	c.BindDN, c.BindPassword = "", ""
+	anonymous := startWatch(t, connectReal(t, c))
 	<-anonymous.ended
 	require.ErrorIs(t, anonymous.err, ErrNoWatch)
+}
+
+func adNamesFindAUser(t *testing.T, s *realtest.SambaAD) {
+	c := connectReal(t, atSamba(s))
+	for _, user := range []string{"user1", "user1@ad.example.test", "user1@example.test", "USER1@Example.Test"} {
+		e, err := c.Lookup(t.Context(), user)
+		require.NoError(t, err, user)
+		require.Equal(t, realtest.SambaUser(1), e.DN)
+		require.ElementsMatch(t, []string{"SMTP:user1@example.test", "smtp:alias1@example.test"}, e.All("proxyAddresses"))
+	}
+	for _, user := range []string{"nobody", "nobody@example.test", "*", "user*", "user1)(cn=*", "outer"} {
+		_, err := c.Lookup(t.Context(), user)
+		require.ErrorIs(t, err, ErrNoEntry, user)
+	}
+}
+
+func adBinds(t *testing.T, s *realtest.SambaAD) {
+	config := atSamba(s)
+	c := connectReal(t, config)
+	e, err := c.Lookup(t.Context(), "user1")
+	require.NoError(t, err)
+	require.NoError(t, c.Bind(t.Context(), e.DN, realtest.SambaPassword))
+	require.ErrorIs(t, c.Bind(t.Context(), e.DN, "wrong"), ErrPassword)
+	require.ErrorIs(t, c.Bind(t.Context(), e.DN, ""), ErrPassword)
+	require.ErrorIs(t, c.Bind(t.Context(), realtest.SambaPerson("nobody"), realtest.SambaPassword), ErrPassword)
+	err = c.Bind(t.Context(), realtest.SambaPerson("disabled"), realtest.SambaPassword)
+	require.ErrorIs(t, err, ErrDisabled)
+	require.NotErrorIs(t, err, ErrPassword)
+	e, err = c.Lookup(t.Context(), "disabled", config.AccountAttributes()...)
+	require.NoError(t, err)
+	require.True(t, config.Disabled(e))
+}
+
+func adGroups(t *testing.T, s *realtest.SambaAD) {
+	c := connectReal(t, atSamba(s))
+	inner, middle, outer := realtest.SambaGroup("inner"), realtest.SambaGroup("middle"), realtest.SambaGroup("outer")
+	for user, in := range map[string]bool{"user0": true, "user1": true, "user2": true, "user3": false} {
+		e, err := c.Lookup(t.Context(), user)
+		require.NoError(t, err)
+		path, err := c.Member(t.Context(), e, outer)
+		require.NoError(t, err)
+		require.Equal(t, in, len(path) > 0, user)
+	}
+	e, err := c.Lookup(t.Context(), "user0")
+	require.NoError(t, err)
+	groups, err := c.GroupsOf(t.Context(), e)
+	require.NoError(t, err)
+	require.Subset(t, groups, []string{inner, middle, outer})
+	members, err := c.Members(t.Context(), outer)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{realtest.SambaUser(0), realtest.SambaUser(1), realtest.SambaUser(2)}, dns(members))
+}
+
+func adTLS(t *testing.T, s *realtest.SambaAD) {
+	c := atSamba(s)
+	c.TLS = testcert.Client()
+	c.TLS.ServerName = "" // the address, which the certificate does not have
+	_, err := connectReal(t, c).Lookup(t.Context(), "user1")
+	require.ErrorIs(t, err, ErrUnavailable)
+	c = atSamba(s)
+	c.URIs, c.StartTLS = []string{s.URI()}, true
+	_, err = connectReal(t, c).Lookup(t.Context(), "user1")
+	require.NoError(t, err)
+}
+
+func adAnonymous(t *testing.T, s *realtest.SambaAD) {
+	c := atSamba(s)
+	c.BindDN, c.BindPassword = "", ""
+	_, err := connectReal(t, c).Lookup(t.Context(), "user1")
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.ErrorContains(t, err, "without authentication")
+}
+
+func adHost(t *testing.T, s *realtest.SambaAD) {
+	c := atSamba(s)
+	c.Attributes.Host = "physicalDeliveryOfficeName"
+	require.NoError(t, s.Set(realtest.SambaUser(1), c.Attributes.Host, "backend1.example.test"))
+	e, err := connectReal(t, c).Lookup(t.Context(), "user1")
+	require.NoError(t, err)
+	require.Equal(t, "backend1.example.test", e.Get(c.Attributes.Host))
+}
+
+func adPages(t *testing.T, s *realtest.SambaAD) {
+	// The schema has the attributes of Active Directory, some 1,400.
+	all := Query{Base: "CN=Schema,CN=Configuration," + realtest.SambaBase, Scope: OneLevel, Filter: "(objectClass=attributeSchema)", Attributes: []string{"cn"}}
+	c := atSamba(s)
+	found, err := connectReal(t, c).Search(t.Context(), all)
+	require.ErrorIs(t, err, ErrUnavailable, "more than MaxEntries")
+	require.Empty(t, found)
+	c.MaxEntries = 5000
+	found, err = connectReal(t, c).Search(t.Context(), all)
+	require.NoError(t, err)
+	require.Greater(t, len(found), 1000)
+	require.Len(t, slices.Compact(slices.Sorted(slices.Values(dns(found)))), len(found))
+}
+
+func adOutage(t *testing.T, s *realtest.SambaAD) {
+	config := atSamba(s)
+	config.Retry = 50 * time.Millisecond
+	c := connectReal(t, config)
+	_, err := c.Lookup(t.Context(), "user1")
+	require.NoError(t, err)
+	s.Kill()
+	_, err = c.Lookup(t.Context(), "user1")
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.ErrorIs(t, c.Bind(t.Context(), realtest.SambaUser(1), realtest.SambaPassword), ErrUnavailable)
+	require.NoError(t, s.Restart(t.Context()))
+	require.Eventually(t, func() bool {
+		_, err := c.Lookup(t.Context(), "user1")
+		return err == nil && c.Bind(t.Context(), realtest.SambaUser(1), realtest.SambaPassword) == nil
+	}, long, 10*time.Millisecond)
 }

@@ -32,7 +32,7 @@ func atSlapd(uris ...string) Config {
 	}
 }
 
-func connect(t *testing.T, c Config) *Connector {
+func connectReal(t *testing.T, c Config) *Connector {
 	t.Helper()
 	connector, err := New(c)
 	require.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 
 func TestWatchTellsWhatChangesInOpenLDAPWithOldAndNewNames(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
-	f := follow(t, connect(t, atSlapd(s.URI())))
+	f := follow(t, connectReal(t, atSlapd(s.URI())))
 
 	user1 := []string{"alias1@example.test", "user1", "user1@example.test"}
 	require.NoError(t, s.Set(realtest.SlapdUser(1), "mailHost", "other.example.test"))
@@ -46,7 +46,7 @@ func TestWatchTellsWhatChangesInOpenLDAPWithOldAndNewNames(t *testing.T) {
 
 func TestWatchLetsACacheForgetWhoChangedAndNobodyElse(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
-	c := connect(t, atSlapd(s.URI()))
+	c := connectReal(t, atSlapd(s.URI()))
 	cache := mapping.NewCache(mapping.MapperFunc(func(ctx context.Context, user string) (mapping.Route, error) {
 		e, err := c.Lookup(ctx, user)
 		if err != nil {
@@ -99,7 +99,7 @@ func TestWatchGoesOnWhereItStoodAfterAnOutage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := startSlapd(t, o)
 			g := newGate(t, fmt.Sprintf("127.0.0.1:%d", s.LDAP))
-			f := follow(t, connect(t, atSlapd("ldap://"+g.address)))
+			f := follow(t, connectReal(t, atSlapd("ldap://"+g.address)))
 			for n := range 5 { // the log begins with a change
 				require.NoError(t, s.Set(realtest.SlapdUser(n), "description", "x"))
 				require.Equal(t, realtest.SlapdUser(n), f.next().DN)
@@ -125,7 +125,7 @@ func TestWatchGoesOnWhereItStoodAfterAnOutage(t *testing.T) {
 
 func TestWatchFollowsARestartedServer(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
-	f := follow(t, connect(t, atSlapd(s.URI())))
+	f := follow(t, connectReal(t, atSlapd(s.URI())))
 	s.Kill()
 	require.NoError(t, s.Restart(t.Context()))
 	require.NoError(t, s.Set(realtest.SlapdUser(1), "mailHost", "other.example.test"))
@@ -137,12 +137,12 @@ func TestWatchTurnsToTheNextServerAndForgetsAll(t *testing.T) {
 	second := startSlapd(t, realtest.SlapdOptions{Of: first})
 	c := atSlapd(first.URI(), second.URI())
 	c.Retry, c.Timeout = 100*time.Millisecond, 2*time.Second
-	f := follow(t, connect(t, c))
+	f := follow(t, connectReal(t, c))
 	require.NoError(t, first.Pause())
 	require.True(t, f.next().All)
 
 	require.NoError(t, first.Resume())
-	f = follow(t, connect(t, c))
+	f = follow(t, connectReal(t, c))
 	first.Kill()
 	require.True(t, f.next().All)
 }
@@ -154,13 +154,13 @@ func TestWatchSaysWhyADirectoryCanNotBeFollowed(t *testing.T) {
 		why     string
 	}{
 		"no overlay":   {realtest.SlapdOptions{Overlays: []string{}}, func(*Config) {}, "syncprov"},
-		"size limit":   {realtest.SlapdOptions{Global: "sizelimit 5"}, func(c *Config) { c.BindDN = "" }, "size limit"},
+		"size limit":   {realtest.SlapdOptions{Global: "sizelimit 5"}, func(c *Config) { c.BindDN, c.BindPassword = "", "" }, "size limit"},
 		"no such base": {realtest.SlapdOptions{}, func(c *Config) { c.Base = "ou=nowhere," + c.Base }, "base DN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := atSlapd(startSlapd(t, c.options).URI())
 			c.change(&config)
-			f := startWatch(t, connect(t, config))
+			f := startWatch(t, connectReal(t, config))
 			<-f.ended
 			require.ErrorIs(t, f.err, ErrNoWatch)
 			require.ErrorContains(t, f.err, c.why)
@@ -172,7 +172,7 @@ func TestWatchForgetsAllWhenWhoMayLogInChanges(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
 	c := atSlapd(s.URI())
 	c.Groups.Required = realtest.SlapdGroup("outer")
-	f := follow(t, connect(t, c))
+	f := follow(t, connectReal(t, c))
 	require.NoError(t, s.Set(realtest.SlapdGroup("inner"), "member", realtest.SlapdUser(5)))
 	require.Equal(t, Change{All: true}, f.next())
 }

@@ -36,21 +36,25 @@ var ErrNoWatch = errors.New("LDAP directory does not tell of changes")
 //
 // fn must not block for long: changes wait for it at the server.
 func (c *Connector) Watch(ctx context.Context, fn func(Change)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.ctx, cancel)()
 	w := c.newWatch(fn)
 	const first = 100 * time.Millisecond
 	for pause := first; ; pause = min(2*pause, c.c.Retry) {
 		err := w.tryAll(ctx)
 		switch {
+		case c.ctx.Err() != nil:
+			return errClosed
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrNoWatch), c.isClosed():
+		case errors.Is(err, ErrNoWatch) && !w.followed:
 			return err
 		case w.live:
 			w.live, pause = false, first
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
@@ -63,10 +67,11 @@ type watch struct {
 	names  []string // the attributes that name users, in small letters
 	memory memory
 
-	server  string // whose memory and cookie this is
-	cookie  []byte // where we stand; empty: at the beginning
-	initial bool   // what comes is the content to begin with, not news
-	live    bool   // a server was followed since the last pause
+	server   *server // whose memory and cookie this is
+	cookie   []byte  // where we stand; empty: at the beginning
+	initial  bool    // what comes is the content to begin with, not news
+	live     bool    // a server was followed since the last pause
+	followed bool    // or ever
 
 	dirSyncFlags int64
 }
@@ -80,8 +85,8 @@ func (c *Connector) newWatch(fn func(Change)) *watch {
 // returns ErrNoWatch when none of those that can be reached may ever be.
 func (w *watch) tryAll(ctx context.Context) error {
 	var never, failed error
-	for _, uri := range w.c.c.URIs {
-		err := w.follow(ctx, uri)
+	for _, s := range w.c.upFirst() {
+		err := w.follow(ctx, s)
 		if w.live || ctx.Err() != nil {
 			return err
 		}
@@ -97,29 +102,60 @@ func (w *watch) tryAll(ctx context.Context) error {
 	return never
 }
 
+// upFirst returns the servers in the order in which lookups ask them, and
+// behind those the ones that are down.
+func (c *Connector) upFirst() []*server {
+	var up, down []*server
+	for _, s := range c.servers {
+		if _, is := s.isUp(); is {
+			up = append(up, s)
+		} else {
+			down = append(down, s)
+		}
+	}
+	return append(up, down...)
+}
+
 // follow follows one server until its connection or ctx ends.
-func (w *watch) follow(ctx context.Context, uri string) error {
-	conn, err := w.c.watchConn(ctx, uri)
+func (w *watch) follow(ctx context.Context, s *server) error {
+	conn, err := w.c.dial(ctx, s.at, time.Now().Add(w.c.c.Timeout), searches)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		conn.SetTimeout(w.c.c.Timeout) // of Close
-		conn.Close()
+		conn.broken = true // it is not of use to anybody else
+		conn.close()
 	}()
-	if uri != w.server {
-		w.restart(uri)
+	if s != w.server {
+		w.restart(s)
 	}
 	if w.c.c.Type == ActiveDirectory {
-		return w.dirSync(ctx, conn)
+		err = w.dirSync(ctx, conn)
+	} else {
+		err = w.syncRepl(ctx, conn)
 	}
-	return w.syncRepl(ctx, conn)
+	if never := refused(err); never != nil && len(w.cookie) == 0 && !w.live {
+		return fmt.Errorf("%s: %w", s.at.uri, never)
+	}
+	if ctx.Err() == nil {
+		s.doubt()
+	}
+	return &failure{s.at.uri, "watch", err, false}
+}
+
+// follows notes that the content is known and that changes will be told.
+func (w *watch) follows() {
+	w.live, w.followed = true, true
+	if w.initial {
+		w.initial = false
+		w.tell(Change{All: true})
+	}
 }
 
 // restart forgets where we stood, at a server that is new to us or that has
 // forgotten it too.
-func (w *watch) restart(server string) {
-	w.server, w.cookie = server, nil
+func (w *watch) restart(s *server) {
+	w.server, w.cookie, w.initial = s, nil, true
 	w.memory = newMemory(w.c.c.WatchMemory)
 }
 
@@ -157,19 +193,15 @@ func (w *watch) decides(r record) bool { return r.group && w.c.c.Groups.Required
 // refused says whether an error is that of a server which will never let us
 // watch, and puts it in words.
 func refused(err error) error {
-	var failed *ldap.Error
-	if !errors.As(err, &failed) {
-		return nil
-	}
-	switch failed.ResultCode {
+	switch code(err) {
 	case ldap.LDAPResultUnavailableCriticalExtension:
-		return fmt.Errorf("%w: it does not know the control (OpenLDAP: overlay syncprov): %w", ErrNoWatch, err)
+		return fmt.Errorf("%w: it does not know the control (OpenLDAP: overlay syncprov): %s", ErrNoWatch, text(err))
 	case ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultUnwillingToPerform, ldap.LDAPResultOperationsError:
-		return fmt.Errorf("%w: it refuses: %w", ErrNoWatch, err)
+		return fmt.Errorf("%w: it refuses: %s", ErrNoWatch, text(err))
 	case ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded:
-		return fmt.Errorf("%w: its size limit is below its number of entries (OpenLDAP: limits dn.exact=… size=unlimited): %w", ErrNoWatch, err)
+		return fmt.Errorf("%w: its size limit is below its number of entries (OpenLDAP: limits dn.exact=… size=unlimited): %s", ErrNoWatch, text(err))
 	case ldap.LDAPResultNoSuchObject:
-		return fmt.Errorf("%w: there is no entry with the base DN: %w", ErrNoWatch, err)
+		return fmt.Errorf("%w: there is no entry with the base DN: %s", ErrNoWatch, text(err))
 	}
 	return nil
 }

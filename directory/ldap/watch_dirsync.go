@@ -3,7 +3,6 @@ package ldap
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -15,21 +14,25 @@ import (
 // places are. A removed object keeps its classes.
 const dirSyncFilter = "(|(objectClass=person)(objectClass=group)(objectClass=organizationalUnit))"
 
-// dirSyncOctets bounds one answer.
-const dirSyncOctets = 1 << 20
+// An answer is to have a part of dirSyncPart octets; Samba sends all at once.
+const (
+	dirSyncPart = 1 << 20
+	maxDirSync  = 64 << 20
+)
 
 // dirSync asks an Active Directory for changes, again and again, until the
 // connection or ctx ends.
-func (w *watch) dirSync(ctx context.Context, conn *ldap.Conn) error {
-	conn.SetTimeout(10 * w.c.c.Timeout) // the first answers are large
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	d := &dirSyncer{w: w, conn: conn}
-	if err := d.prepare(); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+func (w *watch) dirSync(ctx context.Context, on *conn) error {
+	d := &dirSyncer{w: w, conn: on}
+	if err := d.findDomain(ctx); err != nil {
+		return err
 	}
 	for {
-		if err := d.poll(); err != nil {
-			return d.end(err)
+		if err := d.poll(ctx); err != nil {
+			if code(err) > 0 {
+				w.restart(w.server) // the cookie may be why
+			}
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -42,64 +45,57 @@ func (w *watch) dirSync(ctx context.Context, conn *ldap.Conn) error {
 // dirSyncer follows one Active Directory.
 type dirSyncer struct {
 	w      *watch
-	conn   *ldap.Conn
-	domain string     // the naming context, which alone can be followed
-	bases  []*ldap.DN // what we care for in it
+	conn   *conn
+	domain string // the naming context, which can only be followed as a whole
 }
 
-// prepare finds the naming context of the base DNs.
-func (d *dirSyncer) prepare() error {
-	root, err := d.conn.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
-		"(objectClass=*)", []string{"namingContexts"}, nil))
-	if err != nil {
-		return err
-	}
-	for _, base := range []string{d.w.c.c.Base, d.w.c.c.Groups.Base} {
-		dn, err := ldap.ParseDN(base)
-		if err != nil {
+// put puts a question. The first answers take longer than others.
+func (d *dirSyncer) put(ctx context.Context, question func(*ldap.Conn) error) error {
+	return d.conn.put(ctx, time.Now().Add(10*d.w.c.c.Timeout), maxDirSync, question)
+}
+
+// findDomain finds the naming context of the base DN.
+func (d *dirSyncer) findDomain(ctx context.Context) error {
+	d.domain = d.w.c.c.Base
+	return d.put(ctx, func(l *ldap.Conn) error {
+		root, err := l.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
+			anything, []string{"namingContexts"}, nil))
+		if err != nil || len(root.Entries) == 0 {
 			return err
 		}
-		d.bases = append(d.bases, dn)
-	}
-	for _, e := range root.Entries {
-		for _, name := range e.GetAttributeValues("namingContexts") {
-			if context, err := ldap.ParseDN(name); err == nil && within(d.bases[0], context) && len(name) > len(d.domain) {
-				d.domain = name
+		longest := 0
+		for _, name := range root.Entries[0].GetAttributeValues("namingContexts") {
+			if isWithin(d.w.c.c.Base, name) && len(name) > longest {
+				d.domain, longest = name, len(name)
 			}
 		}
-	}
-	if d.domain == "" {
-		d.domain = d.w.c.c.Base
-	}
-	return nil
+		return nil
+	})
 }
 
-// within reports whether an entry is a base or beneath it.
-func within(entry, base *ldap.DN) bool { return base.EqualFold(entry) || base.AncestorOfFold(entry) }
+// isWithin reports whether an entry is a base or beneath it.
+func isWithin(dn, base string) bool {
+	return strings.HasSuffix(","+NormalDN(dn), ","+NormalDN(base))
+}
 
 // poll takes in all changes that there are.
-func (d *dirSyncer) poll() error {
-	initial := len(d.w.cookie) == 0
-	d.w.initial = initial
-	for {
-		more, err := d.ask()
+func (d *dirSyncer) poll(ctx context.Context) error {
+	for more := true; more; {
+		err := d.put(ctx, func(l *ldap.Conn) (err error) {
+			more, err = d.ask(l)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		if !more {
-			break
-		}
 	}
-	d.w.initial, d.w.live = false, true
-	if initial {
-		d.w.tell(Change{All: true})
-	}
+	d.w.follows()
 	return nil
 }
 
 // ask takes in one answer. Who has no right to replicate is asked again for
 // what he may see otherwise.
-func (d *dirSyncer) ask() (more bool, err error) {
+func (d *dirSyncer) ask(l *ldap.Conn) (more bool, err error) {
 	names := slices.Concat(d.w.names, []string{"objectClass", "name", "isDeleted", "member",
 		"userAccountControl", "accountExpires", "lockoutTime", "pwdLastSet"})
 	for _, name := range []string{d.w.c.c.Attributes.Host, d.w.c.c.Attributes.Forward} {
@@ -108,10 +104,10 @@ func (d *dirSyncer) ask() (more bool, err error) {
 		}
 	}
 	req := ldap.NewSearchRequest(d.domain, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false, dirSyncFilter, names, nil)
-	res, err := d.conn.DirSync(req, d.w.dirSyncFlags, dirSyncOctets, d.w.cookie)
-	if ldap.IsErrorWithCode(err, ldap.LDAPResultInsufficientAccessRights) && d.w.dirSyncFlags&ldap.DirSyncObjectSecurity == 0 {
+	res, err := l.DirSync(req, d.w.dirSyncFlags, dirSyncPart, d.w.cookie)
+	if code(err) == ldap.LDAPResultInsufficientAccessRights && d.w.dirSyncFlags&ldap.DirSyncObjectSecurity == 0 {
 		d.w.dirSyncFlags |= ldap.DirSyncObjectSecurity
-		return d.ask()
+		return d.ask(l)
 	}
 	if err != nil {
 		return false, err
@@ -150,20 +146,7 @@ func (d *dirSyncer) take(e *ldap.Entry) error {
 	return nil
 }
 
+// cares reports whether an entry is of those to tell of.
 func (d *dirSyncer) cares(dn string) bool {
-	entry, err := ldap.ParseDN(dn)
-	return err != nil || slices.ContainsFunc(d.bases, func(base *ldap.DN) bool { return within(entry, base) })
-}
-
-// end says what an error means.
-func (d *dirSyncer) end(err error) error {
-	var failed *ldap.Error
-	if errors.As(err, &failed) && failed.ResultCode != ldap.ErrorNetwork {
-		if len(d.w.cookie) > 0 {
-			d.w.restart(d.w.server) // the cookie may be why
-		} else if never := refused(err); never != nil {
-			return never
-		}
-	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return isWithin(dn, d.w.c.c.Base) || isWithin(dn, d.w.c.c.Groups.Base)
 }

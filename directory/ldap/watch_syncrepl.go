@@ -3,7 +3,6 @@ package ldap
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -11,39 +10,45 @@ import (
 )
 
 // syncRepl follows a server by RFC 4533 until the connection or ctx ends.
-func (w *watch) syncRepl(ctx context.Context, conn *ldap.Conn) error {
-	// The connection's own time limit would end the search, which is to
-	// last, and drop what comes while we are busy.
-	conn.SetTimeout(0)
+func (w *watch) syncRepl(ctx context.Context, on *conn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var heart sync.WaitGroup
 	defer heart.Wait()
 	defer cancel()
+	defer context.AfterFunc(ctx, on.wire.abort)()
+	on.wire.begin(time.Time{}, w.c.c.MaxAnswer) // of a message: what follows has no end
 	req := ldap.NewSearchRequest(w.c.c.Base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 0, 0, false,
-		"(objectClass=*)", append([]string{"objectClass"}, w.names...), nil)
-	res := conn.Syncrepl(ctx, req, 64, ldap.SyncRequestModeRefreshAndPersist, w.cookie, false)
-	heart.Go(func() { w.heartbeat(ctx, conn, cancel) })
-	return w.syncSession(res)
+		anything, append([]string{"objectClass"}, w.names...), nil)
+	res := on.Syncrepl(ctx, req, 0, ldap.SyncRequestModeRefreshAndPersist, w.cookie, false)
+	var down <-chan struct{} // nil while the server is, for lookups
+	if _, up := w.server.isUp(); up {
+		down = w.server.ended()
+	}
+	heart.Go(func() {
+		w.c.heartbeat(ctx, on, down)
+		cancel()
+	})
+	return w.syncSession(res, func() { on.wire.left.Store(w.c.c.MaxAnswer) })
 }
 
-// heartbeat ends the session when the server no longer answers: a search that
-// waits for changes alone can't tell that from a quiet day.
-func (w *watch) heartbeat(ctx context.Context, conn *ldap.Conn, lost context.CancelFunc) {
-	req := ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false,
-		"(objectClass=*)", []string{"1.1"}, nil)
+// heartbeat returns when the server no longer answers, here or to lookups: a
+// search that waits for changes alone can't tell that from a quiet day.
+func (c *Connector) heartbeat(ctx context.Context, on *conn, down <-chan struct{}) {
+	req := ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, anything, noAttributes, nil)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(w.c.c.Retry):
+		case <-down:
+			return
+		case <-time.After(c.c.Retry):
 		}
-		beat, cancel := context.WithTimeout(ctx, w.c.c.Timeout)
-		for res := conn.SearchAsync(beat, req, 0); res.Next(); {
+		beat, cancel := context.WithTimeout(ctx, c.c.Timeout)
+		for res := on.SearchAsync(beat, req, 0); res.Next(); {
 		}
-		timeout := beat.Err() != nil
+		late := beat.Err() != nil
 		cancel()
-		if timeout {
-			lost()
+		if late {
 			return
 		}
 	}
@@ -52,44 +57,34 @@ func (w *watch) heartbeat(ctx context.Context, conn *ldap.Conn, lost context.Can
 // session is one search by RFC 4533.
 type session struct {
 	w       *watch
-	initial bool // no cookie was sent: the content is not news
 	refresh bool // the first stage (§3.3.1): its cookie is not kept before its end
 	cookie  []byte
 	present map[entryID]bool // told in the first stage to be there
 }
 
-// syncSession reads what a server sends, to the end.
-func (w *watch) syncSession(res ldap.Response) error {
-	s := &session{w: w, initial: len(w.cookie) == 0, refresh: true, present: make(map[entryID]bool)}
-	if s.initial {
+// syncSession reads what a server sends, to the end. It calls taken after each
+// message.
+func (w *watch) syncSession(res ldap.Response, taken func()) error {
+	if len(w.cookie) == 0 {
 		w.restart(w.server)
 	}
-	w.initial = s.initial
+	s := &session{w: w, refresh: true, present: make(map[entryID]bool)}
 	for res.Next() {
 		if err := s.take(res); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return err
 		}
+		taken()
 	}
-	return s.end(res.Err())
-}
-
-// end says what the end of a search means.
-func (s *session) end(err error) error {
-	var failed *ldap.Error
-	switch {
-	case err == nil:
-		return fmt.Errorf("%w: the server ended the search for changes", ErrUnavailable)
-	case ldap.IsErrorWithCode(err, ldap.ErrorNetwork):
-	case !s.initial && s.refresh && errors.As(err, &failed):
-		// e-syncRefreshRequired (§3.8), or whatever a server says to a
+	err := res.Err()
+	if s.refresh && (code(err) > 0 || ldap.IsErrorWithCode(err, ldap.LDAPResultSyncRefreshRequired)) {
+		// e-syncRefreshRequired (§3.8), or whatever else a server says to a
 		// cookie that it can't use: the next session begins anew.
-		s.w.restart(s.w.server)
-	case s.initial && s.refresh:
-		if never := refused(err); never != nil {
-			return never
-		}
+		w.restart(w.server)
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if err == nil {
+		err = errors.New("the search for changes ended")
+	}
+	return err
 }
 
 // take takes one message in.
@@ -147,14 +142,14 @@ func (s *session) info(i *ldap.ControlSyncInfo) {
 
 func (s *session) isPresent(id entryID) {
 	// What is not remembered can't be missed.
-	if _, known := s.w.memory.entries[id]; known && s.refresh && !s.initial {
+	if _, known := s.w.memory.entries[id]; known && s.refresh && !s.w.initial {
 		s.present[id] = true
 	}
 }
 
 // absentAreGone ends a present phase (§3.3.2): who was not named is gone.
 func (s *session) absentAreGone() {
-	if s.initial {
+	if s.w.initial {
 		return
 	}
 	for id := range s.w.memory.entries {
@@ -175,12 +170,9 @@ func (s *session) phaseEnds(cookie []byte, done bool) {
 	if !done || !s.refresh {
 		return
 	}
-	s.refresh, s.present, s.w.initial = false, nil, false
+	s.refresh, s.present = false, nil
 	s.keep(s.cookie)
-	s.w.live = true
-	if s.initial {
-		s.w.tell(Change{All: true})
-	}
+	s.w.follows()
 }
 
 // keep notes where we stand. In the first stage a cookie counts only when the

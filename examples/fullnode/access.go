@@ -32,7 +32,8 @@ func (a access) Subject(ctx context.Context, user, owner string) (storage.Subjec
 	if !storage.IsPublic(owner) || storage.Domain(user) != domain {
 		return who, nil
 	}
-	account, err := a.directory.Account(ctx, user)
+	accounts, _ := directory.As[directory.Accounts](a.resolver)
+	account, err := accounts.Account(ctx, user)
 	if errors.Is(err, directory.ErrUnknown) {
 		return who, nil
 	}
@@ -44,7 +45,8 @@ func (a access) Subject(ctx context.Context, user, owner string) (storage.Subjec
 
 // subject is a user with his groups. Who is unknown is in none.
 func (a access) subject(ctx context.Context, user string) (storage.Subject, error) {
-	groups, err := a.directory.GroupsOf(ctx, user)
+	members, _ := directory.As[directory.Memberships](a.resolver)
+	groups, err := members.GroupsOf(ctx, user)
 	if errors.Is(err, directory.ErrUnknown) {
 		err = nil
 	}
@@ -59,7 +61,7 @@ func (a access) Mode(domain string) storage.ACLMode { return a.settings(domain).
 // primary domain.
 func (a access) Identifier(text string) string {
 	name, group := strings.CutPrefix(text, storage.GroupPrefix)
-	if name == storage.Anyone {
+	if name == storage.Anyone || name == "" {
 		return text
 	}
 	if domains, err := a.directory.Domains(context.Background()); err == nil && len(domains) > 0 && !strings.Contains(name, "@") {

@@ -39,6 +39,10 @@ type Config struct {
 		PrivateTargets  bool           `toml:"private_targets"`  // allow MX hosts on loopback and private addresses
 	} `toml:"relay"`
 
+	Auth  AuthConfig              `toml:"auth"`
+	LDAP  map[string]*LDAPConfig  `toml:"ldap"`  // directories, by names of the operator's choice
+	OAuth map[string]*OAuthConfig `toml:"oauth"` // issuers of tokens, likewise
+
 	Storage   StorageConfig           `toml:"storage"`
 	Locations []LocationConfig        `toml:"location"`
 	Domains   map[string]DomainConfig `toml:"domains"` // what is different for single ones
@@ -56,6 +60,7 @@ type ServiceConfig struct {
 	Listen    []string     `toml:"listen"`     // addresses for plain connections (with STARTTLS)
 	ListenTLS []string     `toml:"listen_tls"` // addresses for TLS from the first octet
 	Rules     []RuleConfig `toml:"rule"`
+	Auth      []string     `toml:"auth"` // where logins are checked; empty: as auth.sources says
 
 	MaxConnections         int      `toml:"max_connections"` // 0: no limit; so below
 	MaxIntervalConnections int      `toml:"max_interval_connections"`
@@ -89,6 +94,7 @@ func defaultConfig() *Config {
 		c.Hostname = "localhost"
 	}
 	c.Message.MaxSize = 50 << 20
+	c.Auth.Sources = []string{fromAccounts}
 	c.Storage = defaultStorage()
 	c.SMTP = defaultService(1000, 100, "127.0.0.1:2525")
 	c.Submission = defaultService(1000, 100, "127.0.0.1:2587", "127.0.0.1:2465")
@@ -149,6 +155,9 @@ func (c *Config) validate() error {
 			}
 		}
 	}
+	if err := c.validateAuth(); err != nil {
+		return err
+	}
 	if err := c.validateLocations(); err != nil {
 		return err
 	}
@@ -167,11 +176,36 @@ func (c *Config) services() []namedService {
 	}
 }
 
-// write prints the configuration as a file that loadConfig reads.
+// write prints the configuration as a file that loadConfig reads, but for its
+// secrets.
 func (c *Config) write(out io.Writer) error {
 	e := toml.NewEncoder(out)
 	e.Indent = ""
-	return e.Encode(c)
+	return e.Encode(c.withoutSecrets())
+}
+
+// hidden stands for a secret that is set.
+const hidden = "(hidden)"
+
+// withoutSecrets is a configuration to be shown.
+func (c *Config) withoutSecrets() *Config {
+	shown := *c
+	shown.LDAP, shown.OAuth = map[string]*LDAPConfig{}, map[string]*OAuthConfig{}
+	for name, l := range c.LDAP {
+		own := *l
+		if own.BindPassword != "" {
+			own.BindPassword = hidden
+		}
+		shown.LDAP[name] = &own
+	}
+	for name, o := range c.OAuth {
+		own := *o
+		if own.ClientSecret != "" {
+			own.ClientSecret = hidden
+		}
+		shown.OAuth[name] = &own
+	}
+	return &shown
 }
 
 // rules returns the listener rules of a service.

@@ -41,6 +41,8 @@ func newControl(o *opened) *control {
 	c.handle("PUT /users/{name}/password", c.setPassword)
 	c.handle("DELETE /users/{name}", c.removeUser)
 	c.handleAddresses()
+	c.handle("GET /bans", c.listBans)
+	c.handle("DELETE /bans", c.liftBan)
 	c.handle("GET /queue", c.listQueue)
 	c.handle("GET /queue/{id}", c.showMessage)
 	c.handle("POST /queue/retry", c.retry)
@@ -129,7 +131,7 @@ func (c *control) setPassword(w http.ResponseWriter, r *http.Request) error {
 	if err := c.open.directory.SetPasswordForms(r.Context(), name, hash, secrets); err != nil {
 		return err
 	}
-	c.open.successes.Forget(name)
+	c.open.logins.forget(name)
 	return nil
 }
 
@@ -142,7 +144,7 @@ func (c *control) removeUser(w http.ResponseWriter, r *http.Request) error {
 	if err := c.open.directory.RemoveAccount(r.Context(), name); err != nil {
 		return err
 	}
-	c.open.successes.Forget(name)
+	c.open.logins.forget(name)
 	return c.open.store.RemoveAccount(r.Context(), name)
 }
 

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/posthouse-mail/posthouse/auth"
-	"github.com/posthouse-mail/posthouse/auth/accountauth"
 	"github.com/posthouse-mail/posthouse/directory"
 	"github.com/posthouse-mail/posthouse/directory/embedded"
 	"github.com/posthouse-mail/posthouse/mail"
@@ -22,11 +20,11 @@ type opened struct {
 	data      *dataDir
 	hostname  string
 	settings  func(domain string) storage.Settings // of the store's accounts
-	directory *embedded.Directory
+	directory *embedded.Directory                  // of the node's own accounts
+	resolver  directory.Directory                  // and what LDAP directories know
 	store     *storagelocal.Store
 	queue     *queuelocal.Queue
-	logins    auth.Authenticator // for every service
-	successes *auth.Cache        // part of logins: to be told of changed passwords
+	logins    *logins
 }
 
 func openData(c *Config, data *dataDir) (*opened, error) {
@@ -53,16 +51,19 @@ func openDataWith(c *Config, data *dataDir, adjust func(*storagelocal.Options)) 
 		o.Close()
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	// From the outside in: failures slow their user and their network down, a
-	// success is remembered, and otherwise the password's hash decides.
-	o.successes = auth.NewCache(accountauth.New(o.directory), auth.CacheOptions{})
-	o.logins = auth.NewThrottle(o.successes, auth.ThrottleOptions{})
+	if err = o.openLogins(c); err != nil {
+		o.Close()
+		return nil, err
+	}
 	return o, nil
 }
 
 // Close closes what was opened: the queue before the store, in whose log it is.
 func (o *opened) Close() error {
 	var errs []error
+	if o.logins != nil {
+		errs = append(errs, o.logins.Close())
+	}
 	if o.queue != nil {
 		errs = append(errs, o.queue.Close())
 	}

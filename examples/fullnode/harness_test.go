@@ -153,7 +153,12 @@ func (n *testNode) stop() {
 
 // run runs a sub-command with the node's configuration and data.
 func (n *testNode) run(stdin string, args ...string) (string, error) {
-	cmd := exec.Command(binary, n.args(args...)...)
+	return runBinary(n.t, stdin, n.args(args...)...)
+}
+
+// runBinary runs the program with exactly these arguments.
+func runBinary(t testing.TB, stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

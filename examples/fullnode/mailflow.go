@@ -29,7 +29,7 @@ func (n *node) newProcessor() (*processing.Processor, error) {
 	}
 	return processing.New(processing.Options{
 		Hostname:  n.config.Hostname,
-		Directory: n.directory,
+		Directory: n.resolver,
 		Store:     n.store,
 		Queue:     n.queue,
 		Sender:    sender.New(out),

@@ -44,6 +44,9 @@ commands:
   folder set ADDRESS USER MAILBOX
                              make an address lead to a mailbox; USER is @DOMAIN for a public folder
   folder remove ADDRESS      remove such an address
+  ban list                   list the accounts and networks that are banned for guessing passwords
+                             (of the node that runs), and until when
+  ban lift USER|NETWORK      end a ban
   queue list                 list what waits to be sent
   queue show ID              show a queued message
   queue retry [ID ...]       try again now: these messages, or all
@@ -90,6 +93,11 @@ commands:
                              write an account's mail to DIR as Maildir++ or mbox files; again: what is new
   import [-format maildir|mbox] USER DIR
                              store the mail of DIR in an account; again: what is not stored yet
+  ldap test -user NAME [-connector NAME] [-password]
+                             ask a directory about a user, as the servers do: the filter, the entry,
+                             its attributes and groups, where it routes, and with -password, whether
+                             the first line of standard input is the password; exit status 1 and a
+                             sentence when something is missing (needs no data directory)
   config                     print the effective configuration
 
 flags:
@@ -134,6 +142,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		return serve(ctx, config, *data, out)
 	case "config":
 		return config.write(out)
+	case "ldap":
+		return ldapTest(ctx, &command{config: config, in: in, out: out}, flags.Args()[1:])
 	default:
 		return runCommand(ctx, &command{config: config, data: *data, in: in, out: out}, flags.Args())
 	}

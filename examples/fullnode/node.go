@@ -71,6 +71,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	s := &server.Server{Services: []server.Service{
+		server.Func("logins", n.logins.run),
 		server.Func("control", serveControl(newControl(n.opened), n.data)),
 		server.Func("sending", func(ctx context.Context, ready func()) error {
 			ready()
@@ -134,14 +135,18 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 	}
 	s.Limits.MessageSize = n.config.Message.MaxSize
 	if p != smtp.LMTP {
-		s.Auth, s.PlainAuth, s.SASL = n.logins, n.plainAuth, n.sasl
+		s.PlainAuth, s.SASL = n.plainAuth, n.sasl
+		s.Auth = n.loginsOf(&n.config.SMTP)
+		if p == smtp.Submission {
+			s.Auth = n.loginsOf(&n.config.Submission)
+		}
 	}
 	return s
 }
 
 func (n *node) imap() server.Engine {
 	s := &imap.Server{
-		Store: n.store, Auth: n.logins, Hostname: n.config.Hostname, TLS: n.certificate.config("imap"),
+		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.config("imap"),
 		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.file("spool"),
 		Namespaces: namespaces, Access: access{n.opened},
 	}
@@ -151,9 +156,12 @@ func (n *node) imap() server.Engine {
 
 func (n *node) pop3() server.Engine {
 	return &pop3.Server{
-		Store: n.store, Auth: n.logins, Hostname: n.config.Hostname, TLS: n.certificate.config("pop3"), PlainAuth: n.plainAuth, SASL: n.sasl,
+		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.config("pop3"), PlainAuth: n.plainAuth, SASL: n.sasl,
 	}
 }
+
+// loginsOf returns who checks the logins of a service.
+func (n *node) loginsOf(s *ServiceConfig) auth.Authenticator { return n.logins.of(n.config.sources(s)) }
 
 // http serves health and metrics.
 func (n *node) http() server.Engine {

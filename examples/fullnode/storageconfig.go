@@ -39,7 +39,8 @@ type StorageConfig struct {
 
 // DomainConfig is what is different for one domain.
 type DomainConfig struct {
-	Storage StorageConfig `toml:"storage"`
+	Storage       StorageConfig `toml:"storage"`
+	CreateAtLogin bool          `toml:"create_at_login"` // who is known to a directory or a password file gets an account when he logs in for the first time
 }
 
 func defaultStorage() StorageConfig {
@@ -127,7 +128,9 @@ func (c *Config) loadDomains(text string) error {
 				return err
 			}
 		}
-		c.Domains[name] = DomainConfig{Storage: own}
+		of := c.Domains[name]
+		of.Storage = own
+		c.Domains[name] = of
 	}
 	return nil
 }

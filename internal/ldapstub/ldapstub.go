@@ -142,7 +142,7 @@ func (s *Server) accept(l net.Listener) {
 		}
 		s.Connections.Add(1)
 		s.mu.Lock()
-		if s.listener != l {
+		if s.listener == nil {
 			s.mu.Unlock()
 			_ = nc.Close()
 			return
@@ -169,3 +169,6 @@ func clean(dn string) string {
 	}
 	return dn
 }
+
+// Serve takes connections from one more listener, until it is closed.
+func (s *Server) Serve(l net.Listener) { s.running.Go(func() { s.accept(l) }) }

@@ -16,9 +16,14 @@ func (c *session) search(id int64, p *ber.Packet) bool {
 		return c.send(id, result(tagDone, answer{2, "malformed search"}))
 	}
 	packets := c.s.find(q, c.bound)
+	packets, control := q.page(packets)
 	var out []byte
-	for _, op := range packets {
-		out = append(out, message(id, op).Bytes()...)
+	for i, op := range packets {
+		m := message(id, op)
+		if i == len(packets)-1 && control != nil {
+			m.AppendChild(control)
+		}
+		out = append(out, m.Bytes()...)
 	}
 	switch c.fault() {
 	case ResetMidAnswer:
@@ -40,6 +45,8 @@ type query struct {
 	sizeLimit  int64
 	filter     *ber.Packet
 	attributes []string
+	pageSize   int // 0: not in pages
+	cookie     int // where the page begins
 }
 
 func parseQuery(p *ber.Packet) (q query, ok bool) {
@@ -55,6 +62,7 @@ func parseQuery(p *ber.Packet) (q query, ok bool) {
 		name, _ := a.Value.(string)
 		q.attributes = append(q.attributes, name)
 	}
+	q.parsePage(p)
 	return q, true
 }
 
@@ -73,7 +81,7 @@ func (s *Server) find(q query, bound string) []*ber.Packet {
 		return []*ber.Packet{result(tagDone, answer{code: 32})}
 	}
 	limit, end := int(q.sizeLimit), answer{}
-	if s.sizeLimit > 0 && (limit == 0 || s.sizeLimit < limit) {
+	if s.sizeLimit > 0 && (limit == 0 || s.sizeLimit < limit) && q.pageSize == 0 {
 		limit = s.sizeLimit
 	}
 	var found []*ber.Packet

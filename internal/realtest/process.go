@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -25,13 +26,20 @@ func startProcess(log, name string, args ...string) (*process, error) {
 	defer out.Close() // the program has its own
 	p := &process{cmd: exec.Command(name, args...), log: log, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	if err := p.cmd.Start(); err != nil {
+	endWithParent(p.cmd)
+	started := make(chan error)
+	go func() {
+		defer close(p.done)
+		runtime.LockOSThread() // the program ends with the thread that started it
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, err
 	}
-	go func() {
-		_ = p.cmd.Wait()
-		close(p.done)
-	}()
 	return p, nil
 }
 

@@ -143,6 +143,7 @@ func (s *SambaAD) provision(ctx context.Context) error {
 		"--targetdir="+filepath.Join(s.dir, "ad"), "--realm="+strings.ToUpper(SambaRealm), "--domain="+SambaDomain,
 		"--adminpass="+SambaPassword, "--server-role=dc", "--dns-backend=NONE", "--use-rfc2307",
 		"--host-name=dc1", "--host-ip="+s.Address, "--option=bind interfaces only=yes", "--option=interfaces="+s.Address+"/8",
+		"--option=ldb:nosync=yes",
 		// The file server, which is not started, would want a file system with ACLs.
 		"--option=vfs objects=dfs_samba4")
 }
@@ -182,5 +183,6 @@ tls keyfile = $DIR/key.pem
 tls cafile =
 ldap server require strong auth = no
 idmap_ldb:use rfc2307 = yes
+ldb:nosync = yes
 $GLOBAL
 `
