@@ -24,7 +24,17 @@ type Config struct {
 	LogLevel      slog.Level      `toml:"log_level"`
 	Drain         config.Duration `toml:"drain"`   // how long sessions may go on after a stop
 	Control       string          `toml:"control"` // loopback address of the control interface; "": there is none
-	State         string          `toml:"state"`   // directory for the certificate that is made where none is named
+	State         string          `toml:"state"`   // directory for messages that come in, and for the certificate that is made where none is named; nothing in it is missed
+
+	// Domains are the cluster's; SMTP takes mail for users in these alone.
+	// Empty: in all, so that whoever is not mapped decides.
+	Domains []string `toml:"domains"`
+	MaxSize int64    `toml:"max_size"` // of a message, in octets; no more than back ends take
+
+	// Mechanisms that are offered with TLS and without; absent: PLAIN and LOGIN.
+	// OAUTHBEARER and XOAUTH2 are passed on to back ends that take them.
+	WithTLS    []string `toml:"mechanisms_with_tls"`
+	WithoutTLS []string `toml:"mechanisms_without_tls"`
 
 	TLS config.TLS `toml:"tls"`
 
@@ -43,13 +53,14 @@ type ServiceConfig struct {
 	config.Service
 	Map         string `toml:"map"`          // a name under [map]; empty: all live at default_route
 	BackendPort int    `toml:"backend_port"` // of back ends whose route names none; 0: the protocol's own
+	Speak       string `toml:"speak"`        // of SMTP and LMTP: what back ends are spoken to in, "lmtp", which is the default, or "smtp"
 }
 
 // loadConfig reads a file over the defaults. users is a file map that takes the
 // place of the default route.
 func loadConfig(file, users string) (*Config, error) {
 	c := &Config{
-		PlaintextAuth: "loopback", Drain: config.Duration(30 * time.Second),
+		PlaintextAuth: "loopback", Drain: config.Duration(30 * time.Second), MaxSize: 50 << 20,
 		Control: "127.0.0.1:1081", State: filepath.Join(os.TempDir(), fmt.Sprintf("frontend-%d", os.Getuid())),
 	}
 	if c.Hostname, _ = os.Hostname(); c.Hostname == "" {
@@ -76,6 +87,8 @@ func defaultServices() []*ServiceConfig {
 	return []*ServiceConfig{
 		{Protocol: "imap", Service: config.NewService(20000, 500, "127.0.0.1:1143", "127.0.0.1:1993"), BackendPort: 2143},
 		{Protocol: "pop3", Service: config.NewService(2000, 100, "127.0.0.1:1110", "127.0.0.1:1995"), BackendPort: 2110},
+		{Protocol: "submission", Service: config.NewService(2000, 100, "127.0.0.1:1587", "127.0.0.1:1465"), BackendPort: 2587},
+		{Protocol: "smtp", Service: config.NewService(2000, 100, "127.0.0.1:1025"), BackendPort: 2524},
 	}
 }
 
@@ -117,6 +130,9 @@ func (c *Config) validateService(s *ServiceConfig) error {
 	}
 	if len(s.Listen)+len(s.ListenTLS) == 0 {
 		return errors.New("it listens nowhere")
+	}
+	if s.Speak != "" && s.Speak != proxy.LMTP.String() && s.Speak != proxy.SMTP.String() {
+		return fmt.Errorf("speak is %q, not \"lmtp\" or \"smtp\"", s.Speak)
 	}
 	if s.Map == "" && c.Default == "" {
 		return errors.New("nobody says where users live: map, default_route, or the flag -map")

@@ -22,8 +22,6 @@ import (
 	"github.com/posthouse-mail/posthouse/server"
 )
 
-var errNoProxy = errors.New("there is no proxy for this protocol")
-
 // frontend is a serving front end. Who is connected, and which back ends
 // answer, is known to all services together.
 type frontend struct {
@@ -52,6 +50,9 @@ func serve(ctx context.Context, c *Config, out io.Writer) error {
 	f.listening(nil)
 	if f.backend, err = c.Backend.backend(); err != nil {
 		return fmt.Errorf("backend: %w", err)
+	}
+	if err := f.makeState(); err != nil {
+		return fmt.Errorf("state: %w", err)
 	}
 	if f.certificate, err = c.TLS.Open(c.State, c.Hostname); err != nil {
 		return err
@@ -91,12 +92,11 @@ func (f *frontend) service(c *ServiceConfig) (server.Service, error) {
 		Backends: func(mapping.Route) proxy.Backend { return f.backend },
 		Own:      func(host string, port int) bool { return (*f.own.Load())(host, port) },
 	}}
-	engine, err := d.engine()
-	if err != nil {
+	if d.checked, err = f.logins.of(f.config, c, f.maps); err != nil {
 		return nil, err
 	}
 	p := &server.Protocol{
-		Title: titles[protocol], Engine: engine, Drain: time.Duration(f.config.Drain),
+		Title: titles[protocol], Engine: d.engine, Drain: time.Duration(f.config.Drain),
 		Listeners: c.Listeners(f.certificate.Config(alpn[protocol])),
 	}
 	for i := range p.Listeners {

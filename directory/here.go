@@ -1,0 +1,62 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/posthouse-mail/posthouse/mail"
+)
+
+// Here returns a Directory for one back end of several that share d: to it,
+// an account that lives elsewhere is a foreign address, to be reached by way of
+// whoever knows where that is. here says which values of Account.Host are this
+// back end; an account that the power Accounts of d does not know lives
+// elsewhere too, as where that looks at one back end's entries only. A d
+// without that power has no account here.
+func Here(d Directory, here func(host string) bool) Directory { return &ofHost{d, here} }
+
+type ofHost struct {
+	Directory
+	here func(host string) bool
+}
+
+// Unwrap returns the Directory that is shared.
+func (d *ofHost) Unwrap() Directory { return d.Directory }
+
+// Resolve returns who gets the mail of an address, as whoever is here sees it.
+func (d *ofHost) Resolve(ctx context.Context, a mail.Address) ([]Recipient, error) {
+	found, err := d.Directory.Resolve(ctx, a)
+	found = slices.Clone(found)
+	for i, r := range found {
+		if r.Account == "" {
+			continue
+		}
+		ours, err := d.lives(ctx, r.Account)
+		if err != nil {
+			return nil, err
+		}
+		if ours {
+			continue
+		}
+		address, err := mail.ParseAddress(r.Account)
+		if err != nil {
+			return nil, fmt.Errorf("%w: account %q: %w", ErrUnavailable, r.Account, err)
+		}
+		found[i] = Recipient{Forward: address}
+	}
+	return found, err
+}
+
+func (d *ofHost) lives(ctx context.Context, name string) (bool, error) {
+	accounts, ok := As[Accounts](d.Directory)
+	if !ok {
+		return false, nil
+	}
+	account, err := accounts.Account(ctx, name)
+	if errors.Is(err, ErrUnknown) {
+		return false, nil
+	}
+	return err == nil && d.here(account.Host), err
+}
