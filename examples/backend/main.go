@@ -32,7 +32,7 @@ type Config struct {
 	Address   string          `toml:"address"`            // to listen on, at the ports of fullnode
 	FrontEnds listener.IPSet  `toml:"trusted_front_ends"` // whose word on their clients is taken, and who may send passwords without TLS
 	Host      string          `toml:"host"`               // how the directory names this back end; whoever lives at another host is reached by way of forward_to
-	Forward   string          `toml:"forward_to"`         // "host:port", SMTP of the front ends
+	Forward   []string        `toml:"forward_to"`         // "host:port" each, SMTP of the front ends; tried in order
 	Domain    string          `toml:"domain"`
 	Drain     config.Duration `toml:"drain"`
 	LogLevel  slog.Level      `toml:"log_level"`

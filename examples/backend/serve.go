@@ -52,8 +52,24 @@ func (b *backend) service(out io.Writer, title string, port int, engine func() s
 // MX hosts of its domains.
 func (b *backend) mailFlow() (*processing.Processor, error) {
 	var rules processing.Rules
-	if b.config.Forward != "" {
-		host, port, err := net.SplitHostPort(b.config.Forward)
+	if len(b.config.Forward) > 0 {
+		hosts, err := hostsOf(b.config.Forward)
+		if err != nil {
+			return nil, err
+		}
+		rules = processing.Rules{{Route: sender.Route{Hosts: hosts}}}
+	}
+	return processing.New(processing.Options{
+		Hostname: b.config.Hostname, Directory: b.directory, Store: b.store, Queue: b.queue,
+		Sender: sender.New(sender.Options{Hostname: b.config.Hostname}), Router: rules,
+	})
+}
+
+// hostsOf reads the addresses of front ends.
+func hostsOf(addresses []string) ([]sender.Host, error) {
+	var hosts []sender.Host
+	for _, address := range addresses {
+		name, port, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, fmt.Errorf("forward_to: %w", err)
 		}
@@ -61,12 +77,9 @@ func (b *backend) mailFlow() (*processing.Processor, error) {
 		if err != nil {
 			return nil, fmt.Errorf("forward_to: %q is not a port", port)
 		}
-		rules = processing.Rules{{Route: sender.Route{Hosts: []sender.Host{{Name: host, Port: int(number)}}}}}
+		hosts = append(hosts, sender.Host{Name: name, Port: int(number)})
 	}
-	return processing.New(processing.Options{
-		Hostname: b.config.Hostname, Directory: b.directory, Store: b.store, Queue: b.queue,
-		Sender: sender.New(sender.Options{Hostname: b.config.Hostname}), Router: rules,
-	})
+	return hosts, nil
 }
 
 func (b *backend) smtp(flow *processing.Processor, p smtp.Protocol) server.Engine {
