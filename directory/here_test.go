@@ -33,15 +33,25 @@ func TestHereAccountsThatLiveElsewhereAreForeignAddresses(t *testing.T) {
 	}
 	require.Equal(t, []directory.Recipient{{Account: "alice@example.test"}}, to("alice@example.test"))
 	require.Equal(t, []directory.Recipient{{Forward: mail.MustParseAddress("bob@example.test")}}, to("robert@example.test"))
+	other, ok := directory.As[directory.Elsewhere](d)
+	require.True(t, ok)
+	for address, elsewhere := range map[string]bool{"alice@example.test": false, "robert@example.test": true, "carol@example.test": false, "x@foreign.test": false} {
+		is, err := other.Elsewhere(context.Background(), mail.MustParseAddress(address))
+		require.NoError(t, err)
+		require.Equal(t, elsewhere, is, address)
+	}
 	_, err := d.Resolve(context.Background(), mail.MustParseAddress("carol@example.test"))
 	require.ErrorIs(t, err, directory.ErrUnknown)
-	_, ok := directory.As[directory.Memberships](d)
+	_, ok = directory.As[directory.Memberships](d)
 	require.True(t, ok, "powers are found through it")
 }
 
 func TestHereADirectoryThatCantSayWhereSomebodyLivesIsUnavailable(t *testing.T) {
 	d := directory.Here(silent{one}, func(string) bool { return true })
 	_, err := d.Resolve(context.Background(), mail.MustParseAddress("alice@example.test"))
+	require.ErrorIs(t, err, directory.ErrUnavailable)
+	other, _ := directory.As[directory.Elsewhere](d)
+	_, err = other.Elsewhere(context.Background(), mail.MustParseAddress("alice@example.test"))
 	require.ErrorIs(t, err, directory.ErrUnavailable)
 }
 
