@@ -21,6 +21,8 @@ type Link struct {
 	backend Backend
 	client  Client
 	nc      net.Conn
+
+	passed []mapping.Route // that have referred to this one
 }
 
 // Route returns where the link leads.

@@ -45,6 +45,10 @@ type Front struct {
 	Sessions *Sessions                        // who is connected; nil: nobody keeps a list, and nobody can be kicked
 	Own      func(host string, port int) bool // whether an address is this front end's own listener; nil: none is
 	Logger   *slog.Logger                     // nil: slog.Default
+
+	// Referrals says whether a back end that serves a user no more may send him
+	// on to another, which is shown his credentials then; nil: none may.
+	Referrals func(from, to mapping.Route) bool
 }
 
 // Reach finds the back end of a user, named as he logs in or as mail is
@@ -60,6 +64,11 @@ func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	return f.reach(ctx, route, user, c)
+}
+
+// reach is Reach of a user whose route is known.
+func (f *Front) reach(ctx context.Context, route mapping.Route, user string, c Client) (*Link, error) {
 	b := f.backend(route)
 	if err := f.checkLoop(route, c); err != nil {
 		return nil, err
