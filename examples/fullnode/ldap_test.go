@@ -191,3 +191,14 @@ groups.required = "cn=mail users,ou=groups,dc=example,dc=test"
 		}
 	}
 }
+
+// TestConfigShowsNoSecrets prints a configuration that has some.
+func TestConfigShowsNoSecrets(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.toml")
+	require.NoError(t, os.WriteFile(file, []byte(withLDAP("ldap://127.0.0.1", "", "bind_dn = \"cn=x\"\nbind_password = \"topsecret\"\n[oauth.x]\nissuer = \"https://issuer.test\"\nclient_secret = \"topsecret\"\n")), 0o600))
+	out, err := runBinary(t, "", "-config", file, "config")
+	require.NoError(t, err, out)
+	require.NotContains(t, out, "topsecret")
+	require.Contains(t, out, `bind_password = "(hidden)"`)
+	require.Contains(t, out, `base = "dc=example,dc=test"`)
+}

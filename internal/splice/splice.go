@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -106,7 +107,13 @@ func newSide(c *wire.Conn) (side, error) {
 // last octet ended a message or is in the middle of a mail, nobody knows who
 // does not speak the protocol.
 func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func(error)) error {
-	p := &pair{t: t, done: done, start: time.Now()}
+	p := &pair{t: t, start: time.Now()}
+	p.done = func(err error) {
+		if ctx.Err() != nil && errors.Is(err, net.ErrClosed) {
+			err = context.Cause(ctx) // whoever ended it closed the connection too
+		}
+		done(err)
+	}
 	p.t.Stuck = cmp.Or(t.Stuck, 400*time.Second)
 	p.t.Idle = cmp.Or(t.Idle, 31*time.Minute)
 	var err error

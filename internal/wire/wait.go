@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // waiter reads from a connection and holds no buffer while it waits. The
@@ -143,12 +145,14 @@ func (t *tlsWaiter) enter() (*buffer, int, error) {
 	return nil, 0, err
 }
 
+// readable reports whether a read would not block. It leaves an error where the
+// read will find it, which a read that only peeks would take away.
 func readable(fd uintptr) bool {
-	var one [1]byte
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {
-		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		if !errors.Is(err, syscall.EINTR) {
-			return !errors.Is(err, syscall.EAGAIN)
+		n, err := unix.Poll(fds[:], 0)
+		if !errors.Is(err, unix.EINTR) {
+			return n != 0 // -1 too: the read finds out
 		}
 	}
 }
