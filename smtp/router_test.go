@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	gosmtp "github.com/emersion/go-smtp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/internal/dialogue"
@@ -19,6 +20,7 @@ import (
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/proxy"
 	"github.com/posthouse-mail/posthouse/queue"
+	"github.com/posthouse-mail/posthouse/smtp/sender"
 )
 
 // routes is a Mapper of a few names. A zero Route is a map that is down.
@@ -490,4 +492,46 @@ func TestP47REQUIRETLSIsNotSentInClear(t *testing.T) {
 	require.ErrorAs(t, err, &each)
 	require.ErrorIs(t, each[0], errLegTLS)
 	require.Empty(t, b.all())
+}
+
+// onward is a sender for other domains.
+type onward struct{ jobs []*sender.Job }
+
+func (o *onward) Send(_ context.Context, j *sender.Job) []sender.Result {
+	o.jobs = append(o.jobs, j)
+	results := make([]sender.Result, len(j.Envelope.Recipients))
+	for i := range results {
+		results[i].Reply = mail.Errorf(250, [3]int{2, 0, 0}, "sent")
+	}
+	return results
+}
+
+func TestTheQueuesMailGoesTheSameWays(t *testing.T) {
+	b := &box{}
+	s := newLMTP(b)
+	s.Without = []string{"DSN"}
+	r := tellingRouter(to(t, start(t, s)), proxy.TellXCLIENT|proxy.TellPROXY)
+	m := r.Front.Mapper.(routes)
+	m["a@d.test"], m["down@d.test"] = m["a@d.test"], mapping.Route{}
+	r.Front.Backends = nil
+	j := &sender.Job{ID: "7", Body: message.FromBytes([]byte("x\r\n"))}
+	for _, address := range []string{"x@y.test", "a@d.test", "down@d.test", "gone@d.test"} {
+		j.Envelope.Recipients = append(j.Envelope.Recipients, mail.Recipient{To: mail.MustParseAddress(address)})
+	}
+	j.Envelope.Recipients[1].Options.Notify = []gosmtp.DSNNotify{gosmtp.DSNNotifySuccess}
+	codes := func() (codes []int) {
+		for _, result := range r.Send(t.Context(), j) {
+			codes = append(codes, result.Reply.Code)
+			require.False(t, result.DSN) // the processor reports
+		}
+		return codes
+	}
+	require.Equal(t, []int{451, 250, 451, 550}, codes())
+	o := &onward{}
+	r.Onward = o
+	require.Equal(t, []int{250, 250, 451, 550}, codes())
+	require.Len(t, o.jobs, 1)
+	require.Len(t, o.jobs[0].Envelope.Recipients, 1)
+	require.Len(t, b.all(), 2)
+	require.Equal(t, "x\r\n", b.all()[0].text)
 }
