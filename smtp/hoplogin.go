@@ -74,14 +74,14 @@ func (h *hop) logIn(w loginWords) error {
 	offered := " " + strings.ToUpper(h.extensions["AUTH"]) + " "
 	for _, script := range w.sasl() {
 		if strings.Contains(offered, " "+script.mechanism+" ") {
-			return h.play(script, w.master)
+			return h.play(script, w)
 		}
 	}
 	return fmt.Errorf("%w: it does not offer AUTH %s", errUnfit, w.sasl()[0].mechanism)
 }
 
 // play says AUTH and its responses.
-func (h *hop) play(script saslScript, master bool) error {
+func (h *hop) play(script saslScript, w loginWords) error {
 	line, rest := "AUTH "+script.mechanism, script.responses
 	if script.mechanism != "LOGIN" {
 		if first := " " + base64.StdEncoding.EncodeToString([]byte(rest[0])); len(line)+len(first) <= maxXCLIENT-2 {
@@ -104,7 +104,7 @@ func (h *hop) play(script saslScript, master bool) error {
 		return fmt.Errorf("AUTH: %w", err)
 	case r.code == 235:
 		return nil
-	case r.code == 535 && !master:
+	case r.code == 535 && !w.master:
 		return fmt.Errorf("%w: %w", auth.ErrBadCredentials, r)
 	case r.code == 421 || r.code/100 == 2:
 		return r

@@ -72,7 +72,7 @@ type Proxy struct {
 // extensionsOfBackends are what all back ends are taken to have.
 var extensionsOfBackends = []string{"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME"}
 
-var errNoFront = errors.New("smtp: Proxy.Front is not set")
+var errProxyWithoutFront = errors.New("smtp: Proxy.Front is not set")
 
 // Serve accepts connections from l and serves each until it ends, as
 // Server.Serve does. The end of ctx stops accepting and cuts sessions that
@@ -100,7 +100,7 @@ func (p *Proxy) Sessions() int { return p.pool.Len() }
 // prepare makes the rules of a Server that takes no mail itself.
 func (p *Proxy) prepare() (*policy, error) {
 	if p.Front == nil {
-		return nil, errNoFront
+		return nil, errProxyWithoutFront
 	}
 	s := &Server{
 		Protocol: Submission, Hostname: p.Hostname, Greeting: p.Greeting, Hooks: p.Hooks,

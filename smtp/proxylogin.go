@@ -79,7 +79,7 @@ func (p *Proxy) arrive(ctx context.Context, c *conversation, user string, with s
 	if errors.Is(err, auth.ErrBadCredentials) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", auth.ErrUnavailable, err)
+	return fmt.Errorf("%w: %v", auth.ErrUnavailable, err) // whose kind is hidden: it must not look like the client's
 }
 
 // logIn logs in at a back end. Of what is not its refusal the link is told.

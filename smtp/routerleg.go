@@ -35,10 +35,23 @@ func (r *Router) leg(ctx context.Context, j *sender.Job, s *Session, b *batch) [
 	replies := make([]*mail.Reply, len(b.at))
 	for i, result := range r.send(ctx, j, s, b) {
 		if result.Reply.Code/100 != 2 {
-			replies[i] = result.Reply
+			replies[i] = ofTransaction(result.Reply)
 		}
 	}
 	return replies
+}
+
+// ofTransaction makes a back end's last word to us one that does not close the
+// client's connection too.
+func ofTransaction(r *mail.Reply) *mail.Reply {
+	c := *r
+	switch r.Code {
+	case 421:
+		c.Code = 451
+	case 521:
+		c.Code = 554
+	}
+	return &c
 }
 
 // send is leg, with what else is known.

@@ -1,14 +1,10 @@
 package realtest
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/posthouse-mail/posthouse/internal/testcert"
 )
 
 // configureExtras writes the part of the configuration that is not of every
@@ -30,7 +26,7 @@ service managesieve-login {
 		case DovecotTrusts:
 			b.WriteString("login_trusted_networks = 127.0.0.0/8\n")
 		case DovecotTLS:
-			if err := d.writeCertificate(); err != nil {
+			if err := writeCertificate(d.dir); err != nil {
 				return err
 			}
 			fmt.Fprintf(&b, "ssl = yes\nssl_cert = <%[1]s/cert.pem\nssl_key = <%[1]s/key.pem\n", d.dir)
@@ -39,19 +35,6 @@ service managesieve-login {
 		}
 	}
 	return write(d.dir, "extras.conf", b.String())
-}
-
-func (d *Dovecot) writeCertificate() error {
-	pair := testcert.Server().Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		return err
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
-	if err := write(d.dir, "cert.pem", string(cert)); err != nil {
-		return err
-	}
-	return write(d.dir, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
 }
 
 // Log returns what the server has logged so far.
