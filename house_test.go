@@ -27,6 +27,7 @@ var floors = map[string]int{
 	"internal/ldapstub": 1,
 	"mail":              1,
 	"internal/wire":     5,
+	"internal/splice":   6,
 	"message":           10,
 	"listener":          10,
 	"resolver":          10,
@@ -100,7 +101,7 @@ func TestPackagesImportOnlyLowerFloors(t *testing.T) {
 func TestPartsLinkNoForeignMachinery(t *testing.T) {
 	heavy := []string{
 		"github.com/cockroachdb/", "github.com/prometheus/", "github.com/go-ldap/", "github.com/BurntSushi/",
-		"github.com/caddyserver/", "github.com/jackc/", "github.com/go-jose/", module + "internal/engine", module + "storage/local",
+		"github.com/caddyserver/", "github.com/jackc/", "github.com/go-jose/", "github.com/jcmturner/", module + "internal/engine", module + "storage/local",
 	}
 	for _, part := range []string{"mail", "message", "listener", "auth", "mapping", "directory", "storage", "queue", "proxy", "smtp", "imap", "pop3", "processing", "server"} {
 		for _, dep := range goList(t, "-deps", "./"+part) {

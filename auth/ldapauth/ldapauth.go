@@ -154,10 +154,10 @@ func (a *Authenticator) userOf(c auth.Credentials) (string, error) {
 }
 
 // principal returns whom a Kerberos principal means. Services, as "imap/host",
-// are nobody.
+// are nobody, and "alice+x" is another principal than alice.
 func (a *Authenticator) principal(t auth.Ticket) (string, error) {
 	domain, ok := a.o.Realms[t.Realm]
-	if !ok || t.Name == "" || strings.ContainsAny(t.Name, "/@") {
+	if !ok || t.Name == "" || strings.ContainsAny(t.Name, "/@+") {
 		return "", fmt.Errorf("%w: the principal %.80q of %.80q is nobody here", auth.ErrBadCredentials, t.Name, t.Realm)
 	}
 	return t.Name + "@" + domain, nil

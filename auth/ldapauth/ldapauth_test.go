@@ -295,7 +295,7 @@ func TestATicketIsSomebodyInItsRealmsDomain(t *testing.T) {
 	require.ErrorIs(t, err, auth.ErrDisabled)
 	for _, bad := range [][3]string{
 		{"alice", "OTHER.TEST", ""}, {"alice", "", ""}, {"alice", "example.test", ""}, {"imap/alice", "EXAMPLE.TEST", ""}, {"", "EXAMPLE.TEST", ""},
-		{"alice@example.test", "EXAMPLE.TEST", ""}, {"mallory", "EXAMPLE.TEST", ""}, {"alice", "EXAMPLE.TEST", "bob"},
+		{"alice@example.test", "EXAMPLE.TEST", ""}, {"mallory", "EXAMPLE.TEST", ""}, {"alice+x", "EXAMPLE.TEST", ""}, {"alice", "EXAMPLE.TEST", "bob"},
 	} {
 		id, err = show(bad[0], bad[1], bad[2])
 		require.ErrorIs(t, err, auth.ErrBadCredentials, "%q", bad)

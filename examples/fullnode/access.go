@@ -61,7 +61,7 @@ func (a access) Mode(domain string) storage.ACLMode { return a.settings(domain).
 // primary domain.
 func (a access) Identifier(text string) string {
 	name, group := strings.CutPrefix(text, storage.GroupPrefix)
-	if name == storage.Anyone {
+	if name == storage.Anyone || name == "" {
 		return text
 	}
 	if domains, err := a.directory.Domains(context.Background()); err == nil && len(domains) > 0 && !strings.Contains(name, "@") {

@@ -43,7 +43,7 @@ base = "dc=example,dc=test"
 // which gets mail.
 func TestR3413TheFirstLDAPLoginCreatesTheAccount(t *testing.T) {
 	s := slapd(t, realtest.SlapdOptions{})
-	n := startNode(t, withLDAP(s.URI(), "", "[domains.\"example.test\"]\ncreate_from_ldap = true\n"))
+	n := startNode(t, withLDAP(s.URI(), "", "[domains.\"example.test\"]\ncreate_at_login = true\n"))
 	require.NotContains(t, n.mustRun("", "user", "list"), "user0")
 	require.Contains(t, n.imapSays("user0@example.test", "wrong"), "NO [AUTHENTICATIONFAILED]")
 	require.NotContains(t, n.mustRun("", "user", "list"), "user0", "a login that fails makes nothing")
@@ -100,7 +100,7 @@ func TestR3411ADirectoryOfLDAPAloneGetsMail(t *testing.T) {
 	require.Regexp(t, "^451 ", c.command("RCPT TO:<user2@example.test>"), "an outage is no unknown user")
 	require.NoError(t, s.Restart(t.Context()))
 	require.Eventually(t, func() bool { // as soon as a probe has found it back
-		return strings.Contains(n.imapSays("user1@example.test", "pw", "NOOP"), "OK NOOP")
+		return strings.Contains(n.imapSays("user1@example.test", "pw", "SELECT INBOX"), "OK [READ-WRITE]")
 	}, time.Minute, 100*time.Millisecond)
 	require.Len(t, bodies(t, n.imapAs("user1@example.test", "pw"), "INBOX"), 1)
 }
@@ -190,4 +190,15 @@ groups.required = "cn=mail users,ou=groups,dc=example,dc=test"
 			require.Contains(t, out, text)
 		}
 	}
+}
+
+// TestConfigShowsNoSecrets prints a configuration that has some.
+func TestConfigShowsNoSecrets(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.toml")
+	require.NoError(t, os.WriteFile(file, []byte(withLDAP("ldap://127.0.0.1", "", "bind_dn = \"cn=x\"\nbind_password = \"topsecret\"\n[oauth.x]\nissuer = \"https://issuer.test\"\nclient_secret = \"topsecret\"\n")), 0o600))
+	out, err := runBinary(t, "", "-config", file, "config")
+	require.NoError(t, err, out)
+	require.NotContains(t, out, "topsecret")
+	require.Contains(t, out, `bind_password = "(hidden)"`)
+	require.Contains(t, out, `base = "dc=example,dc=test"`)
 }

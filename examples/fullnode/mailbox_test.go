@@ -89,7 +89,7 @@ func TestACLCommandsWorkWhileTheNodeRunsAndWhileNot(t *testing.T) {
 		set("group:staff", "no-access")
 		set("-alice", "r")
 		require.Equal(t, "mode plain\n"+aclTitle+
-			"- r custom alice@example.test\nlr - viewer anyone\nlria - custom bob@example.test\n- lrswipkxtea no access group:staff\n", show())
+			"- r custom alice@example.test\nlr - viewer anyone\nlria - custom bob@example.test\n- lrswipkxtea no access group:staff@example.test\n", show())
 		require.Equal(t, "lria\n", rights("bob"))
 		require.Equal(t, "l\n", rights("alice"))
 		require.Equal(t, "lr\n", rights("anyone"))

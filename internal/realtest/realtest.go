@@ -65,9 +65,14 @@ func WaitPort(ctx context.Context, port int) error {
 	return waitAddress(ctx, fmt.Sprintf("127.0.0.1:%d", port))
 }
 
+// waitAddress waits until somebody listens at "host:port" or at a Unix socket.
 func waitAddress(ctx context.Context, address string) error {
+	network := "tcp"
+	if strings.HasPrefix(address, "/") {
+		network = "unix"
+	}
 	for {
-		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		nc, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err == nil {
 			return nc.Close()
 		}

@@ -103,7 +103,7 @@ func (s *Slapd) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.process.ready(ctx, fmt.Sprintf("127.0.0.1:%d", s.LDAP), fmt.Sprintf("127.0.0.1:%d", s.LDAPS))
+	return s.process.ready(ctx, fmt.Sprintf("127.0.0.1:%d", s.LDAP), fmt.Sprintf("127.0.0.1:%d", s.LDAPS), s.Socket)
 }
 
 // Kill ends the server at once (SIGKILL).
