@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/managesieve"
 	"github.com/posthouse-mail/posthouse/mapping"
@@ -39,6 +40,11 @@ type door struct {
 func (d *door) engine() server.Engine {
 	secure, hostname, throttle := d.certificate.Config(alpn[d.protocol]), d.config.Hostname, d.logins.throttle
 	switch d.protocol {
+	case proxy.IMAP:
+		return &imap.Proxy{
+			Front: d.front, Auth: d.checked, Throttle: throttle, SASL: d.sasl(),
+			Hostname: hostname, TLS: secure, PlainAuth: d.plainAuth, Pass: imap.PassID,
+		}
 	case proxy.POP3:
 		return &pop3.Proxy{
 			Front: d.front, Auth: d.checked, Throttle: throttle, SASL: d.sasl(),
