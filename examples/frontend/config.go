@@ -111,6 +111,9 @@ func (c *Config) validate() error {
 	if err := c.TLS.Validate(); err != nil {
 		return err
 	}
+	if err := c.validateControl(); err != nil {
+		return err
+	}
 	for name, l := range c.LDAP {
 		if err := l.Validate(); err != nil {
 			return fmt.Errorf("ldap.%s: %w", name, err)

@@ -73,6 +73,9 @@ func (f *frontend) run(ctx context.Context, out io.Writer) error {
 		s.Services = append(s.Services, p)
 	}
 	s.Services = slices.Insert(s.Services, 0, server.Func("maps", f.watch))
+	if f.config.Control != "" {
+		s.Services = append(s.Services, f.control())
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer server.OnSignal(ctx, syscall.SIGHUP, "reload", f.reload, nil)()
@@ -102,16 +105,25 @@ func (f *frontend) service(c *ServiceConfig) (server.Service, error) {
 	for i := range p.Listeners {
 		p.Listeners[i].Sockets = f.sockets
 	}
+	name := titles[protocol]
+	plain, secure := f.bind(name), f.bind(name+" (TLS)")
 	bound := 0
 	p.Bound = func(l *listener.Listener) {
-		name := titles[protocol]
 		if bound++; bound > len(c.Listen) {
-			name += " (TLS)"
+			secure(l)
+			return
 		}
+		plain(l)
+	}
+	return p, nil
+}
+
+// bind returns what notes a listener under a name.
+func (f *frontend) bind(name string) func(*listener.Listener) {
+	return func(l *listener.Listener) {
 		f.table = append(f.table, [2]string{name, l.Addr().String()})
 		f.listening(l.Addr())
 	}
-	return p, nil
 }
 
 // listening notes an address that is listened on: no route may lead there.
