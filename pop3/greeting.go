@@ -11,12 +11,12 @@ import (
 const maxGreeting = 512 - len("+OK \r\n")
 
 // greeting is the text of the first line (RFC 1939 §4).
-func (s *Server) greeting(now time.Time) string {
-	text := s.Greeting
+func (g *gate) greet(now time.Time) string {
+	text := g.greeting
 	if text == "" {
 		text = "%D POP3 server ready"
 	}
-	host := s.Hostname
+	host := g.hostname
 	if host == "" {
 		host, _ = os.Hostname()
 	}
