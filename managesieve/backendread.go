@@ -44,7 +44,7 @@ func (b *backend) read() (r backendReply, err error) {
 	switch r.status = strings.ToUpper(tokens[0].text); r.status {
 	case "OK", "NO", "BYE":
 	default:
-		return r, fmt.Errorf("%w: it says %q", errNotSieve, proxy.OneLine(tokens[0].text))
+		return r, errNotSieve // what it says may repeat a password: it is not quoted
 	}
 	rest := tokens[1:]
 	if len(rest) > 0 && rest[0] == (token{"(", paren}) {
