@@ -27,6 +27,7 @@ var floors = map[string]int{
 	"internal/ldapstub": 1,
 	"mail":              1,
 	"internal/wire":     5,
+	"internal/splice":   6,
 	"message":           10,
 	"listener":          10,
 	"resolver":          10,
@@ -51,6 +52,7 @@ var floors = map[string]int{
 	"queue/local":       26, // shares the log of storage/local
 	"proxy":             28, // what the proxies of all protocols share
 	"smtp":              30,
+	"smtp/sender":       29,
 	"imap":              30,
 	"pop3":              30,
 	"managesieve":       30,

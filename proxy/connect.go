@@ -86,8 +86,8 @@ func (f *Front) open(ctx context.Context, l *Link) error {
 	if err != nil {
 		return err
 	}
-	l.nc = nc
-	l.Conn = wire.New(nc, wire.Timeouts{Idle: b.Connect, Line: b.Connect, Read: b.ReadWrite, Write: b.ReadWrite, Handshake: b.Connect})
+	l.nc = l.seat.hold(nc)
+	l.Conn = wire.New(l.nc, wire.Timeouts{Idle: b.Connect, Line: b.Connect, Read: b.ReadWrite, Write: b.ReadWrite, Handshake: b.Connect})
 	if b.Tell&TellPROXY != 0 {
 		if err := l.sendHeader(ctx); err != nil {
 			return fmt.Errorf("PROXY header: %w", err)

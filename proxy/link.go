@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -27,6 +26,9 @@ type Link struct {
 	budget  *time.Timer // closes the connection when the login takes too long
 	release func()      // gives the place among Backend.Connections back
 	once    sync.Once
+	seat    *seat // among Sessions; nil: it has none
+
+	passed []mapping.Route // that have referred to this one
 }
 
 // Route returns where the link leads, with the TLS mode that holds.
@@ -68,8 +70,12 @@ func (l *Link) StartTLS(ctx context.Context) error {
 // Failed notes that the back end failed after the connection was made, in a
 // greeting or a login that broke off; not that it refused a login: a link that
 // is closed without Failed tells that the back end is well. It counts once,
-// and not after LoggedIn.
-func (l *Link) Failed(err error) { l.attempt.failed(afterIdentity, err) }
+// and not after LoggedIn, nor when the session was kicked.
+func (l *Link) Failed(err error) {
+	if !l.seat.wasKicked() {
+		l.attempt.failed(afterIdentity, err)
+	}
+}
 
 // LoggedIn notes that the back end serves the client: Backend.Connect bounds
 // the link no more. Relay does this too. Call it after the login, or whatever
@@ -102,36 +108,4 @@ func (l *Link) stopBudget() {
 func (l *Link) expire() {
 	l.Failed(errSlowLogin)
 	l.nc.Close()
-}
-
-// Relay moves octets between the client and the back end, beginning with what
-// either Conn has read ahead, until one side ends, the session is kicked, or
-// ctx ends. Both connections are closed then. The error says why it ended;
-// nil when a side did in order.
-func (l *Link) Relay(ctx context.Context, client *wire.Conn) error {
-	l.LoggedIn()
-	defer l.Close()
-	stop := context.AfterFunc(ctx, func() { client.Close(); l.Close() })
-	defer stop()
-	done := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(flushed{l.Conn}, client)
-		l.Close()
-		done <- err
-	}()
-	_, _ = io.Copy(flushed{client}, l.Conn)
-	client.Close()
-	<-done
-	return ctx.Err()
-}
-
-// flushed writes through.
-type flushed struct{ *wire.Conn }
-
-func (f flushed) Write(p []byte) (int, error) {
-	n, err := f.Conn.Write(p)
-	if err == nil {
-		err = f.Conn.Flush()
-	}
-	return n, err
 }

@@ -14,6 +14,8 @@
 //     a wrong password, and never as an unknown user.
 //   - Credentials go to a back end only after its certificate was verified,
 //     where TLS is asked for.
+//   - A back end that is down costs one login at a time its patience, and no
+//     client whom a back end refuses can make it look down for others.
 //   - A pair of connections on which nothing happens holds no buffer, no pipe
 //     and no timer of its own.
 package proxy
@@ -47,33 +49,84 @@ type Front struct {
 	Own      func(host string, port int) bool // whether an address is this front end's own listener, as OwnListeners tells; asked of a route's host and of each address it has; nil: none is
 	Logger   *slog.Logger                     // nil: slog.Default
 
+	// Referrals says whether a back end that serves a user no more may send him
+	// on to another, which is shown his credentials then; nil: none may.
+	Referrals func(from, to mapping.Route) bool
+
 	turn  atomic.Uint32 // of the source addresses
 	slots slots
 }
 
+// maxTurns is how often the way to a back end may begin anew.
+const maxTurns = 8
+
 // Reach finds the back end of a user, named as he logs in or as mail is
-// addressed to him, waits for his turn, and connects: with a PROXY header where
-// the Backend says so, and with TLS where that is implicit. What follows, the
-// greeting to begin with, is the protocol's. mapping.ErrNotMapped,
-// ErrUnavailable, ErrLoop. Close the Link.
+// addressed to him, waits for his turn (Sessions.Delay, and the end of his
+// sessions elsewhere), and connects: with a PROXY header where the Backend says
+// so, and with TLS where that is implicit. What follows, the greeting to begin
+// with, is the protocol's. mapping.ErrNotMapped, ErrUnavailable, ErrLoop. Close
+// the Link.
+//
+// It takes Sessions.MaxWait, Backend.Queue and Backend.Connect at most, besides
+// the time of the Mapper.
 func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error) {
-	route, err := f.Mapper.Map(ctx, user)
+	v := f.Sessions.visit(user, c)
+	for range maxTurns {
+		l, err := f.try(ctx, v)
+		if !errors.Is(err, errAgain) {
+			return l, err
+		}
+	}
+	return nil, fmt.Errorf("%w: the map does not settle", ErrUnavailable)
+}
+
+// try is one turn of Reach; errAgain when there must be another.
+func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
+	if err := f.Sessions.welcome(ctx, v); err != nil {
+		return nil, err
+	}
+	route, err := f.Mapper.Map(ctx, v.user)
 	switch {
 	case errors.Is(err, mapping.ErrNotMapped):
 		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	return f.reach(ctx, route, v)
+}
+
+// reach is Reach of a user whose route is known; errAgain when he must be
+// mapped anew.
+func (f *Front) reach(ctx context.Context, route mapping.Route, v *visit) (*Link, error) {
 	b := f.backend(route)
 	route.TLS = b.TLS
-	if err := f.checkLoop(route, c); err != nil {
+	if err := f.checkLoop(route, v.client); err != nil {
 		return nil, err
 	}
-	l := &Link{user: user, route: route, backend: b, client: c}
-	if err := f.connect(ctx, l); err != nil {
+	seat, err := f.Sessions.admit(ctx, v, route)
+	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	return f.take(ctx, &Link{user: v.user, route: route, backend: b, client: v.client, seat: seat})
+}
+
+// take connects a link that has a seat; errAgain when it was kicked meanwhile.
+func (f *Front) take(ctx context.Context, l *Link) (*Link, error) {
+	reaching, done := l.seat.reaching(ctx)
+	err := f.connect(reaching, l)
+	done()
+	switch {
+	case !l.seat.wasKicked() && err == nil:
+		return l, nil
+	case err == nil:
+		l.Close()
+	default:
+		l.seat.abandon()
+	}
+	if l.seat.wasKicked() {
+		return nil, errAgain
+	}
+	return nil, err
 }
 
 func (f *Front) backend(route mapping.Route) Backend {

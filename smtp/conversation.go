@@ -10,6 +10,7 @@ import (
 	"github.com/posthouse-mail/posthouse/internal/front"
 	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/mail"
+	"github.com/posthouse-mail/posthouse/proxy"
 )
 
 // conversation is one session: its connection, its facts, its transaction.
@@ -19,6 +20,7 @@ type conversation struct {
 	facts Session
 	tx    *transaction // nil outside of MAIL … end of message
 	guard front.Guard
+	link  *proxy.Link // of a Proxy: to the back end that the client is logged in to; nil: none
 
 	errors   int  // refused commands since the last accepted message
 	commands int  // commands that moved no mail since then
@@ -61,6 +63,8 @@ func (c *conversation) run(ctx context.Context) {
 	}
 	switch {
 	case c.broken:
+	case c.link != nil:
+		c.handOver(ctx)
 	case c.abrupt:
 		c.wire.Linger(lingerTime, lingerLimit) // lets the last reply arrive
 	default:
@@ -76,6 +80,7 @@ const (
 // end releases what the session holds and tells the hooks.
 func (c *conversation) end() {
 	c.reset()
+	c.dropLink()
 	for i := range c.Hooks {
 		if h := c.Hooks[i].Close; h != nil {
 			h(&c.facts)

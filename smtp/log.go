@@ -71,7 +71,7 @@ func (c *conversation) logLoginFailed(ctx context.Context, l *login, err error) 
 	c.log.LogAttrs(ctx, slog.LevelWarn, "authentication failed",
 		slog.String("service", c.Protocol.String()),
 		slog.String("remote", c.facts.Remote.Addr().String()),
-		slog.String("user", quoted(l.user)),
+		slog.String("user", quoted(l.creds.User)),
 		slog.String("session", c.facts.ID),
 		slog.String("reason", quoted(err.Error())))
 }

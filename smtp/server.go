@@ -37,6 +37,15 @@ type Server struct {
 	PlainAuth   func(remote netip.Addr) bool // who may log in without TLS; nil: nobody
 	GreetDelay  time.Duration                // who talks before the greeting, sent after this delay, is refused; 0: no check
 
+	// KeepsTLS announces REQUIRETLS (RFC 8689) on connections with TLS. The
+	// Handler must keep the promise, as a Router does, and a queue whose
+	// mail a sender.Sender sends.
+	KeepsTLS bool
+	// Without names extensions that are not announced, and whose parameters are
+	// unknown, because those who get the mail next don't have them: DSN,
+	// SMTPUTF8, 8BITMIME, BINARYMIME, CHUNKING, SIZE, PIPELINING, LIMITS, HELP.
+	Without []string
+
 	Limits      Limits
 	Timeouts    Timeouts
 	SpoolDir    string       // where large messages wait for their end; empty: os.TempDir
@@ -82,6 +91,7 @@ type policy struct {
 	asksRcpt    bool   // some hook decides about recipients
 	asksHeader  bool   // some hook wants to see the header
 	extensions  string // the lines of EHLO that are the same for every session
+	proxy       *Proxy // whose sessions go on at back ends; nil: a Server's
 }
 
 func (s *Server) prepare() (*policy, error) {

@@ -104,32 +104,30 @@ func (q *question) step() string { return q.what + q.about }
 
 // ask has the first server that works answer a question.
 func (c *Connector) ask(ctx context.Context, q *question) error {
-	if c.ctx.Err() != nil {
-		return errClosed
+	for begun := time.Now(); ; {
+		if c.ctx.Err() != nil {
+			return errClosed
+		}
+		asked, err := c.askThoseUp(ctx, q)
+		if asked > 0 || !c.await(ctx) || ctx.Err() != nil || time.Since(begun) > c.c.Timeout {
+			return err
+		}
 	}
-	asked, err := c.askThoseUp(ctx, q)
-	if asked > 0 || !c.await(ctx) {
-		return err
-	}
-	_, err = c.askThoseUp(ctx, q)
-	return err
 }
 
 // askThoseUp asks the servers that are up in their order, and returns how many
-// were asked. Without an answer, the error says of all why there is none.
+// the question was put to. Without an answer, the error says of all why there is none.
 func (c *Connector) askThoseUp(ctx context.Context, q *question) (asked int, err error) {
 	var failures []error
 	for _, s := range c.servers {
-		if _, up := s.isUp(); !up {
-			failures = append(failures, s.state())
-			continue
+		err := s.ask(ctx, q)
+		if !errors.Is(err, errDown) {
+			asked++
 		}
-		asked++
-		if err := s.ask(ctx, q); !isOutage(err) {
+		if !isOutage(err) {
 			return asked, err
-		} else {
-			failures = append(failures, err)
 		}
+		failures = append(failures, err)
 	}
 	if len(failures) == 1 {
 		return asked, failures[0]
@@ -137,9 +135,10 @@ func (c *Connector) askThoseUp(ctx context.Context, q *question) (asked int, err
 	return asked, errors.Join(failures...)
 }
 
-// await waits until it is known whether a server that has failed just now
-// works, and reports whether there was one. A single question that failed for
-// its own sake does not make the directory unavailable to others.
+// await waits until it is known whether servers that have failed just now
+// work, and reports whether it is worth while to ask again. A single question
+// that failed for its own sake does not make the directory unavailable to
+// others.
 func (c *Connector) await(ctx context.Context) bool {
 	for _, s := range c.servers {
 		if verdict := s.awaited(); verdict != nil {
@@ -148,6 +147,8 @@ func (c *Connector) await(ctx context.Context) bool {
 			case <-ctx.Done():
 			case <-c.ctx.Done():
 			}
+		}
+		if s.mayWork() {
 			return true
 		}
 	}

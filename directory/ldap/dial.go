@@ -3,7 +3,6 @@ package ldap
 import (
 	"context"
 	"crypto/tls"
-	"math"
 	"net"
 	"time"
 
@@ -63,24 +62,6 @@ func (c *Connector) prepare(ctx context.Context, conn *conn, at endpoint, to use
 		return "bind as " + c.c.BindDN, err
 	}
 	return "", nil
-}
-
-// watchConn connects to one server for a search that lasts: its answer is
-// bounded neither in time nor in octets.
-func (c *Connector) watchConn(ctx context.Context, uri string) (*conn, error) {
-	if c.ctx.Err() != nil {
-		return nil, errClosed
-	}
-	at, err := parseURI(uri)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := c.dial(ctx, at, time.Now().Add(c.c.Timeout), searches)
-	if err != nil {
-		return nil, err
-	}
-	conn.wire.left.Store(math.MaxInt64)
-	return conn, nil
 }
 
 // maxHandshake bounds what a server sends in a TLS handshake, in octets.

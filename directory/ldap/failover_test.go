@@ -280,3 +280,28 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	require.Nil(t, p.timer)
 	require.NoError(t, lookup(t, c))
 }
+
+func TestWhoWaitsForAConnectionIsAskedAgainWhenTheServerWorks(t *testing.T) {
+	s := full(t)
+	c := connectTo(t, func(c *Config) { c.Retry, c.Connections = time.Hour, 1 }, s)
+	s.SetAnswer(ldapstub.Bind, 80, "internal error")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				if err := c.Bind(t.Context(), dn("u1"), "pw"); !errors.Is(err, ErrUnavailable) {
+					t.Error(err)
+				}
+			}
+		})
+		wg.Go(func() {
+			for range 20 {
+				if err := lookup(t, c); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "the server is up", func() bool { return isUp(c, 0) })
+}

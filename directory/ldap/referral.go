@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"slices"
 	"strings"
 
 	ber "github.com/go-asn1-ber/asn1-ber"
@@ -51,7 +50,10 @@ type place struct {
 // time of the question and with the same bind. When one of them can't be
 // followed there is no answer.
 func (c *Connector) follow(ctx context.Context, q *question, query Query, got *answer) error {
-	seen := make(map[string]bool)
+	seen, found := make(map[string]bool), make(map[string]bool)
+	for _, e := range got.entries {
+		found[e.DN] = true
+	}
 	type leap struct {
 		to   referral
 		from place
@@ -74,7 +76,8 @@ func (c *Connector) follow(ctx context.Context, q *question, query Query, got *a
 			return err
 		}
 		for _, e := range more.entries {
-			if !slices.ContainsFunc(got.entries, func(old *Entry) bool { return old.DN == e.DN }) {
+			if !found[e.DN] {
+				found[e.DN] = true
 				got.entries = append(got.entries, e)
 			}
 		}

@@ -70,6 +70,9 @@ func (c *Connector) complete(q Query) Query {
 	if len(q.Attributes) == 0 {
 		q.Attributes = c.defaults
 	}
+	if len(q.Attributes) == 0 {
+		q.Attributes = noAttributes // none would be all
+	}
 	return q
 }
 

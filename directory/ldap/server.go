@@ -69,16 +69,24 @@ func (s *server) ended() <-chan struct{} {
 	return s.gone
 }
 
+// errDown is of a server that a question was not put to, since it is down.
+var errDown = errors.New("server is down")
+
+// down is the error for which a server went down.
+type down struct{ error }
+
+func (d down) Unwrap() []error { return []error{errDown, d.error} }
+
 // state returns why the server is down, as an outage.
 func (s *server) state() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	down := &failure{s.at.uri, "down since " + s.since.UTC().Format(time.RFC3339), s.last, true}
+	step, err := "down since "+s.since.UTC().Format(time.RFC3339), s.last
 	var why *failure
 	if errors.As(s.last, &why) {
-		down.step, down.err = down.step+": "+why.step, why.err
+		step, err = step+": "+why.step, why.err
 	}
-	return down
+	return &failure{s.at.uri, step, down{err}, true}
 }
 
 // awaited returns what is closed when it is known whether a server that has
@@ -90,6 +98,13 @@ func (s *server) awaited() <-chan struct{} {
 		return nil
 	}
 	return s.verdict
+}
+
+// mayWork reports whether the server is up, or whether that is not known yet.
+func (s *server) mayWork() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.up || s.verdict != nil
 }
 
 // ask puts a question to the server. An outage marks it as down.

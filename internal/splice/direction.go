@@ -1,0 +1,119 @@
+package splice
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// errPanicked ends a pair in which a connection's own code has panicked.
+var errPanicked = errors.New("relay panicked")
+
+// direction is one way of a pair. It bursts while there are octets, then waits
+// for more, and is parked when none come soon. Bursts and waits are
+// goroutines of their own, which begin one another when they end.
+type direction struct {
+	pair     *pair
+	src, dst *side
+	bulk     bool        // the last burst was long: begin the next with a pipe
+	noPipe   bool        // the kernel has refused to splice these two
+	polled   bool        // the poller knows the source
+	parked   atomic.Bool // no goroutine has it; who claims it goes on with it
+}
+
+// claim takes a direction that is parked; false: it is not, or not any more.
+func (d *direction) claim() bool { return d.parked.CompareAndSwap(true, false) }
+
+// wait waits until something can be read, and holds nothing meanwhile. Its
+// frame is small, and so is what it calls.
+func (d *direction) wait() {
+	for {
+		// A connection that was closed says so to the wait.
+		_ = d.src.Conn.SetReadDeadline(time.Now().Add(warm))
+		err := d.src.Await()
+		switch {
+		case err == nil:
+			go d.burst()
+			return
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			d.end(err)
+			return
+		case d.park():
+			return
+		}
+	}
+}
+
+// burst moves what is there, and waits again.
+func (d *direction) burst() {
+	err := errPanicked
+	defer func() {
+		if err != nil {
+			d.end(err)
+		}
+	}()
+	defer logPanic()
+	if err = d.move(); err == nil {
+		go d.wait()
+	}
+}
+
+// end ends a direction: in order, and the other goes on, or both at once.
+func (d *direction) end(err error) {
+	p := d.pair
+	var w *writeError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the latter of TLS without its farewell
+		if !d.pass() {
+			p.abort(nil)
+		}
+	case errors.As(err, &w) && isBroken(err):
+		p.breakOff(err)
+		d.ended()
+	default:
+		p.abort(err)
+	}
+	p.leave()
+}
+
+// pass tells the destination that the source has ended, and reports whether
+// the other direction can go on.
+func (d *direction) pass() bool {
+	ok := d.dst.conn.CloseWrite()
+	d.ended()
+	return ok
+}
+
+// ended notes that this direction has ended: the other has less time now.
+func (d *direction) ended() {
+	to := serverEnded
+	if d == &d.pair.up {
+		to = clientEnded
+	}
+	d.touch()
+	d.pair.phase.CompareAndSwap(int32(bothSpeak), int32(to))
+}
+
+// writeError is an error of the destination.
+type writeError struct{ err error }
+
+func (w *writeError) Error() string { return w.err.Error() }
+func (w *writeError) Unwrap() error { return w.err }
+
+func writeFailed(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrStuck
+	}
+	return &writeError{err}
+}
+
+// isBroken reports whether an error says that a connection was reset.
+func isBroken(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
