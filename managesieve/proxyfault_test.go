@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -283,4 +284,23 @@ func TestProxyWithoutAFrontDoesNotServe(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.ErrorIs(t, (&Proxy{}).Serve(context.Background(), l), errNoFront)
+}
+
+func TestP28ReferralsAreFollowedWhereThatIsAllowed(t *testing.T) {
+	other := dialogue.Backends(t, greetsThen(`S: OK "there"`))
+	refers := fmt.Sprintf("S: NO (REFERRAL \"sieve://127.0.0.1:%d\") \"Not here\"\nEOF", other)
+	p := startProxy(t, dialogue.Backends(t, greetsThen(refers), greetsThen("S: BYE (REFERRAL \"http://127.0.0.1/\")\n")), func(p *testProxy) {
+		p.Front.Referrals = func(_, to mapping.Route) bool { return to.Port == other }
+	})
+	require.Equal(t, `OK "there"`, p.client(t).ask(alice))
+	require.Equal(t, temporary, p.client(t).ask(alice))
+}
+
+func TestX04ReferralsInACircleAreNotFollowed(t *testing.T) {
+	port := backendFunc(t, func(nc net.Conn, in *bufio.Reader) {
+		_, _ = fmt.Fprintf(nc, "BYE (REFERRAL \"sieve://127.0.0.1:%d\")\r\n", nc.LocalAddr().(*net.TCPAddr).Port)
+	})
+	p := startProxy(t, port, func(p *testProxy) { p.Front.Referrals = func(_, _ mapping.Route) bool { return true } })
+	require.Equal(t, temporary, p.client(t).ask(alice))
+	require.Contains(t, p.log.String(), "circle")
 }
