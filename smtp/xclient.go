@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/internal/front"
@@ -72,7 +73,7 @@ func setXclient(told *front.Told, helo *string, name, value string) error {
 	case "NAME":
 		ok = ok && (unknown || isHostText(text) && len(text) <= maxHelo)
 	case "PROTO":
-		ok = ok && (unknown || strings.EqualFold(text, "SMTP") || strings.EqualFold(text, "ESMTP"))
+		ok = unknown || slices.Contains([]string{"SMTP", "ESMTP", "LMTP"}, strings.ToUpper(text))
 	case "FORWARD": // what Dovecot's front ends tell Dovecot
 		ok = true
 	case "ADDR", "PORT", "DESTADDR", "DESTPORT", "SESSION", "TTL", "LOGIN":
