@@ -27,6 +27,7 @@ var floors = map[string]int{
 	"internal/ldapstub": 1,
 	"mail":              1,
 	"internal/wire":     5,
+	"internal/splice":   6,
 	"message":           10,
 	"listener":          10,
 	"resolver":          10,

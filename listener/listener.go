@@ -5,7 +5,11 @@
 // Invariants of this package:
 //
 //   - A connection is judged by [Decide] and [Admit], two pure functions,
-//     before a single octet is read or written, TLS included.
+//     before a single octet is read or written, TLS included; a connection
+//     from a proxy after its PROXY header, which has a deadline and never
+//     delays another connection.
+//   - Only a listed proxy can tell a client's address, and a proxy's own address
+//     is never that of a client who is allowed something.
 //   - A TLS handshake has a deadline and never delays another connection.
 //   - What is counted for a connection is given back when it is closed, once.
 //   - Memory for peers is bounded: a peer with no connection and no running
@@ -32,6 +36,8 @@ type Config struct {
 	Rules            []Rule        // the listener's own rules
 	Service          []Rule        // the rules of its service, asked where Rules pass on or don't match
 	Limits           Limits        // of connections that no Allow rule with limits of its own admitted
+	Proxy            ProxyMode     // whether a PROXY protocol header may come first; rules and limits are then applied to the address that it tells
+	ProxyFrom        IPSet         // who may send one
 	Logger           *slog.Logger  // nil means slog.Default()
 }
 
@@ -46,6 +52,9 @@ type Listener struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+
+	rules, denials [][]Rule // the levels of rules, and of those among them that don't allow
+	pending        pending
 }
 
 // Listen binds the address and begins to accept. Close the listener to stop.
@@ -67,6 +76,8 @@ func Wrap(inner net.Listener, c Config) *Listener {
 	if l.log == nil {
 		l.log = slog.Default()
 	}
+	l.rules = [][]Rule{c.Rules, c.Service}
+	l.denials = [][]Rule{withoutAllow(c.Rules), withoutAllow(c.Service)}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.done.Add(1)
 	go l.accept()
@@ -116,14 +127,38 @@ func (l *Listener) accept() {
 	}
 }
 
-// judge admits or closes a connection.
+// judge admits or closes a connection, or has its PROXY header read first.
 func (l *Listener) judge(nc net.Conn) {
-	addr := remoteAddr(nc)
-	d := Decide(addr, l.config.Rules, l.config.Service)
+	addr := addrOf(nc.RemoteAddr())
+	switch {
+	case l.config.Proxy != ProxyOff && l.config.ProxyFrom.Contains(addr):
+		if !l.pending.enter(addr) {
+			l.refuse(nc, addr, "too many connections without a PROXY header")
+			return
+		}
+		l.background(func() { l.unwrap(nc, addr) })
+	case l.config.Proxy == ProxyRequired:
+		l.refuse(nc, addr, "not a listed proxy")
+	default:
+		c := &Conn{Conn: nc}
+		switch {
+		case !l.admit(c, l.rules):
+		case l.config.TLS == nil:
+			l.finish(c)
+		default:
+			l.background(func() { l.finish(c) })
+		}
+	}
+}
+
+// admit applies rules and limits to a connection; it closes one that it does
+// not admit.
+func (l *Listener) admit(c *Conn, rules [][]Rule) bool {
+	addr := addrOf(c.RemoteAddr())
+	d := Decide(addr, rules...)
 	if d.Action == Deny {
-		l.log.Info("connection refused", "listener", l.Addr().String(), "remote", addr.String(), "by", d.String())
-		nc.Close()
-		return
+		l.refuse(c.Conn, addr, d.String())
+		return false
 	}
 	limits, key := l.config.Limits, flowKey(nil)
 	if d.Rule != nil && d.Rule.Limits != (Limits{}) {
@@ -131,33 +166,46 @@ func (l *Listener) judge(nc net.Conn) {
 	}
 	release, err := l.flows.enter(key, limits, addr, time.Now())
 	if err != nil {
-		l.log.Info("connection refused", "listener", l.Addr().String(), "remote", addr.String(), "by", err.Error())
-		nc.Close()
-		return
+		l.refuse(c.Conn, addr, err.Error())
+		return false
 	}
-	c := &Conn{Conn: nc, release: release}
-	if l.config.TLS == nil {
-		l.deliver(c)
-		return
-	}
+	c.release = release
+	return true
+}
+
+func (l *Listener) refuse(nc net.Conn, addr netip.Addr, by string) {
+	l.log.Info("connection refused", "listener", l.Addr().String(), "remote", addr.String(), "by", by)
+	nc.Close()
+}
+
+func (l *Listener) background(f func()) {
 	l.done.Add(1)
 	go func() {
 		defer l.done.Done()
-		l.shakeHands(c)
+		f()
 	}()
 }
 
-func (l *Listener) shakeHands(c *Conn) {
+// finish performs the TLS handshake, if there is to be one, and hands the
+// connection on.
+func (l *Listener) finish(c *Conn) {
+	if l.config.TLS != nil && !l.shakeHands(c) {
+		c.Close()
+		return
+	}
+	l.deliver(c)
+}
+
+func (l *Listener) shakeHands(c *Conn) bool {
 	ctx, cancel := context.WithTimeout(l.ctx, l.config.HandshakeTimeout)
 	defer cancel()
 	layer := tls.Server(c.Conn, l.config.TLS)
 	if err := layer.HandshakeContext(ctx); err != nil {
 		l.log.Debug("TLS handshake failed", "listener", l.Addr().String(), "remote", c.RemoteAddr().String(), "err", err)
-		c.Close()
-		return
+		return false
 	}
 	c.Conn = layer
-	l.deliver(c)
+	return true
 }
 
 func (l *Listener) deliver(c *Conn) {
@@ -173,6 +221,34 @@ type Conn struct {
 	net.Conn
 	once    sync.Once
 	release func()
+	from    *origin // nil: no proxy
+}
+
+// RemoteAddr returns the client's address: as a proxy told it, or else the
+// connection's.
+func (c *Conn) RemoteAddr() net.Addr {
+	if c.from != nil && c.from.Told {
+		return c.from.remote
+	}
+	return c.Conn.RemoteAddr()
+}
+
+// LocalAddr returns the address that the client connected to: as a proxy told
+// it, or else the connection's.
+func (c *Conn) LocalAddr() net.Addr {
+	if c.from != nil && c.from.Told {
+		return c.from.local
+	}
+	return c.Conn.LocalAddr()
+}
+
+// Proxied returns what is known of a connection that came through a proxy;
+// nil: it came straight.
+func (c *Conn) Proxied() *Proxied {
+	if c.from == nil {
+		return nil
+	}
+	return &c.from.Proxied
 }
 
 // NetConn returns the connection below, as tls.Conn does.
@@ -184,8 +260,8 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
-func remoteAddr(nc net.Conn) netip.Addr {
-	if t, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+func addrOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
 		return t.AddrPort().Addr().Unmap()
 	}
 	return netip.Addr{}

@@ -3,6 +3,7 @@ package listener
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Action is what a rule does with a connection.
@@ -81,4 +82,9 @@ func rank(a Action) int {
 		return 1
 	}
 	return 2
+}
+
+// withoutAllow returns the rules that deny or pass on.
+func withoutAllow(rules []Rule) []Rule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return r.Action == Allow })
 }

@@ -2,16 +2,11 @@ package proxy
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
 	"time"
 
-	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/mapping"
 )
 
@@ -19,9 +14,9 @@ import (
 // says.
 type Backend struct {
 	TLS       mapping.TLSMode     // where the route leaves it open; TLSDefault: TLSStart
-	TLSConfig *tls.Config         // roots, client certificate, name to verify; nil: the system's, and the route's host
-	Pins      [][sha256.Size]byte // hashes of public keys (SubjectPublicKeyInfo); where there are any, one of them must be the back end's, and no chain is verified
-	Sources   []netip.Addr        // source addresses, used in turn; empty: the system chooses
+	TLSConfig *tls.Config         // roots, client certificate, name to verify, cache of TLS sessions; nil: the system's roots, and the route's host; TLS 1.2 at least in any case
+	Pins      [][sha256.Size]byte // hashes of public keys (SubjectPublicKeyInfo); where there are any, one of them must be that of the back end's own certificate, and no chain, name or date is verified
+	Sources   []netip.Addr        // source addresses, used in turn; only addresses of their families are connected to; empty: the system chooses
 
 	Tell Tell // what the back end is told of the client; zero: nothing
 
@@ -32,7 +27,7 @@ type Backend struct {
 
 	Connections int           // at the same time, to one host; 0: no limit
 	Queue       time.Duration // how long a login waits for one of them; 0: 2 seconds
-	Connect     time.Duration // for connecting, TLS and the login together; 0: 10 seconds
+	Connect     time.Duration // for connecting, TLS and the login together, until Link.LoggedIn; 0: 10 seconds
 	ReadWrite   time.Duration // a transfer may stand still; 0: 400 seconds
 	Idle        time.Duration // nothing may happen at all, in IDLE for instance; 0: 31 minutes
 }
@@ -58,24 +53,4 @@ func (b Backend) withDefaults(route mapping.Route) Backend {
 	b.ReadWrite = cmp.Or(b.ReadWrite, 400*time.Second)
 	b.Idle = cmp.Or(b.Idle, 31*time.Minute)
 	return b
-}
-
-// connect makes a Link within the budget.
-func (b *Backend) connect(ctx context.Context, route mapping.Route, user string, c Client) (*Link, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.Connect)
-	defer cancel()
-	address := net.JoinHostPort(route.Host, strconv.Itoa(c.Protocol.port(route)))
-	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	l := &Link{user: user, route: route, backend: *b, client: c, nc: nc}
-	l.Conn = wire.New(nc, wire.Timeouts{Idle: b.Connect, Line: b.Connect, Read: b.ReadWrite, Write: b.ReadWrite})
-	if b.TLS == mapping.TLSImplicit {
-		if err := l.StartTLS(ctx); err != nil {
-			l.Close()
-			return nil, err
-		}
-	}
-	return l, nil
 }

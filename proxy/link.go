@@ -2,17 +2,18 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
+	"sync"
+	"time"
 
 	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/mapping"
 )
 
 // Link is a connection to a back end. A protocol's proxy reads the greeting
-// and logs in on Conn, and then calls Relay.
+// and logs in on Conn, all within Backend.Connect, and then calls Relay, or
+// LoggedIn where it goes on talking itself.
 type Link struct {
 	*wire.Conn // what is said to the back end; Flush it
 
@@ -20,10 +21,15 @@ type Link struct {
 	route   mapping.Route
 	backend Backend
 	client  Client
-	nc      net.Conn
+	nc      net.Conn // below Conn and its TLS layer
+	attempt *attempt
+	budget  *time.Timer // closes the connection when the login takes too long
+	release func()      // gives the place among Backend.Connections back
+	once    sync.Once
+	seat    *seat // among Sessions; nil: it has none
 }
 
-// Route returns where the link leads.
+// Route returns where the link leads, with the TLS mode that holds.
 func (l *Link) Route() mapping.Route { return l.route }
 
 // Backend returns how the back end is reached, with its defaults.
@@ -41,56 +47,63 @@ func (l *Link) User() string {
 	return l.user
 }
 
-// StartTLS secures the link, after the protocol has agreed on it. An error
-// wraps ErrUnavailable; nothing may be sent after it.
+// Hops returns how many more proxies may come after the back end: what it is to
+// be told, 1 at least.
+func (l *Link) Hops() int { return l.client.hops() - 1 }
+
+// StartTLS secures the link, after the protocol has agreed on it, and verifies
+// the back end. An error wraps ErrUnavailable, and the link is closed then. So
+// it is when octets have come before the handshake: somebody may have put them
+// there.
 func (l *Link) StartTLS(ctx context.Context) error {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if l.backend.TLSConfig != nil {
-		config = l.backend.TLSConfig.Clone()
+	err := l.Conn.StartTLSClient(ctx, l.backend.tlsConfig(l.route.Host))
+	if err == nil {
+		return nil
 	}
-	if config.ServerName == "" {
-		config.ServerName = l.route.Host
-	}
-	layer := tls.Client(l.nc, config)
-	if err := layer.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("%w: TLS with %s: %w", ErrUnavailable, l.route.Host, err)
-	}
-	b := &l.backend
-	l.Conn = wire.New(layer, wire.Timeouts{Idle: b.Connect, Line: b.Connect, Read: b.ReadWrite, Write: b.ReadWrite})
-	return nil
+	l.attempt.failed(l.stage(), err)
+	l.Close()
+	return fmt.Errorf("%w: TLS with %s: %w", ErrUnavailable, l.route.Host, err)
 }
 
 // Failed notes that the back end failed after the connection was made, in a
-// greeting or a login that broke off; not that it refused a login.
-func (l *Link) Failed(err error) {}
-
-// Relay moves octets between the client and the back end, beginning with what
-// either Conn has read ahead, until one side ends, the session is kicked, or
-// ctx ends. Both connections are closed then. The error says why it ended;
-// nil when a side did in order.
-func (l *Link) Relay(ctx context.Context, client *wire.Conn) error {
-	defer l.Close()
-	stop := context.AfterFunc(ctx, func() { client.Close(); l.Close() })
-	defer stop()
-	done := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(flushed{l.Conn}, client)
-		l.Close()
-		done <- err
-	}()
-	_, _ = io.Copy(flushed{client}, l.Conn)
-	client.Close()
-	<-done
-	return ctx.Err()
+// greeting or a login that broke off; not that it refused a login: a link that
+// is closed without Failed tells that the back end is well. It counts once,
+// and not after LoggedIn, nor when the session was kicked.
+func (l *Link) Failed(err error) {
+	if !l.seat.wasKicked() {
+		l.attempt.failed(afterIdentity, err)
+	}
 }
 
-// flushed writes through.
-type flushed struct{ *wire.Conn }
+// LoggedIn notes that the back end serves the client: Backend.Connect bounds
+// the link no more. Relay does this too. Call it after the login, or whatever
+// comes first in a protocol without one.
+func (l *Link) LoggedIn() {
+	l.stopBudget()
+	l.attempt.loggedIn()
+}
 
-func (f flushed) Write(p []byte) (int, error) {
-	n, err := f.Conn.Write(p)
-	if err == nil {
-		err = f.Conn.Flush()
+// Close closes the connection and gives back what was counted for it. It may be
+// called more than once, from any goroutine.
+func (l *Link) Close() error {
+	l.once.Do(func() {
+		l.stopBudget()
+		l.attempt.end()
+		if l.release != nil {
+			l.release()
+		}
+	})
+	return l.nc.Close()
+}
+
+func (l *Link) stopBudget() {
+	if l.budget != nil {
+		l.budget.Stop()
 	}
-	return n, err
+}
+
+// expire ends a login that took too long.
+func (l *Link) expire() {
+	l.Failed(errSlowLogin)
+	l.nc.Close()
 }

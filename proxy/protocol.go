@@ -48,12 +48,12 @@ type Client struct {
 	Remote, Local netip.AddrPort       // of his connection, as a PROXY header or a trusted front end told it
 	TLS           *tls.ConnectionState // of his connection; nil: none
 	Session       string               // the id of his session, in the logs of both tiers
-	Hops          int                  // how many more proxies may come; 0: nobody has said, MaxHops
+	Hops          int                  // how many more proxies may come, this one included; 0: nobody has said, MaxHops, which it never exceeds
 }
 
 func (c *Client) hops() int {
 	if c.Hops == 0 {
 		return MaxHops
 	}
-	return c.Hops
+	return min(c.Hops, MaxHops)
 }

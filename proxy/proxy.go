@@ -14,6 +14,8 @@
 //     a wrong password, and never as an unknown user.
 //   - Credentials go to a back end only after its certificate was verified,
 //     where TLS is asked for.
+//   - A back end that is down costs one login at a time its patience, and no
+//     client whom a back end refuses can make it look down for others.
 //   - A pair of connections on which nothing happens holds no buffer, no pipe
 //     and no timer of its own.
 package proxy
@@ -23,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/posthouse-mail/posthouse/mapping"
 )
@@ -43,17 +46,42 @@ type Front struct {
 	Backends func(mapping.Route) Backend      // how a back end is reached; nil: the zero Backend, for all
 	Health   *Health                          // which back ends answer; nil: each connection is tried
 	Sessions *Sessions                        // who is connected; nil: nobody keeps a list, and nobody can be kicked
-	Own      func(host string, port int) bool // whether an address is this front end's own listener; nil: none is
+	Own      func(host string, port int) bool // whether an address is this front end's own listener, as OwnListeners tells; asked of a route's host and of each address it has; nil: none is
 	Logger   *slog.Logger                     // nil: slog.Default
+
+	turn  atomic.Uint32 // of the source addresses
+	slots slots
 }
 
+// maxTurns is how often the way to a back end may begin anew.
+const maxTurns = 8
+
 // Reach finds the back end of a user, named as he logs in or as mail is
-// addressed to him, waits for his turn, and connects: with a PROXY header where
-// the Backend says so, and with TLS where that is implicit. What follows, the
-// greeting to begin with, is the protocol's. mapping.ErrNotMapped,
-// ErrUnavailable, ErrLoop. Close the Link.
+// addressed to him, waits for his turn (Sessions.Delay, and the end of his
+// sessions elsewhere), and connects: with a PROXY header where the Backend says
+// so, and with TLS where that is implicit. What follows, the greeting to begin
+// with, is the protocol's. mapping.ErrNotMapped, ErrUnavailable, ErrLoop. Close
+// the Link.
+//
+// It takes Sessions.MaxWait, Backend.Queue and Backend.Connect at most, besides
+// the time of the Mapper.
 func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error) {
-	route, err := f.Mapper.Map(ctx, user)
+	v := f.Sessions.visit(user, c)
+	for range maxTurns {
+		l, err := f.try(ctx, v)
+		if !errors.Is(err, errAgain) {
+			return l, err
+		}
+	}
+	return nil, fmt.Errorf("%w: the map does not settle", ErrUnavailable)
+}
+
+// try is one turn of Reach; errAgain when there must be another.
+func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
+	if err := f.Sessions.welcome(ctx, v); err != nil {
+		return nil, err
+	}
+	route, err := f.Mapper.Map(ctx, v.user)
 	switch {
 	case errors.Is(err, mapping.ErrNotMapped):
 		return nil, err
@@ -61,10 +89,34 @@ func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error)
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	b := f.backend(route)
-	if err := f.checkLoop(route, c); err != nil {
+	route.TLS = b.TLS
+	if err := f.checkLoop(route, v.client); err != nil {
 		return nil, err
 	}
-	return b.connect(ctx, route, user, c)
+	seat, err := f.Sessions.admit(ctx, v, route)
+	if err != nil {
+		return nil, err
+	}
+	return f.take(ctx, &Link{user: v.user, route: route, backend: b, client: v.client, seat: seat})
+}
+
+// take connects a link that has a seat; errAgain when it was kicked meanwhile.
+func (f *Front) take(ctx context.Context, l *Link) (*Link, error) {
+	reaching, done := l.seat.reaching(ctx)
+	err := f.connect(reaching, l)
+	done()
+	switch {
+	case !l.seat.wasKicked() && err == nil:
+		return l, nil
+	case err == nil:
+		l.Close()
+	default:
+		l.seat.abandon()
+	}
+	if l.seat.wasKicked() {
+		return nil, errAgain
+	}
+	return nil, err
 }
 
 func (f *Front) backend(route mapping.Route) Backend {

@@ -76,6 +76,8 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.simple(http.MethodDelete, "/users/"+url.PathEscape(rest[0])), nil
 	case len(args) > 0 && slices.Contains([]string{"domain", "alias", "group", "folder"}, args[0]):
 		return c.addresses(args)
+	case len(args) > 0 && args[0] == "ban":
+		return c.ban(args[1:])
 	case words == "queue list" && len(rest) == 0:
 		return c.queueList, nil
 	case words == "queue show" && len(rest) == 1:

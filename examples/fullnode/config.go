@@ -39,8 +39,9 @@ type Config struct {
 		PrivateTargets  bool           `toml:"private_targets"`  // allow MX hosts on loopback and private addresses
 	} `toml:"relay"`
 
-	Auth AuthConfig             `toml:"auth"`
-	LDAP map[string]*LDAPConfig `toml:"ldap"` // directories, by names of the operator's choice
+	Auth  AuthConfig              `toml:"auth"`
+	LDAP  map[string]*LDAPConfig  `toml:"ldap"`  // directories, by names of the operator's choice
+	OAuth map[string]*OAuthConfig `toml:"oauth"` // issuers of tokens, likewise
 
 	Storage   StorageConfig           `toml:"storage"`
 	Locations []LocationConfig        `toml:"location"`
@@ -175,11 +176,36 @@ func (c *Config) services() []namedService {
 	}
 }
 
-// write prints the configuration as a file that loadConfig reads.
+// write prints the configuration as a file that loadConfig reads, but for its
+// secrets.
 func (c *Config) write(out io.Writer) error {
 	e := toml.NewEncoder(out)
 	e.Indent = ""
-	return e.Encode(c)
+	return e.Encode(c.withoutSecrets())
+}
+
+// hidden stands for a secret that is set.
+const hidden = "(hidden)"
+
+// withoutSecrets is a configuration to be shown.
+func (c *Config) withoutSecrets() *Config {
+	shown := *c
+	shown.LDAP, shown.OAuth = map[string]*LDAPConfig{}, map[string]*OAuthConfig{}
+	for name, l := range c.LDAP {
+		own := *l
+		if own.BindPassword != "" {
+			own.BindPassword = hidden
+		}
+		shown.LDAP[name] = &own
+	}
+	for name, o := range c.OAuth {
+		own := *o
+		if own.ClientSecret != "" {
+			own.ClientSecret = hidden
+		}
+		shown.OAuth[name] = &own
+	}
+	return &shown
 }
 
 // rules returns the listener rules of a service.

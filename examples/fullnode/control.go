@@ -41,6 +41,8 @@ func newControl(o *opened) *control {
 	c.handle("PUT /users/{name}/password", c.setPassword)
 	c.handle("DELETE /users/{name}", c.removeUser)
 	c.handleAddresses()
+	c.handle("GET /bans", c.listBans)
+	c.handle("DELETE /bans", c.liftBan)
 	c.handle("GET /queue", c.listQueue)
 	c.handle("GET /queue/{id}", c.showMessage)
 	c.handle("POST /queue/retry", c.retry)

@@ -43,7 +43,7 @@ base = "dc=example,dc=test"
 // which gets mail.
 func TestR3413TheFirstLDAPLoginCreatesTheAccount(t *testing.T) {
 	s := slapd(t, realtest.SlapdOptions{})
-	n := startNode(t, withLDAP(s.URI(), "", "[domains.\"example.test\"]\ncreate_from_ldap = true\n"))
+	n := startNode(t, withLDAP(s.URI(), "", "[domains.\"example.test\"]\ncreate_at_login = true\n"))
 	require.NotContains(t, n.mustRun("", "user", "list"), "user0")
 	require.Contains(t, n.imapSays("user0@example.test", "wrong"), "NO [AUTHENTICATIONFAILED]")
 	require.NotContains(t, n.mustRun("", "user", "list"), "user0", "a login that fails makes nothing")
@@ -190,4 +190,15 @@ groups.required = "cn=mail users,ou=groups,dc=example,dc=test"
 			require.Contains(t, out, text)
 		}
 	}
+}
+
+// TestConfigShowsNoSecrets prints a configuration that has some.
+func TestConfigShowsNoSecrets(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.toml")
+	require.NoError(t, os.WriteFile(file, []byte(withLDAP("ldap://127.0.0.1", "", "bind_dn = \"cn=x\"\nbind_password = \"topsecret\"\n[oauth.x]\nissuer = \"https://issuer.test\"\nclient_secret = \"topsecret\"\n")), 0o600))
+	out, err := runBinary(t, "", "-config", file, "config")
+	require.NoError(t, err, out)
+	require.NotContains(t, out, "topsecret")
+	require.Contains(t, out, `bind_password = "(hidden)"`)
+	require.Contains(t, out, `base = "dc=example,dc=test"`)
 }

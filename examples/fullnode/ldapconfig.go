@@ -19,9 +19,11 @@ type LDAPConfig struct {
 	BindPasswordFile string `toml:"bind_password_file"` // its first line is the bind_password
 	CAFile           string `toml:"ca_file"`            // PEM; empty: the authorities of the system
 	Check            string `toml:"check"`              // how passwords are checked: "bind", as the user, which is the default, or "compare"
+	Watch            bool   `toml:"watch"`              // follow the directory's changes (syncrepl, DirSync), so that what is remembered is forgotten at once
+
 	// Domains are local domains whose addresses the directory knows: its users
 	// get mail here and log in without an account of the node's own. Empty: a
-	// login makes such an account where domains.NAME.create_from_ldap says so.
+	// login makes such an account where domains.NAME.create_at_login says so.
 	Domains []string `toml:"domains"`
 }
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/auth/accountauth"
@@ -20,6 +23,8 @@ import (
 const (
 	fromAccounts = "accounts" // the passwords of the node's own directory
 	fromLDAP     = "ldap:"    // a connector, by its name in the configuration
+	fromFile     = "file:"    // a password file, by its path
+	fromOAuth    = "oauth:"   // an issuer of tokens, by its name in the configuration
 )
 
 // logins are who checks logins: each list of sources that a service names is
@@ -29,6 +34,8 @@ type logins struct {
 	throttle   *auth.Throttle // over nobody: what each chain's own shares its counts with
 	chains     map[string]auth.Authenticator
 	caches     []*auth.Cache
+	closers    []io.Closer
+	background []func(ctx context.Context) // what keeps them up to date
 }
 
 // openLogins connects to nothing: a directory that is down does not keep a
@@ -42,6 +49,10 @@ func (o *opened) openLogins(c *Config) error {
 			return fmt.Errorf("ldap.%s: %w", name, err)
 		}
 		l.connectors[name] = connector
+		l.closers = append(l.closers, connector)
+		if config.Watch {
+			l.background = append(l.background, func(ctx context.Context) { l.watch(ctx, name, connector) })
+		}
 	}
 	if err := o.openResolver(c); err != nil {
 		return err
@@ -96,7 +107,11 @@ func (l *logins) add(o *opened, c *Config, sources []string) error {
 		}
 		links = append(links, link)
 	}
-	cache := auth.NewCache(auth.Chain(links...), auth.CacheOptions{})
+	chain, err := l.withTickets(o, c, auth.Chain(links...))
+	if err != nil {
+		return err
+	}
+	cache := auth.NewCache(chain, auth.CacheOptions{})
 	l.caches = append(l.caches, cache)
 	if l.throttle == nil {
 		l.throttle = auth.NewThrottle(cache, auth.ThrottleOptions{})
@@ -111,19 +126,35 @@ func (l *logins) source(o *opened, c *Config, source string) (auth.Authenticator
 	if source == fromAccounts {
 		return accountauth.New(o.directory), nil
 	}
+	if path, ok := strings.CutPrefix(source, fromFile); ok {
+		file, err := l.passwordFile(path, c.Domain)
+		if err != nil {
+			return nil, err
+		}
+		return provision(file, o, c), nil
+	}
+	if name, ok := strings.CutPrefix(source, fromOAuth); ok && c.OAuth[name] != nil {
+		return l.issuer(o, c.OAuth[name])
+	}
 	name, ok := strings.CutPrefix(source, fromLDAP)
 	connector := l.connectors[name]
 	if !ok || connector == nil {
-		return nil, fmt.Errorf("auth: %q is neither \"accounts\" nor \"ldap:\" and a name under [ldap]", source)
+		return nil, fmt.Errorf("auth: %q is neither \"accounts\", \"file:\" and a path, nor \"ldap:\" or \"oauth:\" and a name under [ldap] or [oauth]", source)
 	}
 	config := c.LDAP[name]
 	link := ldapauth.New(connector, config.authOptions())
 	if len(config.Domains) > 0 {
 		return link, nil
 	}
-	return accountauth.Provision(link, o.directory, func(_ context.Context, domain string) bool {
-		return c.Domains[domain].CreateFromLDAP
-	}), nil
+	return provision(link, o, c), nil
+}
+
+// provision lets who logs in elsewhere have an account of the node, which is
+// made at his first login where his domain allows that.
+func provision(a auth.Authenticator, o *opened, c *Config) auth.Authenticator {
+	return accountauth.Provision(a, o.directory, func(_ context.Context, domain string) bool {
+		return c.Domains[domain].CreateAtLogin
+	})
 }
 
 // of returns who checks the logins of a service.
@@ -136,30 +167,41 @@ func (l *logins) forget(user string) {
 	}
 }
 
+// watch forgets users whose entries in a directory have changed, until ctx
+// ends, or the directory does not tell of changes.
+func (l *logins) watch(ctx context.Context, name string, c *ldap.Connector) {
+	err := c.Watch(ctx, func(change ldap.Change) {
+		for _, cache := range l.caches {
+			if change.All {
+				cache.ForgetAll()
+			}
+			for _, user := range change.Names() {
+				cache.Forget(user)
+			}
+		}
+	})
+	if ctx.Err() == nil {
+		slog.WarnContext(ctx, "changes of a directory are not followed, an old password may be good for some minutes", "ldap", name, "err", err)
+	}
+}
+
+// run keeps the sources up to date until ctx ends.
+func (l *logins) run(ctx context.Context, ready func()) error {
+	ready()
+	var all sync.WaitGroup
+	for _, f := range l.background {
+		all.Go(func() { f(ctx) })
+	}
+	all.Wait()
+	<-ctx.Done()
+	return nil
+}
+
 // Close closes the connections to directories.
 func (l *logins) Close() error {
 	var errs []error
-	for _, c := range l.connectors {
+	for _, c := range l.closers {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// AuthConfig says where logins are checked, unless a service says otherwise.
-type AuthConfig struct {
-	Sources []string `toml:"sources"` // "accounts", "ldap:NAME"; asked in order
-}
-
-func (c *Config) validateAuth() error {
-	for name, l := range c.LDAP {
-		if err := l.validate(); err != nil {
-			return fmt.Errorf("ldap.%s: %w", name, err)
-		}
-	}
-	for _, s := range c.services() {
-		if slices.Contains(c.sources(s.config), "") || len(c.sources(s.config)) == 0 {
-			return fmt.Errorf("%s: no source of logins", s.name)
-		}
-	}
-	return nil
 }

@@ -44,6 +44,9 @@ commands:
   folder set ADDRESS USER MAILBOX
                              make an address lead to a mailbox; USER is @DOMAIN for a public folder
   folder remove ADDRESS      remove such an address
+  ban list                   list the accounts and networks that are banned for guessing passwords
+                             (of the node that runs), and until when
+  ban lift USER|NETWORK      end a ban
   queue list                 list what waits to be sent
   queue show ID              show a queued message
   queue retry [ID ...]       try again now: these messages, or all

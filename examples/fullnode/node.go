@@ -71,6 +71,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	s := &server.Server{Services: []server.Service{
+		server.Func("logins", n.logins.run),
 		server.Func("control", serveControl(newControl(n.opened), n.data)),
 		server.Func("sending", func(ctx context.Context, ready func()) error {
 			ready()

@@ -26,5 +26,5 @@ func saslPolicy(c *Config, data *dataDir) (auth.Policy, error) {
 	if err != nil {
 		return auth.Policy{}, fmt.Errorf("key of salts: %w", err)
 	}
-	return auth.Policy{SCRAM: auth.SCRAMOptions{Key: key, Domain: c.Domain}, Realm: c.Domain}, nil
+	return auth.Policy{Secure: c.Auth.WithTLS, Plain: c.Auth.WithoutTLS, SCRAM: auth.SCRAMOptions{Key: key, Domain: c.Domain}, Realm: c.Domain}, nil
 }

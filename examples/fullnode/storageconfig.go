@@ -39,8 +39,8 @@ type StorageConfig struct {
 
 // DomainConfig is what is different for one domain.
 type DomainConfig struct {
-	Storage        StorageConfig `toml:"storage"`
-	CreateFromLDAP bool          `toml:"create_from_ldap"` // who logs in from an LDAP directory for the first time gets an account
+	Storage       StorageConfig `toml:"storage"`
+	CreateAtLogin bool          `toml:"create_at_login"` // who is known to a directory or a password file gets an account when he logs in for the first time
 }
 
 func defaultStorage() StorageConfig {

@@ -29,8 +29,9 @@ type Pool struct {
 	idle      chan struct{} // closed when the last session ends while stopping
 }
 
-// Handler serves one connection until it ends. The context is cancelled when
-// the pool is closed.
+// Handler serves one connection until it ends, or until it has handed it over
+// (wire.Conn.HandOver). The context is cancelled when the pool is closed or
+// the session has ended.
 type Handler func(ctx context.Context, c *wire.Conn)
 
 // Serve accepts connections from l and runs handle for each in a goroutine of
@@ -65,20 +66,37 @@ func (p *Pool) Serve(ctx context.Context, l net.Listener, t wire.Timeouts, handl
 }
 
 func (p *Pool) run(ctx context.Context, c *wire.Conn, handle Handler) {
-	defer c.Release()
-	defer c.Close()
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	if !p.add(c, cancel) {
+		cancel()
+		c.Close()
+		c.Release()
 		return
 	}
-	defer p.remove(c)
+	handedOver := false
 	defer func() {
 		if v := recover(); v != nil {
 			slog.ErrorContext(ctx, "session panicked", "remote", c.Remote(), "panic", v, "stack", string(debug.Stack()))
+			handedOver = false
+		}
+		if !handedOver {
+			p.end(c)
 		}
 	}()
 	handle(ctx, c)
+	if next := c.HandedOver(); next != nil {
+		handedOver = true
+		next(func() { p.end(c) })
+	}
+}
+
+// end closes and forgets a session, once.
+func (p *Pool) end(c *wire.Conn) {
+	if cancel := p.remove(c); cancel != nil {
+		cancel()
+		c.Close()
+		c.Release()
+	}
 }
 
 // Len returns how many sessions run.
@@ -169,13 +187,20 @@ func (p *Pool) add(c *wire.Conn, cancel context.CancelFunc) bool {
 	return true
 }
 
-func (p *Pool) remove(c *wire.Conn) {
+// remove forgets a session and returns how to cancel its context, nil when
+// it was forgotten before.
+func (p *Pool) remove(c *wire.Conn) context.CancelFunc {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	cancel, ok := p.sessions[c]
+	if !ok {
+		return nil
+	}
 	delete(p.sessions, c)
 	if p.stopping && len(p.sessions) == 0 {
 		close(p.idle)
 	}
+	return cancel
 }
 
 // sleep waits for d or the end of ctx.

@@ -72,7 +72,8 @@ type Conn struct {
 	long        []byte  // a line that did not fit the buffer
 	transfer    transfer
 	interrupted atomic.Bool
-	zip         *compression // nil: none
+	zip         *compression     // nil: none
+	next        func(end func()) // see HandOver
 
 	mu  sync.Mutex // guards out
 	out *buffer    // nil while nothing is pending

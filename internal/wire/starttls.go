@@ -10,6 +10,16 @@ import (
 // have arrived already: they are plain text that an attacker may have put
 // there, and the connection must be closed. After any error it is unusable.
 func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) error {
+	return c.secure(ctx, tls.Server(c.outer, config))
+}
+
+// StartTLSClient performs the client's side of a TLS handshake, at once or
+// after the server has agreed to it, as StartTLS does the server's.
+func (c *Conn) StartTLSClient(ctx context.Context, config *tls.Config) error {
+	return c.secure(ctx, tls.Client(c.outer, config))
+}
+
+func (c *Conn) secure(ctx context.Context, layer *tls.Conn) error {
 	if c.tls != nil {
 		return ErrAlreadyTLS
 	}
@@ -23,7 +33,6 @@ func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) error {
 		return err
 	}
 	c.dropInput()
-	layer := tls.Server(c.outer, config)
 	if err := c.handshake(ctx, layer); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // waiter reads from a connection and holds no buffer while it waits. The
@@ -19,7 +21,19 @@ type waiter interface {
 
 // newWaiter returns nil when the connection gives no access to its descriptor.
 func newWaiter(nc net.Conn) waiter {
-	var layer *tls.Conn
+	raw, layer := descriptor(nc)
+	switch {
+	case raw == nil:
+		return nil
+	case layer != nil:
+		return &tlsWaiter{layer: layer, raw: raw}
+	}
+	return newPlainWaiter(raw)
+}
+
+// descriptor finds a connection's descriptor, nil when there is no access to
+// one, and the TLS layer above it, nil when there is none.
+func descriptor(nc net.Conn) (raw syscall.RawConn, layer *tls.Conn) {
 	for {
 		switch v := nc.(type) {
 		case *tls.Conn:
@@ -28,16 +42,13 @@ func newWaiter(nc net.Conn) waiter {
 		case *net.TCPConn, *net.UnixConn:
 			raw, err := v.(syscall.Conn).SyscallConn()
 			if err != nil {
-				return nil
+				return nil, layer
 			}
-			if layer != nil {
-				return &tlsWaiter{layer: layer, raw: raw}
-			}
-			return newPlainWaiter(raw)
+			return raw, layer
 		case netConner:
 			nc = v.NetConn()
 		default:
-			return nil
+			return nil, layer
 		}
 	}
 }
@@ -134,12 +145,14 @@ func (t *tlsWaiter) enter() (*buffer, int, error) {
 	return nil, 0, err
 }
 
+// readable reports whether a read would not block. It leaves an error where the
+// read will find it, which a read that only peeks would take away.
 func readable(fd uintptr) bool {
-	var one [1]byte
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {
-		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		if !errors.Is(err, syscall.EINTR) {
-			return !errors.Is(err, syscall.EAGAIN)
+		n, err := unix.Poll(fds[:], 0)
+		if !errors.Is(err, unix.EINTR) {
+			return n != 0 // -1 too: the read finds out
 		}
 	}
 }

@@ -1,0 +1,68 @@
+package realtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// HAProxy is a running HAProxy that passes TCP connections on.
+type HAProxy struct {
+	Addr    string // where it listens
+	dir     string
+	process *process
+}
+
+// StartHAProxy starts an HAProxy in TCP mode, with one thread, before a server
+// at an address. Words follow the server in its configuration: "send-proxy-v2"
+// has it say who the client is. Stop it afterwards.
+func StartHAProxy(ctx context.Context, server string, words ...string) (*HAProxy, error) {
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	h := &HAProxy{Addr: fmt.Sprintf("127.0.0.1:%d", port), dir: dir}
+	conf := fmt.Sprintf(haproxyConf, h.Addr, server, strings.Join(words, " "))
+	if err := write(dir, "haproxy.cfg", conf); err != nil {
+		h.Stop()
+		return nil, err
+	}
+	h.process, err = startProcess(filepath.Join(dir, "log"), "haproxy", "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
+	if err == nil {
+		err = h.process.ready(ctx, h.Addr)
+	}
+	if err != nil {
+		h.Stop()
+		return nil, err
+	}
+	return h, nil
+}
+
+// Stop ends HAProxy and removes its state.
+func (h *HAProxy) Stop() {
+	if h.process != nil {
+		h.process.end(syscall.SIGTERM)
+	}
+	_ = os.RemoveAll(h.dir)
+}
+
+const haproxyConf = `global
+  nbthread 1
+  maxconn 20000
+defaults
+  mode tcp
+  option splice-auto
+  timeout connect 10s
+  timeout client 31m
+  timeout server 31m
+listen front
+  bind %s
+  server back %s %s
+`
