@@ -71,7 +71,7 @@ func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
 	// its attributes stay as they are, the same as in smtp.
 	s.server.logger().LogAttrs(ctx, slog.LevelWarn, "authentication failed",
 		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
-		slog.String("user", a.user), slog.String("session", s.id), slog.String("reason", err.Error()))
+		slog.String("user", a.user), slog.String("session", s.id), slog.String("reason", err.Error()), s.told.Attr())
 	reply := authAnswer(err)
 	if !errors.Is(err, auth.ErrBadCredentials) && !errors.Is(err, auth.ErrDisabled) && !errors.Is(err, auth.ErrTooMany) {
 		return reply
@@ -104,6 +104,7 @@ func (s *session) login(ctx context.Context, id auth.Identity) (result, error) {
 		s.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
 		return result{}, no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")
 	}
+	s.told.Seal() // from now on it passes on what the client says
 	s.user, s.account = id.User, s.server.shown(account)
 	s.state, s.bad = imap.ConnStateAuthenticated, 0
 	s.in.limits = s.limits
@@ -111,6 +112,6 @@ func (s *session) login(ctx context.Context, id auth.Identity) (result, error) {
 	s.unwatch = s.account.Watch(func(c storage.Change) { s.notice(ctx, c) })
 	s.server.logger().LogAttrs(ctx, slog.LevelInfo, "authenticated",
 		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
-		slog.String("user", id.User), slog.String("session", s.id))
+		slog.String("user", id.User), slog.String("session", s.id), s.told.Attr())
 	return result{code: s.capabilityCode(), text: "Logged in"}, nil
 }

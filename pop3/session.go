@@ -32,6 +32,9 @@ type session struct {
 	id     string
 	guard  front.Guard
 
+	told     *front.Told // by the front end whose connection it is; nil: by none
+	distrust bool        // what somebody else told was refused, and that was logged
+
 	user string    // given by USER, not yet proved
 	drop *maildrop // nil before login: the AUTHORIZATION state
 	bad  int       // commands that could not be understood
@@ -46,13 +49,14 @@ func (s *Server) serve(ctx context.Context, c *wire.Conn) {
 	n := &session{
 		server: s, conn: c, limits: limits, id: front.NewID(),
 		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
+		told:  front.NewTold(c, s.Fronts),
 	}
 	defer n.leave(ctx)
 	if err := c.Handshake(ctx); err != nil {
 		n.log(ctx, slog.LevelDebug, "TLS handshake failed", "err", err)
 		return
 	}
-	n.ok(s.greeting(time.Now()))
+	n.greet()
 	for !n.over {
 		n.step(ctx)
 	}
@@ -131,9 +135,12 @@ func (n *session) hangUp() {
 
 // log writes a line about this session. Text from a client is only ever a value.
 func (n *session) log(ctx context.Context, level slog.Level, text string, more ...any) {
-	args := append([]any{"session", n.id, "remote", n.conn.Remote().String()}, more...)
+	args := append([]any{"session", n.id, "remote", n.remote().String()}, more...)
 	if n.drop != nil {
 		args = append(args, "user", n.drop.user)
+	}
+	if n.told != nil {
+		args = append(args, n.told.Attr())
 	}
 	n.server.logger().Log(ctx, level, text, args...)
 }
