@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
-	"time"
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/internal/front"
@@ -18,6 +17,7 @@ import (
 // not change.
 type gate struct {
 	behind interior
+	fronts func(netip.Addr) bool // see Server.Fronts; nil: none is trusted
 
 	hostname, greeting string
 	sasl               auth.Policy
@@ -53,13 +53,14 @@ func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
 	n := &session{
 		gate: g, conn: c, limits: g.limits, id: front.NewID(),
 		guard: front.Guard{Max: g.limits.AuthFailures, Delay: g.timeouts.AuthDelay},
+		told:  front.NewTold(c, g.fronts),
 	}
 	defer n.leave(ctx)
 	if err := c.Handshake(ctx); err != nil {
 		n.log(ctx, slog.LevelDebug, "TLS handshake failed", "err", err)
 		return nil
 	}
-	n.ok(g.greet(time.Now()))
+	n.greet()
 	n.first(ctx)
 	for !n.over {
 		n.step(ctx)

@@ -42,7 +42,7 @@ func FuzzBackend(f *testing.F) {
 			requireLine(t, text)
 			return
 		}
-		requireLine(t, (&session{gate: &gate{}}).told(err))
+		requireLine(t, (&session{gate: &gate{}}).toldText(err))
 		if banner, _, _ := strings.Cut(string(says), "\n"); !strings.Contains(banner, "hidden") {
 			require.NotContains(t, err.Error(), "hidden")
 		}
@@ -50,7 +50,7 @@ func FuzzBackend(f *testing.F) {
 }
 
 // told is what a client hears of an error.
-func (n *session) told(err error) string {
+func (n *session) toldText(err error) string {
 	text, _ := n.refusal(err)
 	return text
 }
