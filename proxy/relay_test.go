@@ -18,7 +18,7 @@ import (
 
 // linkTo connects to a back end as Reach does.
 func linkTo(nc net.Conn, b Backend) *Link {
-	return &Link{Conn: wire.New(nc, wire.Timeouts{}), backend: b.withDefaults(mapping.Route{})}
+	return &Link{Conn: wire.New(nc, wire.Timeouts{}), nc: nc, backend: b.withDefaults(mapping.Route{})}
 }
 
 // ends returns the two ends of a connection over loopback.
