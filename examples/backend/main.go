@@ -17,27 +17,27 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/posthouse-mail/posthouse/examples/internal/config"
-	"github.com/posthouse-mail/posthouse/listener"
 )
 
 // Config is the configuration file. Every key is optional.
 type Config struct {
-	Hostname  string          `toml:"hostname"`           // in greetings and trace headers
-	Address   string          `toml:"address"`            // to listen on, at the ports of fullnode
-	FrontEnds listener.IPSet  `toml:"trusted_front_ends"` // whose word on their clients is taken, and who may send passwords without TLS
-	Host      string          `toml:"host"`               // how the directory names this back end; whoever lives at another host is reached by way of forward_to
-	Forward   []string        `toml:"forward_to"`         // "host:port" each, SMTP of the front ends; tried in order
-	Domain    string          `toml:"domain"`
-	Drain     config.Duration `toml:"drain"`
-	LogLevel  slog.Level      `toml:"log_level"`
-	TLS       config.TLS      `toml:"tls"`
-	LDAP      *config.LDAP    `toml:"ldap"` // the directory of the cluster; none: accounts of one's own
+	Hostname  string           `toml:"hostname"`           // in greetings and trace headers
+	Address   string           `toml:"address"`            // to listen on, at the ports of fullnode
+	FrontEnds config.FrontEnds `toml:"trusted_front_ends"` // whose word on their clients is taken, and who may send passwords without TLS
+	Host      string           `toml:"host"`               // how the directory names this back end; whoever lives at another host is reached by way of forward_to
+	Forward   []string         `toml:"forward_to"`         // "host:port" each, SMTP of the front ends; tried in order
+	Domain    string           `toml:"domain"`
+	Drain     config.Duration  `toml:"drain"`
+	LogLevel  slog.Level       `toml:"log_level"`
+	TLS       config.TLS       `toml:"tls"`
+	LDAP      *config.LDAP     `toml:"ldap"` // the directory of the cluster; none: accounts of one's own
 }
 
 func main() {
@@ -56,7 +56,7 @@ func main() {
 // run serves what is in a data directory until ctx ends.
 func run(ctx context.Context, file, data string, out io.Writer) error {
 	c := &Config{
-		Hostname: "localhost", Address: "127.0.0.1", FrontEnds: listener.MustParseIPSet("127.0.0.0/8"),
+		Hostname: "localhost", Address: "127.0.0.1", FrontEnds: config.FrontEnds{netip.MustParsePrefix("127.0.0.0/8")},
 		Domain: "example.test", Drain: config.Duration(10 * time.Second),
 	}
 	if file != "" {

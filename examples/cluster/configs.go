@@ -6,7 +6,7 @@ package main
 const backConfig = `hostname = "%[1]s.example.test"
 address = "%[2]s"
 host = "%[2]s"
-trusted_front_ends = "%[3]s,%[4]s"
+trusted_front_ends = ["%[3]s/32", "%[4]s/32"]
 forward_to = ["%[3]s:1025", "%[4]s:1025"]
 drain = "2s"
 

@@ -100,7 +100,7 @@ func (f *frontend) service(c *ServiceConfig) (server.Service, error) {
 	}
 	p := &server.Protocol{
 		Title: titles[protocol], Engine: d.engine, Drain: time.Duration(f.config.Drain),
-		Listeners: c.Listeners(f.certificate.Config(alpn[protocol])),
+		Listeners: c.Listeners(f.certificate.Config(alpn[protocol]), nil),
 	}
 	for i := range p.Listeners {
 		p.Listeners[i].Sockets = f.sockets

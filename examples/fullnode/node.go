@@ -94,7 +94,7 @@ func (n *node) service(title string, c *config.Service, engine func() server.Eng
 	if len(c.Listen)+len(c.ListenTLS) == 0 {
 		return server.Func(title, func(ctx context.Context, ready func()) error { ready(); <-ctx.Done(); return nil })
 	}
-	p := &server.Protocol{Title: title, Engine: engine, Drain: time.Duration(n.config.Drain), Listeners: c.Listeners(n.certificate.Config(alpn))}
+	p := &server.Protocol{Title: title, Engine: engine, Drain: time.Duration(n.config.Drain), Listeners: c.Listeners(n.certificate.Config(alpn), nil)}
 	bound := 0
 	p.Bound = func(l *listener.Listener) {
 		name := title

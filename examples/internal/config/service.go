@@ -38,13 +38,15 @@ func NewService(connections, ofPeer int, addresses ...string) Service {
 }
 
 // Listeners returns what listens: the plain addresses, then those with TLS.
-func (s *Service) Listeners(secure *tls.Config) []listener.Config {
+// Front ends are not bound by what bounds a peer.
+func (s *Service) Listeners(secure *tls.Config, fronts FrontEnds) []listener.Config {
+	rules := append(s.rules(), fronts.Rules(s.limits())...)
 	var all []listener.Config
 	for _, address := range s.Listen {
-		all = append(all, listener.Config{Address: address, Service: s.rules(), Limits: s.limits()})
+		all = append(all, listener.Config{Address: address, Service: rules, Limits: s.limits()})
 	}
 	for _, address := range s.ListenTLS {
-		all = append(all, listener.Config{Address: address, Service: s.rules(), Limits: s.limits(), TLS: secure})
+		all = append(all, listener.Config{Address: address, Service: rules, Limits: s.limits(), TLS: secure})
 	}
 	return all
 }
