@@ -102,7 +102,7 @@ func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
 
 // take connects a link that has a seat; errAgain when it was kicked meanwhile.
 func (f *Front) take(ctx context.Context, l *Link) (*Link, error) {
-	reaching, done := l.seat.reaching(ctx)
+	reaching, done := l.seat.kickable(ctx)
 	err := f.connect(reaching, l)
 	done()
 	switch {

@@ -47,7 +47,9 @@ func (l *Link) HandOver(ctx context.Context, client *wire.Conn, done func(error)
 // relay begins, and calls done when it has ended.
 func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 	l.LoggedIn()
+	ctx, ended := l.seat.kickable(ctx)
 	closed := func(err error) {
+		ended()
 		l.Close()
 		client.Close()
 		if l.seat.wasKicked() {

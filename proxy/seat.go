@@ -28,13 +28,14 @@ type seat struct {
 	port     uint16
 
 	kicked, closed, empty bool                    // under the lock of sessions, as what follows
-	cancel                context.CancelCauseFunc // ends the attempt to reach the back end; nil: there is none
+	cancel                context.CancelCauseFunc // ends what is done with the seat; nil: nothing is
 	gone                  chan struct{}           // closed when the seat is free; nil: nobody waits for that
 }
 
-// reaching returns the context of the attempt to reach the back end, which
-// ends with ErrKicked when the session is kicked. Call done after the attempt.
-func (k *seat) reaching(ctx context.Context) (_ context.Context, done func()) {
+// kickable returns a context that ends with ErrKicked when the session is
+// kicked, for what is done with the seat: the attempt to reach the back end, and
+// then the relay. Call done after it.
+func (k *seat) kickable(ctx context.Context) (_ context.Context, done func()) {
 	if k == nil {
 		return ctx, func() {}
 	}
