@@ -101,7 +101,8 @@ func FuzzSearch(f *testing.F) {
 		if p.end() != nil {
 			return
 		}
-		s := &session{server: quietServer(nil), view: v, limits: Limits{}.withDefaults()}
+		s := quietServer(nil).gate().newSession(nil)
+		s.view = v
 		found, err := s.newRun(v).find(context.Background(), k)
 		if err != nil {
 			t.Fatal(err)

@@ -12,39 +12,50 @@ const (
 	maxIDValue  = 1024
 )
 
-// parseID reads ID (RFC 2971). What the client says of itself is not used.
+// idRequest is what the client says of itself, which is not used, or what a
+// front end says of its client.
+type idRequest struct{ fields []idField }
+
+// parseID reads ID (RFC 2971).
 func parseID(p *parser) request {
+	r := &idRequest{}
 	p.space()
 	if p.peek() != '(' {
 		if _, ok := p.nstring(); ok {
 			p.fail("Missing list")
 		}
-		return requestFunc(runID)
+		return r
 	}
-	fields := 0
 	p.list(func() {
-		name := p.string()
+		f := idField{name: p.string()}
 		p.space()
-		value, _ := p.nstring()
-		if fields++; fields > maxIDFields || len(name) > maxIDFields || len(value) > maxIDValue {
+		value, ok := p.nstring()
+		f.value, f.null = value, !ok
+		if r.fields = append(r.fields, f); len(r.fields) > maxIDFields || len(f.name) > maxIDFields || len(value) > maxIDValue {
 			p.fail("Too much in ID")
 		}
 	})
-	return requestFunc(runID)
+	return r
 }
 
-func runID(_ context.Context, s *session) (result, error) {
+func (r *idRequest) run(ctx context.Context, s *session) (result, error) {
+	if err := s.hear(ctx, r.fields); err != nil {
+		return result{}, err
+	}
+	if s.server == nil {
+		s.clientID = r.fields // at most 16 KiB, until login
+	}
 	o := &s.out
 	o.text("* ID ")
-	if len(s.server.ID) == 0 {
+	if len(s.gate.id) == 0 {
 		o.text("NIL")
 	} else {
 		sep := byte('(')
-		for _, name := range slices.Sorted(maps.Keys(s.server.ID)) {
+		for _, name := range slices.Sorted(maps.Keys(s.gate.id)) {
 			o.byte(sep)
 			o.string(name)
 			o.byte(' ')
-			o.string(s.server.ID[name])
+			o.string(s.gate.id[name])
 			sep = ' '
 		}
 		o.byte(')')

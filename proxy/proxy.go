@@ -49,6 +49,10 @@ type Front struct {
 	Own      func(host string, port int) bool // whether an address is this front end's own listener, as OwnListeners tells; asked of a route's host and of each address it has; nil: none is
 	Logger   *slog.Logger                     // nil: slog.Default
 
+	// Referrals says whether a back end that serves a user no more may send him
+	// on to another, which is shown his credentials then; nil: none may.
+	Referrals func(from, to mapping.Route) bool
+
 	turn  atomic.Uint32 // of the source addresses
 	slots slots
 }
@@ -66,7 +70,11 @@ const maxTurns = 8
 // It takes Sessions.MaxWait, Backend.Queue and Backend.Connect at most, besides
 // the time of the Mapper.
 func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error) {
-	v := f.Sessions.visit(user, c)
+	return f.reach(ctx, f.Sessions.visit(user, c))
+}
+
+// reach is Reach for a visit that begins.
+func (f *Front) reach(ctx context.Context, v *visit) (*Link, error) {
 	for range maxTurns {
 		l, err := f.try(ctx, v)
 		if !errors.Is(err, errAgain) {
@@ -81,12 +89,9 @@ func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
 	if err := f.Sessions.welcome(ctx, v); err != nil {
 		return nil, err
 	}
-	route, err := f.Mapper.Map(ctx, v.user)
-	switch {
-	case errors.Is(err, mapping.ErrNotMapped):
+	route, err := f.route(ctx, v)
+	if err != nil {
 		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	b := f.backend(route)
 	route.TLS = b.TLS
@@ -100,9 +105,21 @@ func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
 	return f.take(ctx, &Link{user: v.user, route: route, backend: b, client: v.client, seat: seat})
 }
 
+// route returns where a visit leads.
+func (f *Front) route(ctx context.Context, v *visit) (mapping.Route, error) {
+	if v.referred != nil {
+		return *v.referred, nil
+	}
+	route, err := f.Mapper.Map(ctx, v.user)
+	if err != nil && !errors.Is(err, mapping.ErrNotMapped) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return route, err
+}
+
 // take connects a link that has a seat; errAgain when it was kicked meanwhile.
 func (f *Front) take(ctx context.Context, l *Link) (*Link, error) {
-	reaching, done := l.seat.kickable(ctx)
+	reaching, done := l.seat.reaching(ctx)
 	err := f.connect(reaching, l)
 	done()
 	switch {

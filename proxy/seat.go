@@ -28,14 +28,14 @@ type seat struct {
 	port     uint16
 
 	kicked, closed, empty bool                    // under the lock of sessions, as what follows
-	cancel                context.CancelCauseFunc // ends what is done with the seat; nil: nothing is
+	cancel                context.CancelCauseFunc // ends the attempt to reach the back end, or the relay; nil: there is none
 	gone                  chan struct{}           // closed when the seat is free; nil: nobody waits for that
 }
 
-// kickable returns a context that ends with ErrKicked when the session is
-// kicked, for what is done with the seat: the attempt to reach the back end, and
-// then the relay. Call done after it.
-func (k *seat) kickable(ctx context.Context) (_ context.Context, done func()) {
+// reaching returns the context of the attempt to reach the back end, or of the
+// relay, which ends with ErrKicked when the session is kicked. Call done after
+// it.
+func (k *seat) reaching(ctx context.Context) (_ context.Context, done func()) {
 	if k == nil {
 		return ctx, func() {}
 	}
@@ -132,6 +132,7 @@ func (k *seat) sayFarewell() {
 	defer k.Conn.Close()
 	cut := time.AfterFunc(k.sessions.farewell(), func() { k.Conn.Close() })
 	defer cut.Stop()
+	_ = k.Conn.SetReadDeadline(time.Time{}) // of whoever read before
 	_, _ = io.CopyN(io.Discard, k.Conn, farewellOctets)
 }
 

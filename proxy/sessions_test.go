@@ -335,7 +335,7 @@ func TestP40ALoginOnItsWayIsKickedAndBeginsAnew(t *testing.T) {
 	require.NoError(t, err)
 	k, err := c.Sessions.admit(t.Context(), v, route)
 	require.NoError(t, err)
-	ctx, done := k.kickable(t.Context())
+	ctx, done := k.reaching(t.Context())
 	defer done()
 	kicked := make(chan int)
 	go func() {
