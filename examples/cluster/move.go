@@ -14,14 +14,15 @@ import (
 // wait: doc/cluster.md.)
 func (c *cluster) move(ctx context.Context, who user, to int) error {
 	name, _, _ := strings.Cut(who.name, "@")
+	person := url.PathEscape(who.name)
 	for _, ask := range []func() error{
-		func() error { return c.control(ctx, "delay", url.Values{"user": {who.name}, "for": {"30s"}}) },
-		func() error { return c.control(ctx, "kick", url.Values{"user": {who.name}}) },
+		func() error { return c.control(ctx, http.MethodPut, "/delays/"+person, `{"for": "30s"}`) },
+		func() error { return c.control(ctx, http.MethodPost, "/kick", fmt.Sprintf(`{"user": %q}`, who.name)) },
 		func() error {
 			return c.administer(ctx, "ldapmodify", fmt.Sprintf("dn: uid=%s,ou=people,dc=example,dc=test\nchangetype: modify\nreplace: mailHost\nmailHost: %s\n", name, c.back(to)))
 		},
-		func() error { return c.control(ctx, "invalidate", url.Values{"user": {who.name}}) },
-		func() error { return c.control(ctx, "delay", url.Values{"user": {who.name}, "for": {"0s"}}) },
+		func() error { return c.control(ctx, http.MethodDelete, "/cache/"+person, "") },
+		func() error { return c.control(ctx, http.MethodDelete, "/delays/"+person, "") },
 	} {
 		if err := ask(); err != nil {
 			return err
@@ -31,10 +32,9 @@ func (c *cluster) move(ctx context.Context, who user, to int) error {
 }
 
 // control asks all front ends for the same.
-func (c *cluster) control(ctx context.Context, what string, values url.Values) error {
+func (c *cluster) control(ctx context.Context, method, path, body string) error {
 	for n := 1; n <= 2; n++ {
-		address := "http://" + net.JoinHostPort(c.front(n), "1081") + "/" + what + "?" + values.Encode()
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, nil)
+		r, err := http.NewRequestWithContext(ctx, method, "http://"+net.JoinHostPort(c.front(n), "1081")+path, strings.NewReader(body))
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (c *cluster) control(ctx context.Context, what string, values url.Values) e
 			return err
 		}
 		if answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s: %s: %s", what, answer.Status, text)
+			return fmt.Errorf("%s %s: %s: %s", method, path, answer.Status, text)
 		}
 	}
 	return nil

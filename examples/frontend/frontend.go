@@ -33,6 +33,8 @@ type frontend struct {
 	sessions    proxy.Sessions
 	health      proxy.Health
 	sockets     *listener.Sockets
+	stop        context.CancelFunc
+	drained     chan struct{} // closed when all sessions have ended
 
 	own   atomic.Pointer[func(host string, port int) bool] // knows the own listeners
 	bound []net.Addr
@@ -46,7 +48,7 @@ func serve(ctx context.Context, c *Config, out io.Writer) error {
 		return err
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel})))
-	f := &frontend{config: c, logins: openLogins(), sockets: sockets}
+	f := &frontend{config: c, logins: openLogins(), sockets: sockets, drained: make(chan struct{})}
 	f.listening(nil)
 	if f.backend, err = c.Backend.backend(); err != nil {
 		return fmt.Errorf("backend: %w", err)
@@ -63,8 +65,19 @@ func serve(ctx context.Context, c *Config, out io.Writer) error {
 	return errors.Join(f.run(ctx, out), f.maps.Close())
 }
 
+// run serves: who looks after the front end comes first and goes last.
 func (f *frontend) run(ctx context.Context, out io.Writer) error {
+	ctx, f.stop = context.WithCancel(ctx)
+	defer f.stop()
 	s := &server.Server{StopTimeout: time.Duration(f.config.Drain) + 10*time.Second}
+	if f.config.Control != "" {
+		control, err := f.control()
+		if err != nil {
+			return fmt.Errorf("control: %w", err)
+		}
+		s.Services = append(s.Services, control)
+	}
+	s.Services = append(s.Services, server.Func("maps", f.watch), server.Func("drain", f.awaitDrain))
 	for _, service := range f.config.Services {
 		p, err := f.service(service)
 		if err != nil {
@@ -72,14 +85,8 @@ func (f *frontend) run(ctx context.Context, out io.Writer) error {
 		}
 		s.Services = append(s.Services, p)
 	}
-	s.Services = slices.Insert(s.Services, 0, server.Func("maps", f.watch))
-	if f.config.Control != "" {
-		s.Services = append(s.Services, f.control())
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	defer server.OnSignal(ctx, syscall.SIGHUP, "reload", f.reload, nil)()
-	defer server.OnSignal(ctx, syscall.SIGUSR2, "upgrade", func(ctx context.Context) error { return f.upgrade(ctx, stop) }, nil)()
+	defer server.OnSignal(ctx, syscall.SIGUSR2, "upgrade", f.upgrade, nil)()
 	return s.Run(ctx, func() { f.announce(out) })
 }
 
@@ -168,7 +175,7 @@ func (f *frontend) announce(out io.Writer) {
 // upgrade starts the program anew, as it is on the disk now, with the same
 // arguments, gives it the listening sockets, and stops when it serves: who
 // connects is never refused, and the sessions of this process may end in peace.
-func (f *frontend) upgrade(ctx context.Context, stop func()) error {
+func (f *frontend) upgrade(ctx context.Context) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -179,6 +186,6 @@ func (f *frontend) upgrade(ctx context.Context, stop func()) error {
 		return err
 	}
 	slog.InfoContext(ctx, "handed over", "pid", successor.Process.Pid)
-	stop()
+	f.stop()
 	return nil
 }

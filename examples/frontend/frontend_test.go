@@ -117,19 +117,21 @@ func TestP43TheControlInterfaceTellsOfHealthAndSessionsAndIsForThisMachineAlone(
 	b := startBackEnd(t, "back end", "alice@example.test")
 	f := startFrontEnd(t, one(writeFile(t, "users.map", "alice@example.test "+b.route()+"\n"), ""))
 	_, _ = readPOP3(t, f.address("POP3", 0), "alice@example.test", "pw")
-	answer := ask(t, http.MethodGet, "http://"+f.address("control", 0)+"/health", "")
-	require.Contains(t, answer, "ok\n")
-	require.Contains(t, answer, fmt.Sprintf("127.0.0.1:%d up", b.port))
-	require.Contains(t, ask(t, http.MethodPost, "http://"+f.address("control", 0)+"/kick?user=Alice@Example.test", ""), "sessions have ended")
-	require.Contains(t, ask(t, http.MethodPost, "http://"+f.address("control", 0)+"/kick", "http://evil.test"), "cross-origin")
+	control := "http://" + f.address("control", 0)
+	require.Contains(t, ask(t, http.MethodGet, control+"/ping", "", ""), "PONG")
+	require.Contains(t, ask(t, http.MethodGet, control+"/map/users/health", "", ""), fmt.Sprintf(`"127.0.0.1:%d","state":"up"`, b.port))
+	require.Contains(t, ask(t, http.MethodPost, control+"/kick", `{"user": "Alice@Example.test"}`, ""), `"sessions"`)
+	require.Contains(t, ask(t, http.MethodPost, control+"/kick", `{"all": true}`, "http://evil.test"), "cross-origin")
+	require.Equal(t, "{}\n", ask(t, http.MethodPost, control+"/drain", "", ""), "it is answered when all sessions have ended")
+	f.stop()
 	_, err := loadConfig(writeFile(t, "c.toml", "control = \"0.0.0.0:1081\"\ndefault_route = \"x.test\"\n"), "")
 	require.ErrorContains(t, err, "loopback")
 }
 
 // ask sends a request, as a web page of an origin when there is one.
-func ask(t *testing.T, method, url, origin string) string {
+func ask(t *testing.T, method, url, body, origin string) string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
 	if origin != "" {
 		r.Header.Set("Origin", origin)

@@ -32,9 +32,9 @@ type MapConfig struct {
 	User     string   `toml:"user_attribute"` // of LDAP, that holds the user's name at the back end; empty: as he logged in
 	Loopback bool     `toml:"loopback"`       // what others write may lead to this machine itself
 
-	// What directories and HTTP servers say is remembered: for TTL (10m), that
-	// they know nobody of a name for Negative (30s), and while they can't be
-	// asked for Stale more (1h).
+	// What a map says is remembered where directories or HTTP servers are among
+	// its sources: for TTL (10m), that they know nobody of a name for Negative
+	// (30s), and while they can't be asked for Stale more (1h).
 	TTL      config.Duration `toml:"ttl"`
 	Negative config.Duration `toml:"negative"`
 	Stale    config.Duration `toml:"stale"`
@@ -86,19 +86,38 @@ func (m *maps) open(c *Config) error {
 		}
 	}
 	for name, of := range c.Maps {
-		var links []mapping.Mapper
-		for _, source := range of.Sources {
-			link, err := m.source(c, of, source)
-			if err != nil {
-				return fmt.Errorf("map.%s: %w", name, err)
-			}
-			links = append(links, link)
+		mapper, err := m.chain(c, of)
+		if err == nil {
+			err = m.Add(name, mapper)
 		}
-		if err := m.Add(name, mapping.Chain(links...)); err != nil {
+		if err != nil {
 			return fmt.Errorf("map.%s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// chain makes a map of its sources. Where others than files are among them, it
+// is remembered what they say.
+func (m *maps) chain(c *Config, of *MapConfig) (mapping.Mapper, error) {
+	var links []mapping.Mapper
+	remote := false
+	for _, source := range of.Sources {
+		link, err := m.source(c, of, source)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, link)
+		remote = remote || strings.HasPrefix(source, fromLDAP) || strings.HasPrefix(source, fromHTTP)
+	}
+	if !remote {
+		return mapping.Chain(links...), nil
+	}
+	cache := mapping.NewCache(mapping.Chain(links...), mapping.CacheOptions{
+		TTL: time.Duration(of.TTL), Negative: time.Duration(of.Negative), Stale: time.Duration(of.Stale),
+	})
+	m.caches = append(m.caches, cache)
+	return cache, nil
 }
 
 func (m *maps) source(c *Config, of *MapConfig, source string) (mapping.Mapper, error) {
@@ -111,7 +130,7 @@ func (m *maps) source(c *Config, of *MapConfig, source string) (mapping.Mapper, 
 		return m.file(name)
 	case fromLDAP:
 		if connector := m.connectors[name]; connector != nil {
-			return m.remember(of, ldapmap.New(connector, ldapmap.Options{User: of.User})), nil
+			return checked(of, ldapmap.New(connector, ldapmap.Options{User: of.User})), nil
 		}
 	case fromHTTP:
 		if server := c.HTTP[name]; server != nil {
@@ -121,7 +140,7 @@ func (m *maps) source(c *Config, of *MapConfig, source string) (mapping.Mapper, 
 	return nil, fmt.Errorf("%q is neither \"static:\" and a route, \"file:\" and a path, nor \"ldap:\" or \"http:\" and a name under [ldap] or [http]", source)
 }
 
-// file opens a file map. It needs no cache: it is in memory, and a change
+// file opens a file map. Alone it needs no cache: it is in memory, and a change
 // counts at once.
 func (m *maps) file(path string) (mapping.Mapper, error) {
 	file, err := mapping.OpenFile(path)
@@ -143,21 +162,17 @@ func (m *maps) http(of *MapConfig, server *HTTPConfig) (mapping.Mapper, error) {
 		return nil, err
 	}
 	m.closers = append(m.closers, client)
-	return m.remember(of, client), nil
+	return checked(of, client), nil
 }
 
-// remember puts before a source what every source needs that others write: a
-// check that its routes lead somewhere, and a cache.
-func (m *maps) remember(of *MapConfig, source mapping.Mapper) mapping.Mapper {
+// checked puts before a source that others write what looks whether its routes
+// lead somewhere.
+func checked(of *MapConfig, source mapping.Mapper) mapping.Mapper {
 	loopback := mapping.LoopbackRefused
 	if of.Loopback {
 		loopback = mapping.LoopbackAllowed
 	}
-	cache := mapping.NewCache(mapping.NewChecked(source, mapping.CheckedOptions{Loopback: loopback}), mapping.CacheOptions{
-		TTL: time.Duration(of.TTL), Negative: time.Duration(of.Negative), Stale: time.Duration(of.Stale),
-	})
-	m.caches = append(m.caches, cache)
-	return cache
+	return mapping.NewChecked(source, mapping.CheckedOptions{Loopback: loopback})
 }
 
 // of returns the map of a service, with the port of its back ends.
