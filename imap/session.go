@@ -80,8 +80,9 @@ func (s *Server) serve(ctx context.Context, c *wire.Conn) {
 
 func (s *Server) newSession(c *wire.Conn) *session {
 	limits := s.Limits.withDefaults()
+	told := front.NewTold(c, s.Fronts)
 	n := &session{
-		server: s, conn: c, limits: limits, id: front.NewID(), state: imap.ConnStateNotAuthenticated,
+		server: s, conn: c, limits: limits, id: told.ID(), state: imap.ConnStateNotAuthenticated,
 		told:  front.NewTold(c, s.Fronts),
 		in:    scanner{conn: c, limits: limits},
 		out:   output{conn: c},

@@ -46,10 +46,11 @@ func (s *Server) serve(ctx context.Context, c *wire.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	limits := s.Limits.withDefaults()
+	told := front.NewTold(c, s.Fronts)
 	n := &session{
-		server: s, conn: c, limits: limits, id: front.NewID(),
+		server: s, conn: c, limits: limits, id: told.ID(),
 		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
-		told:  front.NewTold(c, s.Fronts),
+		told:  told,
 	}
 	defer n.leave(ctx)
 	if err := c.Handshake(ctx); err != nil {

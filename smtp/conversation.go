@@ -42,7 +42,7 @@ func newConversation(p *policy, w *wire.Conn) *conversation {
 
 // newFacts returns what is known of the client when a session begins.
 func (c *conversation) newFacts() Session {
-	f := Session{ID: front.NewID(), Protocol: c.Protocol, Local: c.wire.LocalAddrPort()}
+	f := Session{ID: c.told.ID(), Protocol: c.Protocol, Local: c.wire.LocalAddrPort()}
 	if c.told == nil {
 		f.Remote = c.wire.RemoteAddrPort()
 		return f
@@ -50,9 +50,6 @@ func (c *conversation) newFacts() Session {
 	f.Front, f.Remote = c.told.Front, c.told.Remote
 	if c.told.Local.IsValid() {
 		f.Local = c.told.Local
-	}
-	if c.told.Session != "" {
-		f.ID = c.told.Session
 	}
 	return f
 }
