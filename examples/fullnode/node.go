@@ -96,11 +96,11 @@ func (n *node) service(title string, c *ServiceConfig, engine func() server.Engi
 	}
 	p := &server.Protocol{Title: title, Engine: engine, Drain: time.Duration(n.config.Drain)}
 	for _, address := range c.Listen {
-		p.Listeners = append(p.Listeners, listener.Config{Address: address, Service: c.rules(), Limits: c.limits()})
+		p.Listeners = append(p.Listeners, listener.Config{Address: address, Service: n.config.rulesOf(c), Limits: c.limits()})
 	}
 	for _, address := range c.ListenTLS {
 		p.Listeners = append(p.Listeners, listener.Config{
-			Address: address, Service: c.rules(), Limits: c.limits(), TLS: n.certificate.config(alpn),
+			Address: address, Service: n.config.rulesOf(c), Limits: c.limits(), TLS: n.certificate.config(alpn),
 		})
 	}
 	bound := 0
@@ -132,6 +132,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 		Hooks:    []smtp.Hooks{n.metrics.smtpHooks(), n.processor.Hooks()},
 		TLS:      n.certificate.config("smtp"),
 		SpoolDir: n.data.file("spool"),
+		Fronts:   n.config.isFrontEnd,
 	}
 	s.Limits.MessageSize = n.config.Message.MaxSize
 	if p != smtp.LMTP {
@@ -148,7 +149,7 @@ func (n *node) imap() server.Engine {
 	s := &imap.Server{
 		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.config("imap"),
 		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.file("spool"),
-		Namespaces: namespaces, Access: access{n.opened},
+		Namespaces: namespaces, Access: access{n.opened}, Fronts: n.config.isFrontEnd,
 	}
 	s.Limits.AppendSize = n.config.Message.MaxSize
 	return s
@@ -156,7 +157,8 @@ func (n *node) imap() server.Engine {
 
 func (n *node) pop3() server.Engine {
 	return &pop3.Server{
-		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.config("pop3"), PlainAuth: n.plainAuth, SASL: n.sasl,
+		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.config("pop3"),
+		PlainAuth: n.plainAuth, SASL: n.sasl, Fronts: n.config.isFrontEnd,
 	}
 }
 
