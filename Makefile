@@ -1,7 +1,7 @@
 # Everything a user needs is `go run ./examples/fullnode` and `go test ./...`.
 # These targets are for who works on Posthouse itself.
 
-.PHONY: test check bench bench-imap stress fuzz
+.PHONY: test check bench bench-imap bench-relay relay stress fuzz
 
 test: ## what every change must pass
 	go vet ./... && go tool staticcheck ./... && go test ./...
@@ -14,6 +14,12 @@ bench: ## the whole node beside Postfix and Dovecot, one run, ratios
 
 bench-imap: ## work with mailboxes over IMAP beside Dovecot, one run, ratios and goals
 	go run ./bench imap -million 1000000
+
+bench-relay: ## what proxies do after a login beside HAProxy and nginx, and what an idle session costs
+	go test -run '^$$' -bench 'IdlePair|Bulk' -benchtime 1x -timeout 30m ./proxy
+
+relay: ## 1 GB both ways at once through the proxies' relay, octet by octet
+	POSTHOUSE_RELAY=1073741824 go test -count=1 -timeout 30m -run '^TestP29' ./internal/splice
 
 stress: ## the long versions of the durability tests, 10,000 connections, and half an hour of 50 IMAP sessions
 	POSTHOUSE_CUTS=10000 POSTHOUSE_ROT=10000 POSTHOUSE_KILLS=50 POSTHOUSE_CONNECTIONS=10000 POSTHOUSE_STRESS=30m go test -timeout 60m ./internal/engine/... ./storage/... ./queue/... ./imap ./examples/fullnode/...

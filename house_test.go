@@ -52,8 +52,10 @@ var floors = map[string]int{
 	"queue/local":       26, // shares the log of storage/local
 	"proxy":             28, // what the proxies of all protocols share
 	"smtp":              30,
+	"smtp/sender":       29,
 	"imap":              30,
 	"pop3":              30,
+	"managesieve":       30,
 	"smtp/":             30,
 	"processing":        35,
 	"server":            40,
@@ -103,7 +105,7 @@ func TestPartsLinkNoForeignMachinery(t *testing.T) {
 		"github.com/cockroachdb/", "github.com/prometheus/", "github.com/go-ldap/", "github.com/BurntSushi/",
 		"github.com/caddyserver/", "github.com/jackc/", "github.com/go-jose/", "github.com/jcmturner/", module + "internal/engine", module + "storage/local",
 	}
-	for _, part := range []string{"mail", "message", "listener", "auth", "mapping", "directory", "storage", "queue", "proxy", "smtp", "imap", "pop3", "processing", "server"} {
+	for _, part := range []string{"mail", "message", "listener", "auth", "mapping", "directory", "storage", "queue", "proxy", "smtp", "imap", "pop3", "managesieve", "processing", "server"} {
 		for _, dep := range goList(t, "-deps", "./"+part) {
 			for _, h := range heavy {
 				require.False(t, strings.HasPrefix(dep, h), "%s links %s", part, dep)

@@ -27,8 +27,8 @@ func parseAuthenticate(p *parser) request {
 }
 
 func (r *authenticateRequest) run(ctx context.Context, s *session) (result, error) {
-	asked := &asked{Authenticator: s.server.Auth}
-	exchange, err := auth.NewExchange(ctx, r.mechanism, asked, s.server.SASL, s.credentials())
+	asked := s.ask()
+	exchange, err := auth.NewExchange(ctx, r.mechanism, asked, s.gate.sasl, s.credentials())
 	switch {
 	case errors.Is(err, auth.ErrNeedsTLS):
 		return result{}, errNeedsTLS
@@ -40,7 +40,7 @@ func (r *authenticateRequest) run(ctx context.Context, s *session) (result, erro
 	s.out.reset()
 	switch {
 	case err == nil:
-		return s.login(ctx, id)
+		return s.gate.behind.enter(ctx, s, asked, id)
 	case errors.Is(err, front.ErrCancelled):
 		return result{}, bad("Authentication cancelled")
 	case errors.Is(err, front.ErrBadBase64):

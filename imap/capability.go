@@ -65,7 +65,7 @@ var (
 // response code (RFC 9051 §7.2.2).
 func (s *session) capabilityCode() string {
 	var b strings.Builder
-	b.WriteString("CAPABILITY " + strings.Join(capsAlways, " "))
+	b.WriteString("CAPABILITY " + strings.Join(s.gate.caps, " "))
 	if s.states() != before {
 		b.WriteString(" " + strings.Join(append(s.capsOfStore(), capsAfter...), " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
 		b.WriteString(s.messageLimitCapability())
@@ -74,7 +74,7 @@ func (s *session) capabilityCode() string {
 	if s.canStartTLS() {
 		b.WriteString(" STARTTLS")
 	}
-	if !s.mayShowPassword() || auth.ProofsOf(s.server.Auth)&auth.Passwords == 0 {
+	if !s.mayShowPassword() || auth.ProofsOf(s.gate.behind.authenticator(s))&auth.Passwords == 0 {
 		b.WriteString(" LOGINDISABLED")
 	}
 	for _, m := range s.mechanisms() {
@@ -97,17 +97,17 @@ func (s *session) capsOfStore() (caps []string) {
 	return caps
 }
 
-func (s *session) canStartTLS() bool { return s.server.TLS != nil && !s.secure() }
+func (s *session) canStartTLS() bool { return s.gate.tls != nil && !s.secure() }
 
 // mayShowPassword reports whether the client may send a password as it is.
 func (s *session) mayShowPassword() bool {
-	allowed := s.server.PlainAuth
+	allowed := s.gate.plainAuth
 	return s.secure() || allowed != nil && allowed(s.told.Allowed(s.conn.Remote()))
 }
 
 // mechanisms returns the SASL mechanisms that this connection may use.
 func (s *session) mechanisms() []string {
-	return auth.Mechanisms(s.server.Auth, s.server.SASL, s.credentials())
+	return auth.Mechanisms(s.gate.behind.authenticator(s), s.gate.sasl, s.credentials())
 }
 
 // parseCapability reads CAPABILITY (RFC 9051 §6.1.1).

@@ -113,7 +113,7 @@ func isTag(b []byte) bool {
 // command runs the command that the scanner has begun. An error ends the session.
 func (s *session) command(ctx context.Context) error {
 	if s.states() == before && looksLikeHTTP(s.in.buf) {
-		return &goodbye{text: "This is IMAP"}
+		return s.wrongProtocol(ctx, "HTTP")
 	}
 	o := open(s.in.buf)
 	s.running = o
@@ -275,6 +275,23 @@ func (o *output) status(tag, kind, code, text string) {
 	}
 	o.text(clean(text))
 	o.end()
+}
+
+// wrongProtocol ends a session whose client speaks something else.
+func (s *session) wrongProtocol(ctx context.Context, what string) error {
+	s.log(ctx, slog.LevelInfo, "client speaks another protocol", nil, "protocol", what)
+	return &goodbye{text: "This is IMAP"}
+}
+
+// speaksTLS finds, in what has come before login, the handshake of a client that
+// takes this port for one with TLS from the first octet (RFC 8446 §5.1). It is
+// no line, and may never become one.
+func (s *session) speaksTLS() bool {
+	if s.states() != before || s.secure() {
+		return false
+	}
+	w, err := s.conn.Window()
+	return err == nil && len(w) > 1 && w[0] == 0x16 && w[1] == 3
 }
 
 // looksLikeHTTP finds requests that a browser was made to send here.

@@ -91,7 +91,7 @@ func TestFaultI6SilentClientOfTheTLSPortIsLetGo(t *testing.T) {
 func TestFaultI16ErrorTextsInjectNoResponses(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
-	n := quietServer(memory.New()).newSession(wire.New(server, wire.Timeouts{}))
+	n := quietServer(memory.New()).gate().newSession(wire.New(server, wire.Timeouts{}))
 	n.out.reset()
 	err := &imap.Error{Type: imap.StatusResponseTypeNo, Code: "X]\r\na OK", Text: "no\r\na OK Logged in"}
 	require.NoError(t, n.finish(context.Background(), opening{tag: "a", name: "LOGIN"}, result{}, err))

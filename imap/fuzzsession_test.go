@@ -127,7 +127,7 @@ func converse(t testing.TB, s *Server, prelude string, input []byte) []byte {
 		c := wire.New(server, s.Timeouts.wire())
 		defer c.Release()
 		defer c.Close()
-		s.serve(context.Background(), c)
+		s.gate().serve(context.Background(), c)
 	}()
 	output := &watched{compressed: make(chan struct{})}
 	go func() { // the pipe has no half-close: LOGOUT or an unfinished line ends it

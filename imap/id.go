@@ -12,8 +12,8 @@ const (
 	maxIDValue  = 1024
 )
 
-// idRequest is what the client says of itself, which is not used, or what a
-// front end says of its client.
+// idRequest is what the client says of itself, or a front end of its client. A
+// Server uses the latter alone.
 type idRequest struct{ fields []idField }
 
 // parseID reads ID (RFC 2971).
@@ -42,17 +42,20 @@ func (r *idRequest) run(ctx context.Context, s *session) (result, error) {
 	if err := s.hear(ctx, r.fields); err != nil {
 		return result{}, err
 	}
+	if s.server == nil {
+		s.clientID = r.fields // at most 16 KiB, until login
+	}
 	o := &s.out
 	o.text("* ID ")
-	if len(s.server.ID) == 0 {
+	if len(s.gate.id) == 0 {
 		o.text("NIL")
 	} else {
 		sep := byte('(')
-		for _, name := range slices.Sorted(maps.Keys(s.server.ID)) {
+		for _, name := range slices.Sorted(maps.Keys(s.gate.id)) {
 			o.byte(sep)
 			o.string(name)
 			o.byte(' ')
-			o.string(s.server.ID[name])
+			o.string(s.gate.id[name])
 			sep = ' '
 		}
 		o.byte(')')

@@ -119,7 +119,7 @@ func (startled) Status(context.Context) (storage.Status, error) { panic("startle
 func TestPanicInAPushEndsItsSessionOnly(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
-	n := quietServer(memory.New()).newSession(wire.New(server, wire.Timeouts{}))
+	n := quietServer(memory.New()).gate().newSession(wire.New(server, wire.Timeouts{}))
 	n.view, n.idle, n.idling = &view{box: startled{}}, true, true
 	n.dirty.Store(true)
 	n.push(t.Context())

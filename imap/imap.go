@@ -172,7 +172,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err := s.Namespaces.check(); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	return s.pool.Serve(ctx, l, s.Timeouts.wire(), s.serve)
+	return s.pool.Serve(ctx, l, s.Timeouts.wire(), s.gate().serve)
 }
 
 // Shutdown stops accepting, lets running commands finish, tells every client
@@ -185,9 +185,10 @@ func (s *Server) Close() error { return s.pool.Close() }
 // Sessions returns how many sessions run.
 func (s *Server) Sessions() int { return s.pool.Len() }
 
-func (s *Server) logger() *slog.Logger {
-	if s.Logger == nil {
-		return slog.Default()
+// gate is the way in to the accounts of the store.
+func (s *Server) gate() *gate {
+	return &gate{
+		behind: s, hostname: s.Hostname, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth, fronts: s.Fronts, caps: capsAlways, id: s.ID,
+		limits: s.Limits.withDefaults(), timeouts: s.Timeouts, logger: orDefaultLogger(s.Logger),
 	}
-	return s.Logger
 }

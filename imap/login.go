@@ -35,12 +35,12 @@ func (s *session) loginReady() error {
 func (r *loginRequest) run(ctx context.Context, s *session) (result, error) {
 	c := s.credentials()
 	c.User, c.Password = r.user, r.password
-	asked := &asked{Authenticator: s.server.Auth}
+	asked := s.ask()
 	id, err := asked.Authenticate(ctx, c)
 	if err != nil {
 		return result{}, s.loginFailed(ctx, asked, err)
 	}
-	return s.login(ctx, id)
+	return s.gate.behind.enter(ctx, s, asked, id)
 }
 
 // credentials returns what is known of the connection.
@@ -50,15 +50,24 @@ func (s *session) credentials() auth.Credentials {
 	}
 }
 
-// asked is an Authenticator that remembers who it was asked about, for the log.
+// asked is the Authenticator of one login. It remembers what it was asked, for
+// the log and for a back end.
 type asked struct {
 	auth.Authenticator
-	user string
+	creds auth.Credentials
+	id    auth.Identity // that they prove
+}
+
+func (s *session) ask() *asked {
+	s.dropArrival()
+	return &asked{Authenticator: s.gate.behind.authenticator(s)}
 }
 
 func (a *asked) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
-	a.user = c.User
-	return a.Authenticator.Authenticate(ctx, c)
+	a.creds = c
+	var err error
+	a.id, err = a.Authenticator.Authenticate(ctx, c)
+	return a.id, err
 }
 
 // Unwrap keeps the optional powers of the Authenticator.
@@ -69,9 +78,9 @@ func (a *asked) Unwrap() auth.Authenticator { return a.Authenticator }
 func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
 	// Tools such as fail2ban look for this line: its message and the order of
 	// its attributes stay as they are, the same as in smtp.
-	s.server.logger().LogAttrs(ctx, slog.LevelWarn, "authentication failed",
+	s.gate.logger.LogAttrs(ctx, slog.LevelWarn, "authentication failed",
 		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
-		slog.String("user", a.user), slog.String("session", s.id), slog.String("reason", err.Error()), s.told.Attr())
+		slog.String("user", a.creds.User), slog.String("session", s.id), slog.String("reason", err.Error()), s.told.Attr())
 	reply := authAnswer(err)
 	if !errors.Is(err, auth.ErrBadCredentials) && !errors.Is(err, auth.ErrDisabled) && !errors.Is(err, auth.ErrTooMany) {
 		return reply
@@ -86,7 +95,10 @@ func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
 }
 
 func authAnswer(err error) error {
+	refused, ok := errors.AsType[*refusal](err)
 	switch {
+	case ok && refused.shown:
+		return refused.answer()
 	case errors.Is(err, auth.ErrBadCredentials), errors.Is(err, auth.ErrDisabled):
 		return no(imap.ResponseCodeAuthenticationFailed, "Authentication failed")
 	case errors.Is(err, auth.ErrNeedsTLS):
@@ -97,21 +109,28 @@ func authAnswer(err error) error {
 	return no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")
 }
 
-// login opens the account of who has proved to be somebody.
-func (s *session) login(ctx context.Context, id auth.Identity) (result, error) {
-	account, err := storage.UserAccount(ctx, s.server.Store, id.User)
+func (s *Server) authenticator(*session) auth.Authenticator { return s.Auth }
+
+// enter opens the account of who has proved to be somebody.
+func (s *Server) enter(ctx context.Context, n *session, _ *asked, id auth.Identity) (result, error) {
+	account, err := storage.UserAccount(ctx, s.Store, id.User)
 	if err != nil {
-		s.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
+		n.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
 		return result{}, no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")
 	}
-	s.told.Seal() // from now on it passes on what the client says
-	s.user, s.account = id.User, s.server.shown(account)
-	s.state, s.bad = imap.ConnStateAuthenticated, 0
-	s.in.limits = s.limits
-	s.conn.SetIdleTimeout(s.server.Timeouts.idle())
-	s.unwatch = s.account.Watch(func(c storage.Change) { s.notice(ctx, c) })
-	s.server.logger().LogAttrs(ctx, slog.LevelInfo, "authenticated",
+	n.told.Seal() // from now on it passes on what the client says
+	n.user, n.account = id.User, s.shown(account)
+	n.state, n.bad = imap.ConnStateAuthenticated, 0
+	n.in.limits = n.limits
+	n.conn.SetIdleTimeout(s.Timeouts.idle())
+	n.unwatch = n.account.Watch(func(c storage.Change) { n.notice(ctx, c) })
+	n.authenticated(ctx, id)
+	return result{code: n.capabilityCode(), text: "Logged in"}, nil
+}
+
+// authenticated logs who was let in.
+func (s *session) authenticated(ctx context.Context, id auth.Identity, more ...slog.Attr) {
+	s.gate.logger.LogAttrs(ctx, slog.LevelInfo, "authenticated", append([]slog.Attr{
 		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
-		slog.String("user", id.User), slog.String("session", s.id), s.told.Attr())
-	return result{code: s.capabilityCode(), text: "Logged in"}, nil
+		slog.String("user", id.User), slog.String("session", s.id), s.told.Attr()}, more...)...)
 }

@@ -64,13 +64,8 @@ func parseMessageURL(text string) (u messageURL, err error) {
 
 // parseServer reads "[user[;AUTH=x]@]host[:port]".
 func (u *messageURL) parseServer(text string) (err error) {
-	u.host = text
-	if i := strings.LastIndexByte(text, '@'); i >= 0 {
-		user, _, _ := strings.Cut(text[:i], ";")
-		if u.user, err = url.PathUnescape(user); err != nil {
-			return errURL
-		}
-		u.host = text[i+1:]
+	if u.user, u.host, err = cutUser(text); err != nil {
+		return err
 	}
 	if host, _, err := net.SplitHostPort(u.host); err == nil {
 		u.host = host
@@ -79,6 +74,19 @@ func (u *messageURL) parseServer(text string) (err error) {
 		return errURL
 	}
 	return nil
+}
+
+// cutUser cuts "[user[;AUTH=x]@]" off a server's name.
+func cutUser(text string) (user, host string, err error) {
+	i := strings.LastIndexByte(text, '@')
+	if i < 0 {
+		return "", text, nil
+	}
+	user, _, _ = strings.Cut(text[:i], ";")
+	if user, err = url.PathUnescape(user); err != nil {
+		return "", "", errURL
+	}
+	return user, text[i+1:], nil
 }
 
 // parseMailbox reads a mailbox's name and its UIDVALIDITY, and returns what

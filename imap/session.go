@@ -14,13 +14,15 @@ import (
 
 	"github.com/posthouse-mail/posthouse/internal/front"
 	"github.com/posthouse-mail/posthouse/internal/wire"
+	"github.com/posthouse-mail/posthouse/proxy"
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // session is one client's connection. One goroutine runs its commands; while
 // it waits inside IDLE, another may come and push updates.
 type session struct {
-	server *Server
+	gate   *gate
+	server *Server // behind the gate; nil: a Proxy is there
 	conn   *wire.Conn
 	limits Limits
 	in     scanner
@@ -37,6 +39,10 @@ type session struct {
 
 	bad   int // commands that could not be understood; in a row, after login
 	guard front.Guard
+
+	clientID []idField   // what the client of a Proxy says of itself
+	arrival  *arrival    // at a back end, of a login that is not over; nil: none
+	link     *proxy.Link // that goes on with the client; nil: none
 
 	user     string
 	account  storage.Account
@@ -64,40 +70,26 @@ type session struct {
 	waiting  atomic.Bool   // inside IDLE
 }
 
-// serve runs a session from greeting to close. Its frame, and those of the
-// functions that wait for the client, stay small: a waiting session's stack
-// is the larger part of what it costs.
-func (s *Server) serve(ctx context.Context, c *wire.Conn) {
-	n := s.newSession(c)
-	defer n.close()
-	if err := c.Handshake(ctx); err != nil {
-		n.log(ctx, slog.LevelDebug, "TLS handshake failed", err)
-		return
-	}
-	n.greet()
-	n.farewell(ctx, n.commands(ctx))
-}
-
-func (s *Server) newSession(c *wire.Conn) *session {
-	limits := s.Limits.withDefaults()
-	told := front.NewTold(c, s.Fronts)
+func (g *gate) newSession(c *wire.Conn) *session {
+	server, _ := g.behind.(*Server)
+	told := front.NewTold(c, g.fronts)
 	n := &session{
-		server: s, conn: c, limits: limits, id: told.ID(), state: imap.ConnStateNotAuthenticated,
-		told:  front.NewTold(c, s.Fronts),
-		in:    scanner{conn: c, limits: limits},
+		gate: g, server: server, conn: c, limits: g.limits, id: told.ID(), state: imap.ConnStateNotAuthenticated,
+		told:  told,
+		in:    scanner{conn: c, limits: g.limits},
 		out:   output{conn: c},
-		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
-		pace:  pace{every: s.Timeouts.progress()},
+		guard: front.Guard{Max: g.limits.AuthFailures, Delay: g.timeouts.AuthDelay},
+		pace:  pace{every: g.timeouts.progress()},
 	}
-	n.in.limits.Command = min(limits.Command, commandBeforeLogin)
+	n.in.limits.Command = min(g.limits.Command, commandBeforeLogin)
 	return n
 }
 
 func (s *session) greet() {
 	s.out.reset()
 	text := "IMAP4 ready"
-	if s.server.Hostname != "" {
-		text = s.server.Hostname + " " + text
+	if s.gate.hostname != "" {
+		text = s.gate.hostname + " " + text
 	}
 	s.out.status("*", "OK", s.capabilityCode(), text)
 	_ = s.out.release()
@@ -108,6 +100,9 @@ func (s *session) commands(ctx context.Context) error {
 	for s.state != imap.ConnStateLogout {
 		if err := s.await(ctx); err != nil {
 			return err
+		}
+		if s.speaksTLS() {
+			return s.wrongProtocol(ctx, "TLS")
 		}
 		if err := s.in.begin(); err != nil {
 			return err
@@ -175,6 +170,7 @@ func isTimeout(err error) bool {
 
 // close gives back what the session holds.
 func (s *session) close() {
+	s.dropArrival()
 	if s.unwatch != nil {
 		s.unwatch()
 	}
@@ -206,5 +202,5 @@ func (s *session) log(ctx context.Context, level slog.Level, text string, err er
 	if err != nil {
 		args = append(args, "err", err.Error())
 	}
-	s.server.logger().Log(ctx, level, text, args...)
+	s.gate.logger.Log(ctx, level, text, args...)
 }

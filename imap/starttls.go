@@ -18,7 +18,7 @@ func runStartTLS(ctx context.Context, s *session) (result, error) {
 	if err := s.out.release(); err != nil {
 		return result{}, &broken{err}
 	}
-	if err := s.conn.StartTLS(ctx, s.server.TLS); err != nil {
+	if err := s.conn.StartTLS(ctx, s.gate.tls); err != nil {
 		return result{}, &broken{err}
 	}
 	s.bad = 0

@@ -64,7 +64,9 @@ func viewOf(t testing.TB, texts ...string) *session {
 	server, client := net.Pipe()
 	conn := wire.New(server, wire.Timeouts{})
 	t.Cleanup(func() { conn.Close(); conn.Release(); client.Close() })
-	return &session{server: quietServer(nil), conn: conn, view: v, limits: Limits{}.withDefaults()}
+	s := quietServer(nil).gate().newSession(conn)
+	s.view = v
+	return s
 }
 
 // threadsOf returns what THREAD=REFERENCES says of letters.

@@ -29,5 +29,5 @@ func (s *session) forgetUser() {
 	s.out.utf8, s.out.rev2 = false, false
 	s.state, s.bad = imap.ConnStateNotAuthenticated, 0
 	s.in.limits.Command = min(s.limits.Command, commandBeforeLogin)
-	s.conn.SetIdleTimeout(s.server.Timeouts.login())
+	s.conn.SetIdleTimeout(s.gate.timeouts.login())
 }

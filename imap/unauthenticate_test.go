@@ -11,11 +11,12 @@ import (
 // TestUnauthenticateKnowsEveryFieldOfASession makes whoever adds a field say
 // whether UNAUTHENTICATE must forget it.
 func TestUnauthenticateKnowsEveryFieldOfASession(t *testing.T) {
-	ofConnection := []string{"server", "conn", "limits", "in", "id", "guard", "pace", "mu", "out", "told", "distrust"}
+	ofConnection := []string{"gate", "server", "conn", "limits", "in", "id", "guard", "pace", "mu", "out", "told", "distrust"}
 	ofCommand := []string{"running", "idling", "idle", "pushing", "waiting"}
+	ofProxy := []string{"clientID", "arrival", "link"} // which has no UNAUTHENTICATE
 	forgotten := []string{"state", "bad", "user", "account", "unwatch", "view", "extensions", "heard", "vanished", "contexts", "notify", "unfollow", "stale", "selected", "dirty"}
 	var known []string
-	for _, names := range [][]string{ofConnection, ofCommand, forgotten} {
+	for _, names := range [][]string{ofConnection, ofCommand, ofProxy, forgotten} {
 		known = append(known, names...)
 	}
 	s := reflect.TypeFor[session]()

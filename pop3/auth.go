@@ -23,7 +23,7 @@ func (n *session) auth(ctx context.Context, args string) error {
 		n.lines(n.mechanisms())
 		return nil
 	}
-	exchange, err := auth.NewExchange(ctx, mechanism, n.server.Auth, n.server.SASL, n.credentials())
+	exchange, err := auth.NewExchange(ctx, mechanism, n.authenticator(), n.gate.sasl, n.credentials())
 	switch {
 	case errors.Is(err, auth.ErrNeedsTLS):
 		return errNeedsTLS
@@ -39,28 +39,28 @@ func (n *session) auth(ctx context.Context, args string) error {
 	case err == nil:
 		n.log(ctx, slog.LevelDebug, "authenticated", "with", mechanism)
 		return n.login(ctx, id)
+	case errors.Is(err, auth.ErrInitialResponse):
+		return misunderstood("This mechanism takes no initial response")
+	case ofAuthenticator(err):
+		return n.loginFailed(ctx, exchange.User(), err)
 	case errors.Is(err, front.ErrCancelled):
 		return misunderstood("Authentication cancelled")
 	case errors.Is(err, front.ErrBadBase64):
 		return misunderstood("Response is not base64")
-	case errors.Is(err, auth.ErrInitialResponse):
-		return misunderstood("This mechanism takes no initial response")
 	case errors.Is(err, wire.ErrLineTooLong):
 		return farewell("Line too long")
-	case lostInExchange(err):
-		n.readFailed(ctx, err)
-		return nil
 	}
-	return n.loginFailed(ctx, exchange.User(), err)
+	n.readFailed(ctx, err)
+	return nil
 }
 
-// lostInExchange reports whether the client is gone. What an Authenticator
-// failed with may be of a connection too: of its own, to a directory.
-func lostInExchange(err error) bool {
+// ofAuthenticator reports whether err is of who checks, not of the client: it
+// may be of a connection too, to a directory or to a back end.
+func ofAuthenticator(err error) bool {
 	for _, of := range []error{auth.ErrBadCredentials, auth.ErrUnavailable, auth.ErrDisabled, auth.ErrNeedsTLS, auth.ErrTooMany} {
 		if errors.Is(err, of) {
-			return false
+			return true
 		}
 	}
-	return lost(err)
+	return false
 }

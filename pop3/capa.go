@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/auth"
@@ -12,15 +13,15 @@ func (n *session) capa(_ context.Context, args string) error {
 	if err := none(args); err != nil {
 		return err
 	}
-	lines := []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
+	lines := slices.Clone(n.gate.caps)
 	if n.drop == nil {
-		if n.allowsLogin() && auth.ProofsOf(n.server.Auth)&auth.Passwords != 0 {
+		if n.allowsLogin() && auth.ProofsOf(n.authenticator())&auth.Passwords != 0 {
 			lines = append(lines, "USER")
 		}
 		if names := n.mechanisms(); len(names) > 0 {
 			lines = append(lines, "SASL "+strings.Join(names, " "))
 		}
-		if n.server.TLS != nil && !n.secure() {
+		if n.gate.tls != nil && !n.secure() {
 			lines = append(lines, "STLS")
 		}
 		if n.told.Listens() {

@@ -42,7 +42,7 @@ func FuzzSession(f *testing.F) {
 			c := wire.New(server, s.Timeouts.wire())
 			defer c.Release()
 			defer c.Close()
-			s.serve(context.Background(), c)
+			s.gate().serve(context.Background(), c)
 		}()
 		said := bufio.NewReader(client)
 		first, err := said.ReadString('\n')

@@ -14,7 +14,7 @@ const maxGreeting = 512 - len("+OK \r\n")
 const tellMe = "[XCLIENT] "
 
 func (n *session) greet() {
-	text := n.server.greeting(time.Now())
+	text := n.gate.greet(time.Now())
 	if n.told.Trusted() {
 		text = tellMe + text
 		text = text[:min(len(text), maxGreeting)]
@@ -23,12 +23,12 @@ func (n *session) greet() {
 }
 
 // greeting is the text of the first line (RFC 1939 §4).
-func (s *Server) greeting(now time.Time) string {
-	text := s.Greeting
+func (g *gate) greet(now time.Time) string {
+	text := g.greeting
 	if text == "" {
 		text = "%D POP3 server ready"
 	}
-	host := s.Hostname
+	host := g.hostname
 	if host == "" {
 		host, _ = os.Hostname()
 	}

@@ -10,7 +10,7 @@ import (
 
 // allowsLogin reports whether this client may send a password now.
 func (n *session) allowsLogin() bool {
-	return n.secure() || n.server.PlainAuth != nil && n.server.PlainAuth(n.told.Allowed(n.conn.Remote()))
+	return n.secure() || n.gate.plainAuth != nil && n.gate.plainAuth(n.told.Allowed(n.conn.Remote()))
 }
 
 func (n *session) secure() bool { return n.conn.TLS() != nil }
@@ -26,7 +26,7 @@ func (n *session) mayLogIn() error {
 
 // mechanisms returns the SASL mechanisms that this connection may use.
 func (n *session) mechanisms() []string {
-	return auth.Mechanisms(n.server.Auth, n.server.SASL, n.credentials())
+	return auth.Mechanisms(n.authenticator(), n.gate.sasl, n.credentials())
 }
 
 // credentials returns what is known of the connection.
@@ -48,10 +48,17 @@ func (n *session) loginFailed(ctx context.Context, user string, err error) error
 	case errors.Is(err, auth.ErrNeedsTLS):
 		return errNeedsTLS
 	}
+	told, refused := n.refusal(err)
+	if refused {
+		text = told
+	}
 	if level == slog.LevelInfo {
 		n.log(ctx, level, "login failed", "login", user, "err", err)
 	} else {
 		n.log(ctx, level, "login not possible", "login", user, "err", err)
+	}
+	if refused && !errors.Is(err, auth.ErrBadCredentials) {
+		return refuse(text) // not a guess: the password was good
 	}
 	_ = n.conn.Flush() // answers to what was pipelined need not wait
 	if !n.guard.Failed(ctx) {
@@ -60,20 +67,26 @@ func (n *session) loginFailed(ctx context.Context, user string, err error) error
 	return refuse(text)
 }
 
-// login opens the maildrop of who has proved to be somebody: the session
-// enters the TRANSACTION state.
+// login lets in who has proved to be somebody.
 func (n *session) login(ctx context.Context, id auth.Identity) error {
-	if !n.server.drops.enter(id.User, n.limits.Sessions) {
+	return n.gate.behind.enter(ctx, n, id)
+}
+
+func (s *Server) authenticator(*session) auth.Authenticator { return s.Auth }
+
+// enter opens his maildrop: the session enters the TRANSACTION state.
+func (s *Server) enter(ctx context.Context, n *session, id auth.Identity) error {
+	if !s.drops.enter(id.User, n.limits.Sessions) {
 		n.log(ctx, slog.LevelInfo, "maildrop is in use", "login", id.User)
 		return refuse("[IN-USE] The maildrop is open in another session")
 	}
-	drop, err := n.openMaildrop(ctx, id.User)
+	drop, err := s.openMaildrop(ctx, n, id.User)
 	if err != nil {
-		n.server.drops.leave(id.User)
+		s.drops.leave(id.User)
 		return err
 	}
 	n.drop = drop
-	n.conn.SetIdleTimeout(n.server.Timeouts.idle())
+	n.conn.SetIdleTimeout(s.Timeouts.idle())
 	n.log(ctx, slog.LevelInfo, "logged in", "messages", len(drop.messages), "tls", n.secure())
 	n.okf("Maildrop has %s", drop.total())
 	return nil

@@ -128,18 +128,18 @@ func TestClientThatLeavesInTheMiddleOfAnExchange(t *testing.T) {
 func TestGreetingExpandsHostAndDate(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	s := &Server{Hostname: "mail.example.test", Greeting: "POP3 on %D, ready %U\r\n-ERR"}
-	require.Equal(t, "POP3 on mail.example.test, ready Mon, 23 Nov 2026 12:00:00 +0000  -ERR", s.greeting(now))
+	require.Equal(t, "POP3 on mail.example.test, ready Mon, 23 Nov 2026 12:00:00 +0000  -ERR", s.gate().greet(now))
 	s.Greeting = strings.Repeat("%D", 1000)
-	require.Len(t, s.greeting(now), maxGreeting)
-	require.Equal(t, "mail.example.test POP3 server ready", (&Server{Hostname: "mail.example.test"}).greeting(now))
-	require.Regexp(t, `^[!-~]+ POP3 server ready$`, (&Server{}).greeting(now))
+	require.Len(t, s.gate().greet(now), maxGreeting)
+	require.Equal(t, "mail.example.test POP3 server ready", (&Server{Hostname: "mail.example.test"}).gate().greet(now))
+	require.Regexp(t, `^[!-~]+ POP3 server ready$`, (&Server{}).gate().greet(now))
 }
 
 func TestBadCommandsEndTheSession(t *testing.T) {
 	s := start(t)
 	c := s.dial(t)
 	for range 20 {
-		require.Regexp(t, "^-ERR ", c.ask("GET / HTTP/1.1"))
+		require.Regexp(t, "^-ERR ", c.ask("HELP"))
 	}
 	_, err := c.r.ReadByte()
 	require.ErrorIs(t, err, io.EOF)

@@ -19,6 +19,7 @@ import (
 
 // maildrop is what a session sees: the messages of INBOX at its beginning.
 type maildrop struct {
+	server    *Server
 	user      string
 	box       storage.Mailbox
 	validity  uint32
@@ -47,8 +48,8 @@ const (
 )
 
 // openMaildrop takes the list of messages at this moment.
-func (n *session) openMaildrop(ctx context.Context, user string) (*maildrop, error) {
-	account, err := storage.UserAccount(ctx, n.server.Store, user)
+func (s *Server) openMaildrop(ctx context.Context, n *session, user string) (*maildrop, error) {
+	account, err := storage.UserAccount(ctx, s.Store, user)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (n *session) openMaildrop(ctx context.Context, user string) (*maildrop, err
 		return nil, err
 	}
 	d := &maildrop{
-		user: user, box: box, validity: status.UIDValidity, since: status.HighestModSeq,
+		server: s, user: user, box: box, validity: status.UIDValidity, since: status.HighestModSeq,
 		messages: make([]entry, 0, min(int(status.Messages), n.limits.Messages)),
 	}
 	d.seen = marker{box: box, failed: func(err error) {

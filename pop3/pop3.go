@@ -80,7 +80,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		l.Close()
 		return errIncomplete
 	}
-	return s.pool.Serve(ctx, l, s.Timeouts.wire(), s.serve)
+	return s.pool.Serve(ctx, l, s.Timeouts.wire(), s.gate().serve)
 }
 
 // Shutdown stops accepting, ends every session that waits for a command,
@@ -94,9 +94,13 @@ func (s *Server) Close() error { return s.pool.Close() }
 // Sessions returns how many sessions run.
 func (s *Server) Sessions() int { return s.pool.Len() }
 
-func (s *Server) logger() *slog.Logger {
-	if s.Logger == nil {
-		return slog.Default()
+// capabilities are those of every Server, at every moment.
+var capabilities = []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
+
+// gate is the way in to the maildrops of the store.
+func (s *Server) gate() *gate {
+	return &gate{
+		behind: s, hostname: s.Hostname, greeting: s.Greeting, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth, fronts: s.Fronts,
+		caps: capabilities, limits: s.Limits.withDefaults(), timeouts: s.Timeouts, logger: orDefaultLogger(s.Logger),
 	}
-	return s.Logger
 }

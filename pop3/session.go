@@ -9,8 +9,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/internal/front"
 	"github.com/posthouse-mail/posthouse/internal/wire"
+	"github.com/posthouse-mail/posthouse/proxy"
 )
 
 // maxLine bounds a command with its line ending, in octets: RFC 2449 §4 allows
@@ -26,7 +28,7 @@ const (
 
 // session is one connection. Only its own goroutine touches it.
 type session struct {
-	server *Server
+	gate   *gate
 	conn   *wire.Conn
 	limits Limits
 	id     string
@@ -39,41 +41,44 @@ type session struct {
 	drop *maildrop // nil before login: the AUTHORIZATION state
 	bad  int       // commands that could not be understood
 	over bool      // end the session after this command
+
+	visitor *proxy.Visitor // of a Proxy; nil: a Server's
+	link    *proxy.Link    // to the back end that goes on with the client; nil: none
+	welcome string         // what that back end has said
 }
 
-// serve runs a session from its greeting to its end.
-func (s *Server) serve(ctx context.Context, c *wire.Conn) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	limits := s.Limits.withDefaults()
-	told := front.NewTold(c, s.Fronts)
-	n := &session{
-		server: s, conn: c, limits: limits, id: told.ID(),
-		guard: front.Guard{Max: limits.AuthFailures, Delay: s.Timeouts.AuthDelay},
-		told:  told,
-	}
-	defer n.leave(ctx)
-	if err := c.Handshake(ctx); err != nil {
-		n.log(ctx, slog.LevelDebug, "TLS handshake failed", "err", err)
-		return
-	}
-	n.greet()
-	for !n.over {
-		n.step(ctx)
-	}
-	n.leave(ctx) // before the client can know that it is over
-	_ = c.Flush()
-}
+// authenticator returns who checks what the client shows.
+func (n *session) authenticator() auth.Authenticator { return n.gate.behind.authenticator(n) }
 
-// leave gives the maildrop back, however the session ended.
+// leave gives back what the session has, however it ended.
 func (n *session) leave(ctx context.Context) {
+	if n.visitor != nil {
+		n.visitor.Close()
+	}
+	if n.link != nil {
+		n.link.Close()
+		n.link = nil
+	}
 	if n.drop == nil {
 		return
 	}
 	n.drop.close()
-	n.server.drops.leave(n.drop.user)
+	n.drop.server.drops.leave(n.drop.user)
 	n.log(ctx, slog.LevelInfo, "session ended", "retrieved", n.drop.retrieved)
 	n.drop = nil
+}
+
+// first looks at what the client says first: it may be of another protocol.
+func (n *session) first(ctx context.Context) {
+	if n.conn.Await() != nil {
+		return // the next read says so too
+	}
+	if octets, err := n.conn.Window(); err == nil {
+		if protocol := front.Foreign(octets); protocol != "" {
+			n.log(ctx, slog.LevelInfo, "client speaks another protocol", "protocol", protocol)
+			n.over = true
+		}
+	}
 }
 
 // step reads and answers one command.
@@ -97,6 +102,7 @@ func (n *session) step(ctx context.Context) {
 		n.bad++
 	}
 	if answer.kind == last || n.bad >= n.limits.BadCommands {
+		n.log(ctx, slog.LevelInfo, "session is closed", "why", answer.text)
 		n.hangUp()
 	}
 }
@@ -143,5 +149,5 @@ func (n *session) log(ctx context.Context, level slog.Level, text string, more .
 	if n.told != nil {
 		args = append(args, n.told.Attr())
 	}
-	n.server.logger().Log(ctx, level, text, args...)
+	n.gate.logger.Log(ctx, level, text, args...)
 }

@@ -12,14 +12,14 @@ func (n *session) stls(ctx context.Context, args string) error {
 		return none(args)
 	case n.secure():
 		return misunderstood("TLS is already active")
-	case n.server.TLS == nil:
+	case n.gate.tls == nil:
 		return misunderstood("TLS is not available")
 	case n.conn.Buffered() > 0:
 		return farewell("Input before the TLS handshake")
 	}
 	n.user = ""
 	n.ok("Begin TLS negotiation")
-	if err := n.conn.StartTLS(ctx, n.server.TLS); err != nil {
+	if err := n.conn.StartTLS(ctx, n.gate.tls); err != nil {
 		n.log(ctx, slog.LevelDebug, "TLS handshake failed", "err", err)
 		n.over = true // nothing can be said any more
 		n.conn.Close()

@@ -32,7 +32,7 @@ func (n *session) pass(ctx context.Context, args string) error {
 	c := n.credentials()
 	c.User, c.Password = n.user, args
 	n.user = ""
-	id, err := n.server.Auth.Authenticate(ctx, c)
+	id, err := n.authenticator().Authenticate(ctx, c)
 	if err != nil {
 		return n.loginFailed(ctx, c.User, err)
 	}

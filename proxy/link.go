@@ -27,6 +27,8 @@ type Link struct {
 	release func()      // gives the place among Backend.Connections back
 	once    sync.Once
 	seat    *seat // among Sessions; nil: it has none
+
+	passed []mapping.Route // that have referred to this one
 }
 
 // Route returns where the link leads, with the TLS mode that holds.

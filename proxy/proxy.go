@@ -49,6 +49,10 @@ type Front struct {
 	Own      func(host string, port int) bool // whether an address is this front end's own listener, as OwnListeners tells; asked of a route's host and of each address it has; nil: none is
 	Logger   *slog.Logger                     // nil: slog.Default
 
+	// Referrals says whether a back end that serves a user no more may send him
+	// on to another, which is shown his credentials then; nil: none may.
+	Referrals func(from, to mapping.Route) bool
+
 	turn  atomic.Uint32 // of the source addresses
 	slots slots
 }
@@ -88,6 +92,12 @@ func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	return f.reach(ctx, route, v)
+}
+
+// reach is Reach of a user whose route is known; errAgain when he must be
+// mapped anew.
+func (f *Front) reach(ctx context.Context, route mapping.Route, v *visit) (*Link, error) {
 	b := f.backend(route)
 	route.TLS = b.TLS
 	if err := f.checkLoop(route, v.client); err != nil {

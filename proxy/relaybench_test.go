@@ -25,12 +25,14 @@ import (
 // to hand the session over.
 func BenchmarkIdlePair(b *testing.B) {
 	for _, how := range []string{"plain", "tls", "plain-relay", "tls-relay", "plain-floor"} {
-		b.Run(how, func(b *testing.B) {
-			for b.Loop() {
-				b.ReportMetric(idlePair(b, how, 2000), "KiB/pair")
-			}
-			b.ReportMetric(0, "ns/op")
-		})
+		for _, pairs := range []int{2000, 8000} {
+			b.Run(fmt.Sprintf("%s/%d", how, pairs), func(b *testing.B) {
+				for b.Loop() {
+					b.ReportMetric(idlePair(b, how, pairs), "KiB/pair")
+				}
+				b.ReportMetric(0, "ns/op")
+			})
+		}
 	}
 }
 

@@ -34,7 +34,15 @@ func (c *conversation) mechanisms() []string {
 	if c.RequireTLS && !c.facts.Secure() {
 		return nil
 	}
-	return auth.Mechanisms(c.Auth, c.SASL, c.credentials())
+	return auth.Mechanisms(c.authenticator(), c.SASL, c.credentials())
+}
+
+// authenticator decides about logins: of a Proxy without one, the back ends do.
+func (c *conversation) authenticator() auth.Authenticator {
+	if c.proxy != nil {
+		return c.proxy.authenticator(c)
+	}
+	return c.Auth
 }
 
 // credentials returns what is known of the connection.
@@ -50,7 +58,7 @@ func (c *conversation) credentials() auth.Credentials {
 func (c *conversation) auth(ctx context.Context, arg string) *mail.Reply {
 	mechanism, initial, hasInitial := strings.Cut(arg, " ")
 	switch {
-	case c.Auth == nil:
+	case c.Auth == nil && c.proxy == nil:
 		return errNotHere
 	case c.facts.Helo == "":
 		return errEhloFirst
@@ -61,7 +69,7 @@ func (c *conversation) auth(ctx context.Context, arg string) *mail.Reply {
 	case mechanism == "" || strings.Contains(initial, " "):
 		return errArgument
 	}
-	login := &login{Authenticator: c.Auth}
+	login := &login{Authenticator: c.authenticator()}
 	exchange, err := auth.NewExchange(ctx, mechanism, login, c.SASL, c.credentials())
 	switch {
 	case errors.Is(err, auth.ErrNeedsTLS):
@@ -77,23 +85,32 @@ func (c *conversation) auth(ctx context.Context, arg string) *mail.Reply {
 	if err != nil {
 		return c.authFailed(ctx, login, err)
 	}
+	if c.proxy != nil {
+		if err := c.proxy.enter(ctx, c, login, identity); err != nil {
+			return c.authFailed(ctx, login, err)
+		}
+	}
 	c.facts.User = identity.User
 	c.told.Seal()
 	c.logLogin(ctx)
 	return replyAuth
 }
 
-// login watches one attempt: who tried, and whether it got as far as a check.
+// login watches one attempt: what was shown, and whether it got as far as a
+// check. A Proxy shows it to a back end.
 type login struct {
 	auth.Authenticator
-	user  string
+	creds auth.Credentials
+	id    auth.Identity // that they prove
 	asked bool
 }
 
-// Authenticate notes who is asked about.
+// Authenticate notes what it is asked.
 func (l *login) Authenticate(ctx context.Context, creds auth.Credentials) (auth.Identity, error) {
-	l.user, l.asked = creds.User, true
-	return l.Authenticator.Authenticate(ctx, creds)
+	l.creds, l.asked = creds, true
+	var err error
+	l.id, err = l.Authenticator.Authenticate(ctx, creds)
+	return l.id, err
 }
 
 // Unwrap keeps the optional powers of the Authenticator.

@@ -10,6 +10,7 @@ import (
 	"github.com/posthouse-mail/posthouse/internal/front"
 	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/mail"
+	"github.com/posthouse-mail/posthouse/proxy"
 )
 
 // conversation is one session: its connection, its facts, its transaction.
@@ -21,6 +22,7 @@ type conversation struct {
 	helo  string       // of the client, as a front end has told it; empty: it has not
 	tx    *transaction // nil outside of MAIL … end of message
 	guard front.Guard
+	link  *proxy.Link // of a Proxy: to the back end that the client is logged in to; nil: none
 
 	errors   int  // refused commands since the last accepted message
 	commands int  // commands that moved no mail since then
@@ -42,14 +44,10 @@ func newConversation(p *policy, w *wire.Conn) *conversation {
 
 // newFacts returns what is known of the client when a session begins.
 func (c *conversation) newFacts() Session {
-	f := Session{ID: c.told.ID(), Protocol: c.Protocol, Local: c.wire.LocalAddrPort()}
-	if c.told == nil {
-		f.Remote = c.wire.RemoteAddrPort()
-		return f
-	}
-	f.Front, f.Remote = c.told.Front, c.told.Remote
-	if c.told.Local.IsValid() {
-		f.Local = c.told.Local
+	f := Session{ID: c.told.ID(), Protocol: c.Protocol, Hops: c.told.HopsLeft()}
+	f.Remote, f.Local = c.told.Ends(c.wire)
+	if c.told != nil {
+		f.Front = c.told.Front
 	}
 	return f
 }
@@ -74,6 +72,8 @@ func (c *conversation) run(ctx context.Context) {
 	}
 	switch {
 	case c.broken:
+	case c.link != nil:
+		c.handOver(ctx)
 	case c.abrupt:
 		c.wire.Linger(lingerTime, lingerLimit) // lets the last reply arrive
 	default:
@@ -89,6 +89,7 @@ const (
 // end releases what the session holds and tells the hooks.
 func (c *conversation) end() {
 	c.reset()
+	c.dropLink()
 	c.leave()
 }
 

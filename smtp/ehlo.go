@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -64,18 +65,48 @@ func (c *conversation) sayExtensions() {
 	if c.told.Listens() && c.mayTell() {
 		c.sayLine("250-XCLIENT " + attributes)
 	}
+	if c.keepsTLS() {
+		c.sayLine("250-REQUIRETLS")
+	}
 	_, _ = c.wire.WriteString(c.extensions)
 }
 
+// keepsTLS reports whether REQUIRETLS may be asked for (RFC 8689 §2).
+func (c *conversation) keepsTLS() bool { return c.KeepsTLS && c.facts.Secure() }
+
 // fixedExtensions are the lines of EHLO that every session gets.
 func (p *policy) fixedExtensions() string {
-	return fmt.Sprintf("250-PIPELINING\r\n"+
-		"250-SIZE %d\r\n"+ // RFC 1870
-		"250-ENHANCEDSTATUSCODES\r\n"+ // RFC 2034
-		"250-8BITMIME\r\n"+ // RFC 6152
-		"250-SMTPUTF8\r\n"+ // RFC 6531
-		"250-CHUNKING\r\n250-BINARYMIME\r\n"+ // RFC 3030
-		"250-DSN\r\n"+ // RFC 3461
-		"250-LIMITS RCPTMAX=%d\r\n"+ // RFC 9422
-		"250 HELP\r\n", p.limits.MessageSize, p.limits.Recipients)
+	all := []string{
+		"PIPELINING",
+		fmt.Sprintf("SIZE %d", p.limits.MessageSize), // RFC 1870
+		"ENHANCEDSTATUSCODES",                        // RFC 2034
+		"8BITMIME",                                   // RFC 6152
+		"SMTPUTF8",                                   // RFC 6531
+		"CHUNKING", "BINARYMIME",                     // RFC 3030
+		"DSN", // RFC 3461
+		fmt.Sprintf("LIMITS RCPTMAX=%d", p.limits.Recipients), // RFC 9422
+		"HELP",
+	}
+	return extensionLines(slices.DeleteFunc(all, func(extension string) bool {
+		keyword, _, _ := strings.Cut(extension, " ")
+		return !p.understands(keyword)
+	}))
+}
+
+// understands reports whether an extension is there.
+func (p *policy) understands(keyword string) bool {
+	return keyword == "ENHANCEDSTATUSCODES" || !slices.ContainsFunc(p.Without, func(s string) bool { return strings.EqualFold(s, keyword) })
+}
+
+// extensionLines writes the last lines of the answer to EHLO.
+func extensionLines(all []string) string {
+	var b strings.Builder
+	for i, extension := range all {
+		sep := "-"
+		if i == len(all)-1 {
+			sep = " "
+		}
+		b.WriteString("250" + sep + printable(extension) + "\r\n")
+	}
+	return b.String()
 }

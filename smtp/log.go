@@ -81,7 +81,7 @@ func (c *conversation) logLoginFailed(ctx context.Context, l *login, err error) 
 	c.log.LogAttrs(ctx, slog.LevelWarn, "authentication failed",
 		slog.String("service", c.Protocol.String()),
 		c.remoteAttr(),
-		slog.String("user", quoted(l.user)),
+		slog.String("user", quoted(l.creds.User)),
 		slog.String("session", c.facts.ID),
 		slog.String("reason", quoted(err.Error())),
 		c.told.Attr())

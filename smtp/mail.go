@@ -65,6 +65,9 @@ func (c *conversation) parseMail(arg string, e *mail.Envelope) *mail.Reply {
 
 // mailParam reads one parameter of MAIL.
 func (c *conversation) mailParam(o *smtp.MailOptions, keyword, value string) *mail.Reply {
+	if !c.understands(extensionOf(keyword, value)) {
+		return errUnknownPar
+	}
 	ok := false
 	switch keyword {
 	case "SIZE":
@@ -79,6 +82,11 @@ func (c *conversation) mailParam(o *smtp.MailOptions, keyword, value string) *ma
 		o.Return, ok = parseReturn(value)
 	case "ENVID":
 		o.EnvelopeID, ok = parseEnvelopeID(value)
+	case "REQUIRETLS":
+		if !c.keepsTLS() {
+			return errUnknownPar
+		}
+		o.RequireTLS, ok = true, value == ""
 	case "AUTH":
 		if c.Auth == nil {
 			return errUnknownPar
@@ -91,6 +99,20 @@ func (c *conversation) mailParam(o *smtp.MailOptions, keyword, value string) *ma
 		return errArgument
 	}
 	return nil
+}
+
+// extensionOf names the extension that a parameter of MAIL or RCPT is of.
+func extensionOf(keyword, value string) string {
+	switch keyword {
+	case "RET", "ENVID", "NOTIFY", "ORCPT":
+		return "DSN"
+	case "BODY":
+		if strings.EqualFold(value, string(smtp.BodyBinaryMIME)) {
+			return "BINARYMIME"
+		}
+		return "8BITMIME"
+	}
+	return keyword
 }
 
 // parseSize reads SIZE= (RFC 1870 §3): up to 20 digits, which may be more

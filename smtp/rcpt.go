@@ -59,6 +59,9 @@ func (c *conversation) parseRcpt(arg string, utf8 bool, rcpt *mail.Recipient) *m
 		return errNeedsUTF8
 	}
 	return eachParam(params, func(keyword, value string) *mail.Reply {
+		if !c.understands(extensionOf(keyword, value)) {
+			return errUnknownPar
+		}
 		return rcptParam(&rcpt.Options, keyword, value)
 	})
 }

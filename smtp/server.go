@@ -48,6 +48,15 @@ type Server struct {
 	// auth.ThrottleOptions.Trusted. nil: nobody's.
 	Fronts func(netip.Addr) bool
 
+	// KeepsTLS announces REQUIRETLS (RFC 8689) on connections with TLS. The
+	// Handler must keep the promise, as a Router does, and a queue whose
+	// mail a sender.Sender sends.
+	KeepsTLS bool
+	// Without names extensions that are not announced, and whose parameters are
+	// unknown, because those who get the mail next don't have them: DSN,
+	// SMTPUTF8, 8BITMIME, BINARYMIME, CHUNKING, SIZE, PIPELINING, LIMITS, HELP.
+	Without []string
+
 	Limits      Limits
 	Timeouts    Timeouts
 	SpoolDir    string       // where large messages wait for their end; empty: os.TempDir
@@ -93,6 +102,7 @@ type policy struct {
 	asksRcpt    bool   // some hook decides about recipients
 	asksHeader  bool   // some hook wants to see the header
 	extensions  string // the lines of EHLO that are the same for every session
+	proxy       *Proxy // whose sessions go on at back ends; nil: a Server's
 }
 
 func (s *Server) prepare() (*policy, error) {

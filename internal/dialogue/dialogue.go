@@ -69,6 +69,12 @@ func Play(t testing.TB, conn net.Conn, name, text string) {
 	play(t, &player{conn: conn, in: bufio.NewReader(conn)}, name, text)
 }
 
+// PlayWith is Play for a dialogue with lines C=.
+func PlayWith(t testing.TB, conn net.Conn, name, text string, a Answer) {
+	t.Helper()
+	play(t, &player{conn: conn, in: bufio.NewReader(conn), answer: a}, name, text)
+}
+
 func play(t testing.TB, p *player, name, text string) {
 	t.Helper()
 	defer func() { p.conn.Close() }()

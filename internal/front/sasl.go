@@ -24,6 +24,12 @@ const MaxSASLLine = 24 << 10
 // is the client's initial response as it stood on the command line, nil when
 // it sent none; "=" is an empty one.
 func RunSASL(c *wire.Conn, prefix string, e *auth.Exchange, initial []byte) (auth.Identity, error) {
+	return RunSASLBy(e, initial, func(challenge []byte) ([]byte, error) { return askClient(c, prefix, challenge) })
+}
+
+// RunSASLBy is RunSASL for another line form: ask says a challenge and returns
+// the client's response, which DecodeSASL has read.
+func RunSASLBy(e *auth.Exchange, initial []byte, ask func(challenge []byte) ([]byte, error)) (auth.Identity, error) {
 	var response []byte
 	if initial != nil {
 		var err error
@@ -39,7 +45,7 @@ func RunSASL(c *wire.Conn, prefix string, e *auth.Exchange, initial []byte) (aut
 		if done {
 			return e.Identity(), nil
 		}
-		if response, err = askClient(c, prefix, challenge); err == nil {
+		if response, err = ask(challenge); err == nil {
 			continue
 		}
 		if refused := e.Refused(); refused != nil && (errors.Is(err, ErrCancelled) || errors.Is(err, ErrBadBase64)) {
@@ -58,21 +64,22 @@ func askClient(c *wire.Conn, prefix string, challenge []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer = bytes.TrimRight(answer, "\r\n")
-	if string(answer) == "*" {
+	return DecodeSASL(bytes.TrimRight(answer, "\r\n"))
+}
+
+// DecodeSASL reads a response that is not the initial one: base64, or "*".
+func DecodeSASL(text []byte) ([]byte, error) {
+	if string(text) == "*" {
 		return nil, ErrCancelled
 	}
-	return decodeBase64(answer)
+	return decodeBase64(text)
 }
 
 func decodeResponse(initial []byte) ([]byte, error) {
-	switch string(initial) {
-	case "=":
+	if string(initial) == "=" {
 		return []byte{}, nil
-	case "*":
-		return nil, ErrCancelled
 	}
-	return decodeBase64(initial)
+	return DecodeSASL(initial)
 }
 
 func decodeBase64(text []byte) ([]byte, error) {

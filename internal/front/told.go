@@ -103,6 +103,27 @@ func (t *Told) Addr(peer netip.Addr) netip.Addr {
 	return peer
 }
 
+// Ends returns the ends of the client's connection: remote zero where it is not
+// known, and local where it was not told the address that is listened on.
+func (t *Told) Ends(c *wire.Conn) (remote, local netip.AddrPort) {
+	remote, local = c.RemoteAddrPort(), c.LocalAddrPort()
+	if t == nil {
+		return remote, local
+	}
+	if t.Local.IsValid() {
+		local = t.Local
+	}
+	return t.Remote, local
+}
+
+// HopsLeft returns how many more proxies may come; 0: nobody has said.
+func (t *Told) HopsLeft() int {
+	if t == nil {
+		return 0
+	}
+	return t.Hops
+}
+
 // Allowed returns the address at the other end of the connection for what may
 // be allowed there, as passwords without TLS: the peer's, but nobody's where
 // that is a proxy which does not tell whose connection it passes on.

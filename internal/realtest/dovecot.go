@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,12 +17,24 @@ import (
 // mailboxes in sdbox.
 type Dovecot struct {
 	IMAP, POP3, LMTP int // ports
+	Sieve            int // ManageSieve's; 0 without DovecotSieve
 	dir              string
 	cmd              *exec.Cmd
 }
 
+// DovecotExtra is something more that a Dovecot is asked for.
+type DovecotExtra int
+
+// The extras.
+const (
+	DovecotSieve   DovecotExtra = iota // ManageSieve, which needs the packages dovecot-sieve and dovecot-managesieved
+	DovecotTrusts                      // what loopback tells of clients is believed
+	DovecotTLS                         // STARTTLS and STLS, with the certificate of testcert
+	DovecotVerbose                     // more in the log
+)
+
 // StartDovecot starts a Dovecot with a number of users. Stop it afterwards.
-func StartDovecot(ctx context.Context, users int) (*Dovecot, error) {
+func StartDovecot(ctx context.Context, users int, extras ...DovecotExtra) (*Dovecot, error) {
 	if os.Getuid() != 0 {
 		return nil, errNotRoot
 	}
@@ -29,12 +42,18 @@ func StartDovecot(ctx context.Context, users int) (*Dovecot, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3)
+	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
 	}
 	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], dir: dir}
+	if slices.Contains(extras, DovecotSieve) {
+		d.Sieve = ports[3]
+	}
 	if err := d.configure(users); err != nil {
+		return nil, err
+	}
+	if err := d.configureExtras(extras); err != nil {
 		return nil, err
 	}
 	if err := d.start(ctx); err != nil {
@@ -50,7 +69,10 @@ func (d *Dovecot) start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	for _, p := range []int{d.IMAP, d.POP3, d.LMTP} {
+	for _, p := range []int{d.IMAP, d.POP3, d.LMTP, d.Sieve} {
+		if p == 0 {
+			continue
+		}
 		if err := WaitPort(ctx, p); err != nil {
 			log, _ := os.ReadFile(filepath.Join(d.dir, "log"))
 			d.Stop()
@@ -155,5 +177,6 @@ service lmtp {
   }
   process_limit = 200
 }
+!include extras.conf
 `, d.dir, d.IMAP, d.POP3, d.LMTP))
 }

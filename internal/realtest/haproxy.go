@@ -16,7 +16,7 @@ type HAProxy struct {
 	process *process
 }
 
-// StartHAProxy starts an HAProxy in TCP mode, with one thread, before a server
+// StartHAProxy starts an HAProxy in TCP mode before a server
 // at an address. Words follow the server in its configuration: "send-proxy-v2"
 // has it say who the client is. Stop it afterwards.
 func StartHAProxy(ctx context.Context, server string, words ...string) (*HAProxy, error) {
@@ -54,8 +54,6 @@ func (h *HAProxy) Stop() {
 }
 
 const haproxyConf = `global
-  nbthread 1
-  maxconn 20000
 defaults
   mode tcp
   option splice-auto

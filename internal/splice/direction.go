@@ -3,30 +3,40 @@ package splice
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/posthouse-mail/posthouse/internal/wire"
 )
 
 // errPanicked ends a pair in which a connection's own code has panicked.
 var errPanicked = errors.New("relay panicked")
 
-// direction is one way of a pair. It either waits or bursts, each in a
-// goroutine of its own that begins the other when it ends.
+// direction is one way of a pair. It bursts while there are octets, then waits
+// for more, and is parked when none come soon. Bursts and waits are
+// goroutines of their own, which begin one another when they end.
 type direction struct {
 	pair     *pair
 	src, dst *side
-	bulk     bool // the last burst was long: begin the next with a pipe
-	noPipe   bool // the kernel has refused to splice these two
+	bulk     bool        // the last burst was long: begin the next with a pipe
+	noPipe   bool        // the kernel has refused to splice these two
+	polled   bool        // the poller knows the source
+	parked   atomic.Bool // no goroutine has it; who claims it goes on with it
 }
+
+// claim takes a direction that is parked; false: it is not, or not any more.
+func (d *direction) claim() bool { return d.parked.CompareAndSwap(true, false) }
 
 // wait waits until something can be read, and holds nothing meanwhile. Its
 // frame is small, and so is what it calls.
 func (d *direction) wait() {
 	for {
-		d.arm()
+		if d.pair.closed.Load() { // which a connection that lingers does not tell
+			d.end(net.ErrClosed)
+			return
+		}
+		_ = d.src.Conn.SetReadDeadline(time.Now().Add(warm))
 		err := d.src.Await()
 		switch {
 		case err == nil:
@@ -35,9 +45,7 @@ func (d *direction) wait() {
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			d.end(err)
 			return
-		}
-		if err := d.pair.overdue(); err != nil {
-			d.end(err)
+		case d.park():
 			return
 		}
 	}
@@ -55,39 +63,6 @@ func (d *direction) burst() {
 	if err = d.move(); err == nil {
 		go d.wait()
 	}
-}
-
-// arm sets the deadline of the next wait. Whoever shortens what it is made of
-// wakes the wait up, and may have done so just before the deadline was set.
-func (d *direction) arm() {
-	for {
-		quiet := d.pair.quiet()
-		left := quiet - d.pair.sinceMoved()
-		if left <= 0 {
-			left = quiet // it is overdue, and was allowed to go on
-		}
-		// A connection that was closed says so to the read that follows.
-		_ = d.src.Conn.SetReadDeadline(time.Now().Add(left))
-		if d.pair.quiet() == quiet {
-			return
-		}
-	}
-}
-
-// overdue says why a pair must end whose wait has reached its deadline; nil
-// when something has moved meanwhile, or is about to.
-func (p *pair) overdue() error {
-	quiet := p.quiet()
-	if p.bursts.Load() > 0 || p.sinceMoved() < quiet {
-		return nil
-	}
-	if phase(p.phase.Load()) == bothSpeak && p.client.conn.Interrupted() {
-		if !p.answered.Load() && p.sinceMoved() < p.t.Idle {
-			return nil // an answer is due
-		}
-		return wire.ErrInterrupted
-	}
-	return ErrIdle
 }
 
 // end ends a direction: in order, and the other goes on, or both at once.
@@ -116,16 +91,14 @@ func (d *direction) pass() bool {
 	return ok
 }
 
-// ended notes that this direction has ended, and wakes the other, which has
-// less time now.
+// ended notes that this direction has ended: the other has less time now.
 func (d *direction) ended() {
-	p := d.pair
 	to := serverEnded
-	if d == &p.up {
+	if d == &d.pair.up {
 		to = clientEnded
 	}
-	p.phase.CompareAndSwap(int32(bothSpeak), int32(to))
-	_ = d.dst.Conn.SetReadDeadline(time.Now().Add(p.quiet()))
+	d.touch()
+	d.pair.phase.CompareAndSwap(int32(bothSpeak), int32(to))
 }
 
 // writeError is an error of the destination.

@@ -105,10 +105,10 @@ func (d *direction) read(p []byte) (n int, err error) {
 }
 
 func (d *direction) readDescriptor(p []byte) (n int, err error) {
-	failed := d.src.Raw.Read(func(fd uintptr) bool {
+	failed := d.src.Raw.Control(func(fd uintptr) { // whatever its deadline
 		for {
 			if n, err = syscall.Read(int(fd), p); !errors.Is(err, syscall.EINTR) {
-				return true
+				return
 			}
 		}
 	})
@@ -146,7 +146,7 @@ func (d *direction) moveAll() error {
 	buf := buffers.take()
 	defer buffers.give(buf)
 	for {
-		d.arm()
+		_ = d.src.Conn.SetReadDeadline(time.Time{}) // the pair has its own
 		n, err := d.src.Conn.Read(buf[:])
 		if n > 0 {
 			d.pair.bursts.Add(1)
@@ -156,10 +156,7 @@ func (d *direction) moveAll() error {
 				return failed
 			}
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = d.pair.overdue()
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // which is an interruption
 			return err
 		}
 	}

@@ -98,15 +98,14 @@ func (d *direction) splice() error {
 // fill moves what is there into the pipe, without waiting: 0 and nil when that
 // is nothing.
 func (d *direction) fill(p *pipe) (n int, err error) {
-	failed := d.src.Raw.Read(func(fd uintptr) bool {
+	failed := d.src.Raw.Control(func(fd uintptr) { // whatever its deadline
 		n, err = spliceOnce(int(fd), p.w, pipeSize)
-		return true
 	})
 	switch {
-	case errors.Is(failed, os.ErrDeadlineExceeded), errors.Is(err, unix.EAGAIN):
-		return 0, nil
 	case failed != nil:
 		return 0, failed
+	case errors.Is(err, unix.EAGAIN):
+		return 0, nil
 	case errors.Is(err, unix.EINVAL): // a kind of socket that can't; nothing was moved
 		d.noPipe = true
 		return 0, nil

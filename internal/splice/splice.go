@@ -3,10 +3,11 @@
 //
 // Invariants of this package:
 //
-//   - While nothing arrives, a pair holds two goroutines of the smallest stack,
-//     and no buffer, no pipe and no timer: each direction waits until the
-//     descriptor is readable, and takes what it needs then. (A connection that
-//     gives no access to its descriptor keeps a buffer.)
+//   - While nothing arrives, a pair holds no buffer, no pipe and no timer: each
+//     direction waits until the descriptor is readable, and takes what it needs
+//     then. It waits in a goroutine of the smallest stack, and on Linux, after a
+//     second, in none. (A connection that gives no access to its descriptor keeps a
+//     goroutine and a buffer.)
 //   - What moves octets runs in a goroutine of its own, which ends with the burst:
 //     the stack that it needs, TLS needs a deep one, does not outlive it.
 //   - A direction holds one buffer or one pipe at most, whatever is moved: a slow
@@ -68,17 +69,19 @@ type pair struct {
 	done           func(error)
 	stop           func() bool // takes the pair off its context
 	start          time.Time
+	id             uint64 // see watch
+	poller         *poller
 
 	running  atomic.Int32 // directions
 	bursts   atomic.Int32 // directions that hold octets at this moment
 	moved    atomic.Int64 // when something moved last, since start
 	answered atomic.Bool  // it was the server's
 	phase    atomic.Int32
+	closed   atomic.Bool // both connections were closed here
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards what follows, and closing
 	err    error      // why it ends
 	broken bool       // a side broke off: the other is to see that
-	closed bool
 }
 
 // side is one connection of a pair.
@@ -127,6 +130,9 @@ func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func
 	p.down = direction{pair: p, src: &p.server, dst: &p.client}
 	p.answered.Store(true)
 	p.running.Store(2)
+	if err := watched.add(p); err != nil {
+		return err
+	}
 	p.stop = context.AfterFunc(ctx, func() { p.abort(context.Cause(ctx)) })
 	go p.up.burst()
 	go p.down.burst()
@@ -137,10 +143,10 @@ func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func
 func (p *pair) abort(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed.Load() {
 		return
 	}
-	p.closed = true
+	p.closed.Store(true)
 	if p.err == nil {
 		p.err = err
 	}
@@ -148,10 +154,15 @@ func (p *pair) abort(err error) {
 	if p.broken {
 		p.server.conn.Reset()
 		p.client.conn.Reset()
-		return
+	} else {
+		p.server.conn.Close()
+		p.client.conn.Close()
 	}
-	p.server.conn.Close()
-	p.client.conn.Close()
+	for _, d := range []*direction{&p.up, &p.down} {
+		if d.claim() { // nobody will wake it
+			go d.end(net.ErrClosed)
+		}
+	}
 }
 
 // breakOff notes that a side takes nothing any more; what it has sent may
@@ -172,6 +183,7 @@ func (p *pair) leave() {
 	}
 	p.stop()
 	p.abort(nil)
+	watched.remove(p)
 	defer logPanic()
 	p.done(p.err)
 }
@@ -197,7 +209,26 @@ func (p *pair) quiet() time.Duration {
 	return p.t.Idle
 }
 
-// sinceMoved is how long nothing has moved.
-func (p *pair) sinceMoved() time.Duration {
-	return time.Since(p.start) - time.Duration(p.moved.Load())
+// overdue says why a pair must end now; nil when it need not.
+func (p *pair) overdue() error {
+	if p.closed.Load() {
+		return nil // it ends already
+	}
+	for _, d := range []*direction{&p.up, &p.down} {
+		if d.parked.Load() && d.src.Raw.Control(func(uintptr) {}) != nil {
+			return net.ErrClosed // by somebody else, of which no poller tells
+		}
+	}
+	quiet := p.quiet()
+	since := time.Since(p.start) - time.Duration(p.moved.Load())
+	if p.bursts.Load() > 0 || since < quiet {
+		return nil
+	}
+	if phase(p.phase.Load()) == bothSpeak && p.client.conn.Interrupted() {
+		if !p.answered.Load() && since < p.t.Idle {
+			return nil // an answer is due
+		}
+		return wire.ErrInterrupted
+	}
+	return ErrIdle
 }

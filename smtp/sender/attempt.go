@@ -75,19 +75,28 @@ func (a *attempt) endpoint(ctx context.Context, e endpoint) {
 		a.failed(e.Name, err)
 		return
 	}
+	if err := a.over(ctx, session); err != nil {
+		log.InfoContext(ctx, "connection lost", "err", err)
+	}
+}
+
+// over sends to the recipients without an answer over a session, and ends it.
+// The error says why it could not go on, and was noted.
+func (a *attempt) over(ctx context.Context, session *session) error {
 	t := &transaction{attempt: a, session: session}
-	for batch := range slices.Chunk(a.open(), a.sender.o.MaxRecipients) {
-		if err = t.run(ctx, batch); err != nil {
-			break
+	atOnce := a.sender.o.MaxRecipients
+	if a.job.Terms&Whole != 0 {
+		atOnce = max(1, len(a.results))
+	}
+	for batch := range slices.Chunk(a.open(), atOnce) {
+		if err := t.run(ctx, batch); err != nil {
+			session.close()
+			a.failed(session.end.Name, replyTo(ctx, err, lost))
+			return err
 		}
 	}
-	if err == nil {
-		session.quit()
-		return
-	}
-	session.close()
-	log.InfoContext(ctx, "connection lost", "err", err)
-	a.failed(e.Name, replyTo(ctx, err, lost))
+	session.quit()
+	return nil
 }
 
 // finish gives those without an answer the reason why.

@@ -128,6 +128,17 @@ func isText(b message.Body) bool {
 	}
 }
 
+// is7Bit reports whether content has no octets above 127.
+func is7Bit(b message.Body) bool {
+	r := bufio.NewReaderSize(message.NewReader(b), 16<<10)
+	for {
+		c, err := r.ReadByte()
+		if err != nil || c > 127 {
+			return err == io.EOF
+		}
+	}
+}
+
 // hasUTF8Header reports whether the header has octets above 127.
 func hasUTF8Header(b message.Body) bool {
 	r := bufio.NewReader(io.LimitReader(message.NewReader(b), maxHeader))

@@ -80,7 +80,25 @@ type Job struct {
 	Route    Route         // the zero value: the MX hosts of Domain
 	Envelope mail.Envelope // the recipients of this job only
 	Body     message.Body  // must stay valid until Send returns
+	Hello    string        // in EHLO; empty: the Hostname of Options
+	Terms    Terms         // under which it is sent; zero: the usual ones
 }
+
+// Terms is a set of conditions of a job.
+type Terms uint
+
+// The conditions.
+const (
+	// Exact refuses what a host can't carry as it was asked for: content with
+	// octets above 127 where there is no 8BITMIME, and recipients of whom a
+	// report of success is wanted where there is no DSN. The usual ways are to send such content
+	// nevertheless, and to leave the report to the caller (Result.DSN).
+	Exact Terms = 1 << iota
+	// Whole sends no content to a host before it has taken every recipient, in
+	// one transaction. Where it refuses some, that is the Reply for all: a
+	// temporary one if there is any.
+	Whole
+)
 
 // Result is what became of one recipient.
 type Result struct {

@@ -2,6 +2,7 @@ package sender
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -90,7 +91,7 @@ func (s *Sender) attach(ctx context.Context, c *session, layer net.Conn, j *Job)
 // hello waits for the greeting and says EHLO, or HELO to a host that doesn't
 // know it. A host that answers with our own name is ourselves.
 func (s *Sender) hello(ctx context.Context, c *session, j *Job) error {
-	if err := c.Hello(s.o.Hostname); err != nil {
+	if err := c.Hello(cmp.Or(j.Hello, s.o.Hostname)); err != nil {
 		return replyTo(ctx, err, noAnswer)
 	}
 	if j.Route.Protocol == SMTP && c.end.found && strings.EqualFold(c.guard.peerName(), s.o.Hostname) {
@@ -124,7 +125,12 @@ func (s *Sender) startTLS(ctx context.Context, c *session, j *Job) error {
 	if err := s.encrypt(ctx, c, j); err != nil {
 		return err
 	}
-	c.guard.forged = []byte("220 \r\n") // the client expects a greeting; TLS brings none
+	return s.helloAgain(ctx, c, j)
+}
+
+// helloAgain says EHLO where the greeting has gone by: the client expects one.
+func (s *Sender) helloAgain(ctx context.Context, c *session, j *Job) error {
+	c.guard.forged = []byte("220 \r\n")
 	return s.hello(ctx, c, j)
 }
 

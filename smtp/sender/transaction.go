@@ -1,8 +1,10 @@
 package sender
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -38,11 +40,31 @@ func (t *transaction) run(ctx context.Context, recipients []int) error {
 	if err != nil || len(taken) == 0 {
 		return err
 	}
+	if refusal := t.incomplete(recipients); refusal != nil {
+		t.say(recipients, refusal)
+		return nil
+	}
+	if w.chunked {
+		return t.content(ctx, taken, t.chunk)
+	}
 	if err := t.session.command(t.sender.o.Timeouts.Command, "DATA", 354); err != nil {
 		return t.answer(flatten(taken), err)
 	}
-	t.began = false
-	return t.data(ctx, taken)
+	return t.content(ctx, taken, t.lines)
+}
+
+// incomplete returns why a job that is sent whole must not be sent: the
+// refusal of one of the recipients, a temporary one if there is any.
+func (t *transaction) incomplete(recipients []int) (refusal *mail.Reply) {
+	if t.job.Terms&Whole == 0 {
+		return nil
+	}
+	for _, i := range recipients {
+		if r := t.results[i].Reply; r != nil && (refusal == nil || r.Temporary() && !refusal.Temporary()) {
+			refusal = r
+		}
+	}
+	return refusal
 }
 
 // envelope sends MAIL and RCPT and returns the recipients that were taken,
@@ -89,28 +111,45 @@ func (t *transaction) envelope(w wording, recipients []int) (taken [][]int, err 
 
 func flatten(groups [][]int) []int { return slices.Concat(groups...) }
 
-// data sends the content and takes the answers.
-func (t *transaction) data(ctx context.Context, taken [][]int) error {
+// content sends the content in one of two forms and takes the answers.
+func (t *transaction) content(ctx context.Context, taken [][]int, write func(*source) error) error {
+	t.began = false
 	all := flatten(taken)
 	if err := t.session.guard.SetDeadline(time.Time{}); err != nil { // a deadline for each write
 		return err
 	}
 	content := &source{r: message.NewReader(t.job.Body)}
-	w := newDataWriter(t.session.guard, t.job.Body.Size())
-	if _, err := io.Copy(w, content); err != nil && content.err == nil {
-		return t.farewell(all, err)
-	}
-	if content.err != nil { // ours, not the peer's: without the final dot nothing was sent
+	err := write(content)
+	switch {
+	case content.err != nil: // ours, not the peer's: without its end nothing was sent
 		t.say(all, mail.ErrTemporary.Because(content.err))
 		return errUnreadable
-	}
-	if err := w.end(); err != nil {
+	case err != nil:
 		return t.farewell(all, err)
 	}
 	return t.answers(ctx, taken)
 }
 
 var errUnreadable = errors.New("the content could not be read")
+
+// lines writes content as DATA wants it.
+func (t *transaction) lines(content *source) error {
+	w := newDataWriter(t.session.guard, t.job.Body.Size())
+	if _, err := io.Copy(w, content); err != nil {
+		return err
+	}
+	return w.end()
+}
+
+// chunk writes content as it is, in one piece (RFC 3030 §2).
+func (t *transaction) chunk(content *source) error {
+	w := bufio.NewWriterSize(t.session.guard, 64<<10)
+	_, _ = fmt.Fprintf(w, "BDAT %d LAST\r\n", t.job.Body.Size()) // an error stays and comes with the next
+	if _, err := io.Copy(w, content); err != nil {
+		return err
+	}
+	return w.Flush()
+}
 
 // answers takes the answer to the content: one for all, or with LMTP one for
 // each RCPT that was taken, in order (RFC 2033 §4.2). What has no answer may

@@ -15,9 +15,11 @@ import (
 
 // wording is how an envelope is put to a host with its extensions.
 type wording struct {
-	mail string // the MAIL command
-	utf8 bool   // SMTPUTF8 is spoken
-	dsn  bool   // DSN is understood
+	mail    string // the MAIL command
+	utf8    bool   // SMTPUTF8 is spoken
+	dsn     bool   // DSN is understood
+	exact   bool   // nothing may be left out
+	chunked bool   // the content travels by BDAT: it is binary
 }
 
 // Refusals of what the next hop can't carry.
@@ -27,6 +29,8 @@ var (
 	utf8To       = &mail.Reply{Code: 553, Enhanced: smtp.EnhancedCode{5, 6, 7}, Text: "The mail host can't take the internationalized address"}
 	utf8Header   = &mail.Reply{Code: 554, Enhanced: smtp.EnhancedCode{5, 6, 9}, Text: "The mail host can't take internationalized header fields"}
 	binary       = &mail.Reply{Code: 554, Enhanced: smtp.EnhancedCode{5, 6, 3}, Text: "The mail host can't take binary content"}
+	eightBit     = &mail.Reply{Code: 554, Enhanced: smtp.EnhancedCode{5, 6, 3}, Text: "The mail host can't take content of 8 bits"}
+	noReports    = &mail.Reply{Code: 550, Enhanced: smtp.EnhancedCode{5, 3, 3}, Text: "The mail host can't report a delivery"}
 	noRequireTLS = &mail.Reply{Code: 550, Enhanced: smtp.EnhancedCode{5, 7, 30}, Text: "The mail host does not promise REQUIRETLS"}
 )
 
@@ -36,8 +40,9 @@ func (t *transaction) wording() (w wording, refusal *mail.Reply) {
 	if limit, ok := t.session.MaxMessageSize(); ok && limit > 0 && size > int64(limit) {
 		return w, tooLarge
 	}
-	if env.Options.Body == smtp.BodyBinaryMIME && !isText(t.job.Body) {
-		return w, binary
+	w.exact = t.job.Terms&Exact != 0
+	if refusal := t.checkContent(&w); refusal != nil {
+		return w, refusal
 	}
 	if env.Options.RequireTLS && !t.has("REQUIRETLS") {
 		return w, noRequireTLS
@@ -57,6 +62,20 @@ func (t *transaction) wording() (w wording, refusal *mail.Reply) {
 	return w, nil
 }
 
+// checkContent says whether the host takes the content, and how.
+func (t *transaction) checkContent(w *wording) (refusal *mail.Reply) {
+	if t.job.Envelope.Options.Body == smtp.BodyBinaryMIME && !isText(t.job.Body) {
+		if w.chunked = t.has("BINARYMIME") && t.has("CHUNKING"); !w.chunked {
+			return binary
+		}
+		return nil
+	}
+	if w.exact && !t.has("8BITMIME") && !is7Bit(t.job.Body) {
+		return eightBit
+	}
+	return nil
+}
+
 // parameters are those of MAIL, each only where the host knows it. Those that
 // can't be written are left out.
 func (t *transaction) parameters(w wording) (s string) {
@@ -64,7 +83,10 @@ func (t *transaction) parameters(w wording) (s string) {
 	if t.has("SIZE") {
 		s += " SIZE=" + strconv.FormatInt(t.job.Body.Size(), 10)
 	}
-	if t.has("8BITMIME") {
+	switch {
+	case w.chunked:
+		s += " BODY=BINARYMIME"
+	case t.has("8BITMIME"):
 		s += " BODY=8BITMIME"
 	}
 	if w.utf8 {
@@ -90,6 +112,9 @@ func (w wording) recipient(r mail.Recipient) (rcpt string, refusal *mail.Reply) 
 		return "", utf8To
 	}
 	rcpt = "RCPT TO:<" + to + ">"
+	if w.exact && !w.dsn && slices.Contains(r.Options.Notify, smtp.DSNNotifySuccess) {
+		return "", noReports
+	}
 	if !w.dsn {
 		return rcpt, nil
 	}
