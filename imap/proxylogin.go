@@ -102,9 +102,8 @@ func (s *session) dropArrival() {
 
 // client is what a back end may be told of the session.
 func (s *session) client() proxy.Client {
-	return proxy.Client{
-		Protocol: proxy.IMAP, Remote: s.conn.RemoteAddrPort(), Local: s.conn.LocalAddrPort(), TLS: s.conn.TLS(), Session: s.id,
-	}
+	remote, local := s.told.Ends(s.conn)
+	return proxy.Client{Protocol: proxy.IMAP, Remote: remote, Local: local, TLS: s.conn.TLS(), Session: s.id, Hops: s.told.HopsLeft()}
 }
 
 // arrive finds the back end of a user and logs in there, following where it

@@ -24,6 +24,11 @@ type Config struct {
 	LogLevel      slog.Level `toml:"log_level"`
 	Drain         duration   `toml:"drain"` // how long sessions may go on after a stop
 
+	// TrustedFrontEnds are the networks of front ends that may tell who their
+	// clients are, e.g. "10.0.0.0/8". To them peer_max_connections does not
+	// apply, but for where an allow rule has them.
+	TrustedFrontEnds []netip.Prefix `toml:"trusted_front_ends"`
+
 	TLS struct {
 		Certificate string `toml:"certificate"` // PEM files; empty: self-signed, in the data directory
 		Key         string `toml:"key"`

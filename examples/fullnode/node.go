@@ -95,11 +95,11 @@ func (n *node) service(title string, c *ServiceConfig, engine func() server.Engi
 	}
 	p := &server.Protocol{Title: title, Engine: engine, Drain: time.Duration(n.config.Drain)}
 	for _, address := range c.Listen {
-		p.Listeners = append(p.Listeners, listener.Config{Address: address, Service: c.rules(), Limits: c.limits()})
+		p.Listeners = append(p.Listeners, listener.Config{Address: address, Service: n.config.rulesOf(c), Limits: c.limits()})
 	}
 	for _, address := range c.ListenTLS {
 		p.Listeners = append(p.Listeners, listener.Config{
-			Address: address, Service: c.rules(), Limits: c.limits(), TLS: n.certificate.Config(alpn),
+			Address: address, Service: n.config.rulesOf(c), Limits: c.limits(), TLS: n.certificate.Config(alpn),
 		})
 	}
 	bound := 0
@@ -131,6 +131,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 		Hooks:    []smtp.Hooks{n.metrics.smtpHooks(), n.processor.Hooks()},
 		TLS:      n.certificate.Config("smtp"),
 		SpoolDir: n.data.file("spool"),
+		Fronts:   n.config.isFrontEnd,
 	}
 	s.Limits.MessageSize = n.config.Message.MaxSize
 	if p != smtp.LMTP {
@@ -147,7 +148,7 @@ func (n *node) imap() server.Engine {
 	s := &imap.Server{
 		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.Config("imap"),
 		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.file("spool"),
-		Namespaces: namespaces, Access: access{n.opened},
+		Namespaces: namespaces, Access: access{n.opened}, Fronts: n.config.isFrontEnd,
 	}
 	s.Limits.AppendSize = n.config.Message.MaxSize
 	return s
@@ -155,7 +156,8 @@ func (n *node) imap() server.Engine {
 
 func (n *node) pop3() server.Engine {
 	return &pop3.Server{
-		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.Config("pop3"), PlainAuth: n.plainAuth, SASL: n.sasl,
+		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.Config("pop3"),
+		PlainAuth: n.plainAuth, SASL: n.sasl, Fronts: n.config.isFrontEnd,
 	}
 }
 
