@@ -62,6 +62,8 @@ var floors = map[string]int{
 	"examples/":         50,
 	"bench":             50,
 	"internal/realtest": 24, // starts real servers for tests
+
+	"examples/internal/": 49, // shared by the examples
 }
 
 func floorOf(t *testing.T, path string) int {

@@ -120,12 +120,18 @@ func (p *Processor) follow(ctx context.Context, r mail.Recipient, seen map[strin
 }
 
 // local reports whether an address is of this system; <postmaster> without a
-// domain always is (RFC 5321 §4.5.1).
+// domain always is (RFC 5321 §4.5.1). Whose account is at another back end is
+// reached as foreigners are.
 func (p *Processor) local(ctx context.Context, a mail.Address) (bool, error) {
 	if a.Domain() == "" {
 		return true, nil
 	}
-	return p.o.Directory.Local(ctx, mail.DomainKey(a.Domain()))
+	local, err := p.o.Directory.Local(ctx, mail.DomainKey(a.Domain()))
+	if other, ok := directory.As[directory.Elsewhere](p.o.Directory); ok && local && err == nil {
+		elsewhere, err := other.Elsewhere(ctx, a)
+		return !elsewhere, err
+	}
+	return local, err
 }
 
 // forwarded is a recipient under a new address; the sender still knows it by

@@ -84,7 +84,7 @@ func (l *logins) withTickets(o *opened, c *Config, next auth.Authenticator) (aut
 
 func (c *Config) validateAuth() error {
 	for name, l := range c.LDAP {
-		if err := l.validate(); err != nil {
+		if err := l.Validate(); err != nil {
 			return fmt.Errorf("ldap.%s: %w", name, err)
 		}
 	}

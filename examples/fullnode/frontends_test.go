@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/internal/dialogue"
 	"github.com/posthouse-mail/posthouse/listener"
 )
@@ -18,18 +19,18 @@ import (
 func TestFrontEndsHaveLimitsOfTheirOwn(t *testing.T) {
 	c, err := configOf(t, "trusted_front_ends = [\"10.0.0.0/8\", \"2001:db8::/32\"]\n[imap]\nmax_connections = 5\n[[imap.rule]]\naddresses = \"10.0.0.66\"\naction = \"deny\"\npriority = 7\n")
 	require.NoError(t, err)
+	rulesOf := func(s *config.Service) []listener.Rule { return s.Listeners(nil, c.TrustedFrontEnds)[0].Service }
 	decide := func(address string) listener.Decision {
-		return listener.Decide(netip.MustParseAddr(address), nil, c.rulesOf(&c.IMAP))
+		return listener.Decide(netip.MustParseAddr(address), nil, rulesOf(&c.IMAP))
 	}
 	require.Nil(t, decide("192.0.2.1").Rule)
 	require.Equal(t, listener.Deny, decide("10.0.0.66").Action, "the operator's rules come first")
 	for _, address := range []string{"10.0.0.1", "2001:db8::1"} {
 		require.Equal(t, listener.Limits{Connections: 5}, decide(address).Rule.Limits)
 	}
-	require.Empty(t, c.rulesOf(&c.HTTP))
 	c.POP3.MaxConnections = 0
-	require.NotZero(t, c.rulesOf(&c.POP3)[0].Limits)
-	require.Empty(t, defaultConfig().rulesOf(&c.IMAP)[1:])
+	require.NotZero(t, rulesOf(&c.POP3)[0].Limits)
+	require.Len(t, rulesOf(&c.IMAP), 2)
 	_, err = configOf(t, "trusted_front_ends = [\"10.0.0.0/99\"]\n")
 	require.Error(t, err)
 }

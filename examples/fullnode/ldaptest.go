@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/posthouse-mail/posthouse/directory/ldap"
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/mapping/ldapmap"
 )
 
@@ -30,7 +31,7 @@ func ldapTest(ctx context.Context, c *command, args []string) error {
 	if err != nil {
 		return err
 	}
-	connector, err := config.connector()
+	connector, err := config.Connector()
 	if err != nil {
 		return fmt.Errorf("ldap.%s: %w", *name, err)
 	}
@@ -45,7 +46,7 @@ func ldapTest(ctx context.Context, c *command, args []string) error {
 }
 
 // chosenLDAP returns the connector of a name, or the only one there is.
-func (c *Config) chosenLDAP(name *string) (*LDAPConfig, error) {
+func (c *Config) chosenLDAP(name *string) (*config.LDAP, error) {
 	names := slices.Sorted(maps.Keys(c.LDAP))
 	if *name == "" && len(names) == 1 {
 		*name = names[0]
@@ -165,7 +166,7 @@ func (t *ldapReport) attributes(e *ldap.Entry) {
 	switch {
 	case readable:
 		t.line(a.Password, "is there, and may be read (password)")
-	case t.check == checkCompare:
+	case t.check == config.CheckCompare:
 		t.line(a.Password, "is not there, or may not be read (password)")
 		t.lacks("There is no %s to compare a password with, or %s may not read it", a.Password, t.config.BindDN)
 	default:

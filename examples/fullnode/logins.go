@@ -17,6 +17,7 @@ import (
 	"github.com/posthouse-mail/posthouse/directory"
 	"github.com/posthouse-mail/posthouse/directory/ldap"
 	"github.com/posthouse-mail/posthouse/directory/ldapdir"
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 )
 
 // Where logins are checked. A list of sources is asked in its order.
@@ -44,7 +45,7 @@ func (o *opened) openLogins(c *Config) error {
 	l := &logins{connectors: map[string]*ldap.Connector{}, chains: map[string]auth.Authenticator{}}
 	o.logins = l
 	for name, config := range c.LDAP {
-		connector, err := config.connector()
+		connector, err := config.Connector()
 		if err != nil {
 			return fmt.Errorf("ldap.%s: %w", name, err)
 		}
@@ -84,7 +85,7 @@ func (o *opened) openResolver(c *Config) error {
 }
 
 // sources returns where the logins of a service are checked.
-func (c *Config) sources(s *ServiceConfig) []string {
+func (c *Config) sources(s *config.Service) []string {
 	if len(s.Auth) > 0 {
 		return s.Auth
 	}
@@ -114,7 +115,7 @@ func (l *logins) add(o *opened, c *Config, sources []string) error {
 	cache := auth.NewCache(chain, auth.CacheOptions{})
 	l.caches = append(l.caches, cache)
 	if l.throttle == nil {
-		l.throttle = auth.NewThrottle(cache, auth.ThrottleOptions{Trusted: c.isFrontEnd})
+		l.throttle = auth.NewThrottle(cache, auth.ThrottleOptions{Trusted: c.TrustedFrontEnds.Contains})
 		l.chains[key] = l.throttle
 	} else {
 		l.chains[key] = l.throttle.Over(cache)
@@ -142,7 +143,7 @@ func (l *logins) source(o *opened, c *Config, source string) (auth.Authenticator
 		return nil, fmt.Errorf("auth: %q is neither \"accounts\", \"file:\" and a path, nor \"ldap:\" or \"oauth:\" and a name under [ldap] or [oauth]", source)
 	}
 	config := c.LDAP[name]
-	link := ldapauth.New(connector, config.authOptions())
+	link := ldapauth.New(connector, config.AuthOptions())
 	if len(config.Domains) > 0 {
 		return link, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/listener"
 	"github.com/posthouse-mail/posthouse/pop3"
@@ -49,7 +50,7 @@ func serve(ctx context.Context, c *Config, data string, out io.Writer) error {
 		return err
 	}
 	n := &node{opened: o, config: c}
-	if n.certificate, err = openCertificate(c, data); err == nil {
+	if n.certificate, err = c.TLS.Open(data, c.Hostname); err == nil {
 		n.sasl, err = saslPolicy(c, lock)
 	}
 	if err == nil {
@@ -89,18 +90,16 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 }
 
 // service is a protocol engine behind the listeners that are configured.
-func (n *node) service(title string, c *ServiceConfig, engine func() server.Engine, alpn string) server.Service {
+func (n *node) service(title string, c *config.Service, engine func() server.Engine, alpn string) server.Service {
 	if len(c.Listen)+len(c.ListenTLS) == 0 {
 		return server.Func(title, func(ctx context.Context, ready func()) error { ready(); <-ctx.Done(); return nil })
 	}
-	p := &server.Protocol{Title: title, Engine: engine, Drain: time.Duration(n.config.Drain)}
-	for _, address := range c.Listen {
-		p.Listeners = append(p.Listeners, listener.Config{Address: address, Service: n.config.rulesOf(c), Limits: c.limits()})
+	fronts := n.config.TrustedFrontEnds
+	if c == &n.config.HTTP {
+		fronts = nil
 	}
-	for _, address := range c.ListenTLS {
-		p.Listeners = append(p.Listeners, listener.Config{
-			Address: address, Service: n.config.rulesOf(c), Limits: c.limits(), TLS: n.certificate.Config(alpn),
-		})
+	p := &server.Protocol{
+		Title: title, Engine: engine, Drain: time.Duration(n.config.Drain), Listeners: c.Listeners(n.certificate.Config(alpn), fronts),
 	}
 	bound := 0
 	p.Bound = func(l *listener.Listener) {
@@ -131,7 +130,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 		Hooks:    []smtp.Hooks{n.metrics.smtpHooks(), n.processor.Hooks()},
 		TLS:      n.certificate.Config("smtp"),
 		SpoolDir: n.data.file("spool"),
-		Fronts:   n.config.isFrontEnd,
+		Fronts:   n.config.TrustedFrontEnds.Contains,
 	}
 	s.Limits.MessageSize = n.config.Message.MaxSize
 	if p != smtp.LMTP {
@@ -148,7 +147,7 @@ func (n *node) imap() server.Engine {
 	s := &imap.Server{
 		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.Config("imap"),
 		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.file("spool"),
-		Namespaces: namespaces, Access: access{n.opened}, Fronts: n.config.isFrontEnd,
+		Namespaces: namespaces, Access: access{n.opened}, Fronts: n.config.TrustedFrontEnds.Contains,
 	}
 	s.Limits.AppendSize = n.config.Message.MaxSize
 	return s
@@ -157,12 +156,14 @@ func (n *node) imap() server.Engine {
 func (n *node) pop3() server.Engine {
 	return &pop3.Server{
 		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.Config("pop3"),
-		PlainAuth: n.plainAuth, SASL: n.sasl, Fronts: n.config.isFrontEnd,
+		PlainAuth: n.plainAuth, SASL: n.sasl, Fronts: n.config.TrustedFrontEnds.Contains,
 	}
 }
 
 // loginsOf returns who checks the logins of a service.
-func (n *node) loginsOf(s *ServiceConfig) auth.Authenticator { return n.logins.of(n.config.sources(s)) }
+func (n *node) loginsOf(s *config.Service) auth.Authenticator {
+	return n.logins.of(n.config.sources(s))
+}
 
 // http serves health and metrics.
 func (n *node) http() server.Engine {

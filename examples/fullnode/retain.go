@@ -17,6 +17,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/storage"
 )
@@ -64,14 +65,14 @@ func (a *age) UnmarshalText(text []byte) error {
 		*a = age(n) * age(day)
 		return nil
 	}
-	return (*duration)(a).UnmarshalText(text)
+	return (*config.Duration)(a).UnmarshalText(text)
 }
 
 func (a age) MarshalText() ([]byte, error) {
 	if d := time.Duration(a); d != 0 && d%day == 0 {
 		return fmt.Appendf(nil, "%dd", d/day), nil
 	}
-	return duration(a).MarshalText()
+	return config.Duration(a).MarshalText()
 }
 
 // retainer returns the account of the request.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/storage"
 	storagelocal "github.com/posthouse-mail/posthouse/storage/local"
@@ -27,8 +28,8 @@ type StorageConfig struct {
 	MailboxQuotaMessages  int64 `toml:"mailbox_quota_messages"`
 	MailboxQuotaMailboxes int64 `toml:"mailbox_quota_mailboxes"` // itself and those below it
 
-	Thresholds  []int    `toml:"thresholds"`   // percents of its quota at which an account gets a notice, ascending
-	NoticeEvery duration `toml:"notice_every"` // how long no other notice follows, unless of a higher threshold
+	Thresholds  []int           `toml:"thresholds"`   // percents of its quota at which an account gets a notice, ascending
+	NoticeEvery config.Duration `toml:"notice_every"` // how long no other notice follows, unless of a higher threshold
 
 	ACL aclMode `toml:"acl"` // how access control lists are read: "plain", or "inherit" with those above a mailbox
 
@@ -44,7 +45,7 @@ type DomainConfig struct {
 }
 
 func defaultStorage() StorageConfig {
-	return StorageConfig{Thresholds: []int{80, 95}, NoticeEvery: duration(24 * time.Hour), RetentionConfig: defaultRetention()}
+	return StorageConfig{Thresholds: []int{80, 95}, NoticeEvery: config.Duration(24 * time.Hour), RetentionConfig: defaultRetention()}
 }
 
 // settings returns what the configuration says as the store wants to know it.

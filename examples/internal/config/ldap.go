@@ -1,20 +1,17 @@
-package main
+package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/posthouse-mail/posthouse/auth/ldapauth"
 	"github.com/posthouse-mail/posthouse/directory/ldap"
 )
 
-// LDAPConfig is a directory that speaks LDAP, under the name that other keys
+// LDAP is a directory that speaks LDAP, under the name that other keys
 // know it by.
-type LDAPConfig struct {
+type LDAP struct {
 	ldap.Config
 	BindPasswordFile string `toml:"bind_password_file"` // its first line is the bind_password
 	CAFile           string `toml:"ca_file"`            // PEM; empty: the authorities of the system
@@ -27,9 +24,9 @@ type LDAPConfig struct {
 	Domains []string `toml:"domains"`
 }
 
-// authOptions say how passwords are checked.
-func (c *LDAPConfig) authOptions() ldapauth.Options {
-	if c.Check == checkCompare {
+// AuthOptions say how passwords are checked.
+func (c *LDAP) AuthOptions() ldapauth.Options {
+	if c.Check == CheckCompare {
 		return ldapauth.Options{Mode: ldapauth.Compare}
 	}
 	return ldapauth.Options{}
@@ -37,39 +34,48 @@ func (c *LDAPConfig) authOptions() ldapauth.Options {
 
 // The two ways to check a password.
 const (
-	checkBind    = "bind"
-	checkCompare = "compare"
+	CheckBind    = "bind"
+	CheckCompare = "compare"
 )
 
-// connector returns a connector for the configuration.
-func (c *LDAPConfig) connector() (*ldap.Connector, error) {
+// Connector returns a connector for the configuration.
+func (c *LDAP) Connector() (*ldap.Connector, error) {
 	config := c.Config
 	if c.BindPasswordFile != "" {
-		text, err := os.ReadFile(c.BindPasswordFile)
-		if err != nil {
+		var err error
+		if config.BindPassword, err = FirstLine(c.BindPasswordFile); err != nil {
 			return nil, fmt.Errorf("bind_password_file: %w", err)
 		}
-		config.BindPassword, _, _ = strings.Cut(strings.TrimRight(string(text), "\r\n"), "\n")
 	}
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
+		roots, err := Authorities(c.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("ca_file: %w", err)
 		}
-		config.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
-		if !config.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s holds no certificate", c.CAFile)
-		}
+		config.TLS = &tls.Config{RootCAs: roots}
 	}
 	return ldap.New(config)
 }
 
-func (c *LDAPConfig) validate() error {
+// Validate says which keys exclude each other.
+func (c *LDAP) Validate() error {
 	if c.BindPassword != "" && c.BindPasswordFile != "" {
 		return errors.New("bind_password and bind_password_file exclude each other")
 	}
-	if c.Check != "" && c.Check != checkBind && c.Check != checkCompare {
+	if c.Check != "" && c.Check != CheckBind && c.Check != CheckCompare {
 		return fmt.Errorf("check is %q, not \"bind\" or \"compare\"", c.Check)
 	}
 	return nil
+}
+
+// Hidden stands for a secret that is set, where a configuration is shown.
+const Hidden = "(hidden)"
+
+// WithoutSecrets returns a copy to be shown.
+func (c *LDAP) WithoutSecrets() *LDAP {
+	shown := *c
+	if shown.BindPassword != "" {
+		shown.BindPassword = Hidden
+	}
+	return &shown
 }

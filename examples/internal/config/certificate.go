@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"crypto/ecdsa"
@@ -18,14 +18,28 @@ import (
 	"github.com/posthouse-mail/posthouse/server"
 )
 
-// openCertificate loads the configured certificate, or the self-signed one
-// of the data directory, which it makes when it is missing.
-func openCertificate(c *Config, data string) (*server.Certificate, error) {
-	cert, key := c.TLS.Certificate, c.TLS.Key
+// TLS says where a certificate is. The zero value: a self-signed one is made.
+type TLS struct {
+	Certificate string `toml:"certificate"` // PEM files; empty: self-signed, in the directory that the program keeps
+	Key         string `toml:"key"`
+}
+
+// Validate says that one file is missing.
+func (t TLS) Validate() error {
+	if (t.Certificate == "") != (t.Key == "") {
+		return errors.New("tls.certificate and tls.key go together")
+	}
+	return nil
+}
+
+// Open loads the certificate, or where none is named the self-signed one below
+// a directory, which it makes for host names and addresses when it is missing.
+func (t TLS) Open(directory string, names ...string) (*server.Certificate, error) {
+	cert, key := t.Certificate, t.Key
 	if cert == "" {
-		cert, key = filepath.Join(data, "tls", "cert.pem"), filepath.Join(data, "tls", "key.pem")
+		cert, key = filepath.Join(directory, "tls", "cert.pem"), filepath.Join(directory, "tls", "key.pem")
 		if _, err := os.Stat(cert); errors.Is(err, os.ErrNotExist) {
-			if err := makeSelfSigned(c.Hostname, cert, key); err != nil {
+			if err := makeSelfSigned(names, cert, key); err != nil {
 				return nil, fmt.Errorf("making a certificate: %w", err)
 			}
 		}
@@ -33,7 +47,7 @@ func openCertificate(c *Config, data string) (*server.Certificate, error) {
 	return server.OpenCertificate(cert, key)
 }
 
-func makeSelfSigned(hostname, certFile, keyFile string) error {
+func makeSelfSigned(names []string, certFile, keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -44,14 +58,21 @@ func makeSelfSigned(hostname, certFile, keyFile string) error {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: hostname},
-		DNSNames:     []string{hostname, "localhost"},
+		Subject:      pkix.Name{CommonName: names[0]},
+		DNSNames:     []string{"localhost"},
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().AddDate(10, 0, 0),
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		IsCA:         true, BasicConstraintsValid: true,
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/posthouse-mail/posthouse/imap"
+	"github.com/posthouse-mail/posthouse/listener"
+	"github.com/posthouse-mail/posthouse/pop3"
+	"github.com/posthouse-mail/posthouse/processing"
+	"github.com/posthouse-mail/posthouse/server"
+	"github.com/posthouse-mail/posthouse/smtp"
+	"github.com/posthouse-mail/posthouse/smtp/sender"
+)
+
+// serve runs the services until ctx ends.
+func (b *backend) serve(ctx context.Context, out io.Writer) error {
+	flow, err := b.mailFlow()
+	if err != nil {
+		return err
+	}
+	s := &server.Server{Services: []server.Service{
+		server.Func("sending", func(ctx context.Context, ready func()) error { ready(); return flow.Run(ctx) }),
+		b.service(out, "LMTP", 2524, func() server.Engine { return b.smtp(flow, smtp.LMTP) }),
+		b.service(out, "IMAP", 2143, b.imap),
+		b.service(out, "POP3", 2110, b.pop3),
+		b.service(out, "submission", 2587, func() server.Engine { return b.smtp(flow, smtp.Submission) }),
+		b.service(out, "SMTP", 2525, func() server.Engine { return b.smtp(flow, smtp.ESMTP) }),
+	}}
+	defer server.OnSignal(ctx, syscall.SIGHUP, "reload", func(context.Context) error { return b.certificate.Reload() }, nil)()
+	return s.Run(ctx, func() { fmt.Fprintln(out, "ready") })
+}
+
+// service is an engine at a port. Its limits are for the whole of it: all
+// clients come from a few addresses, those of the front ends.
+func (b *backend) service(out io.Writer, title string, port int, engine func() server.Engine) server.Service {
+	return &server.Protocol{
+		Title: title, Engine: engine, Drain: time.Duration(b.config.Drain),
+		Listeners: []listener.Config{{Address: net.JoinHostPort(b.config.Address, strconv.Itoa(port)), Limits: listener.Limits{Connections: 20000}}},
+		Bound:     func(l *listener.Listener) { fmt.Fprintf(out, "%-10s  %s\n", title, l.Addr()) },
+	}
+}
+
+// mailFlow delivers to the users of this back end, and sends the rest to the
+// front ends, which know where everyone lives, or where there are none to the
+// MX hosts of its domains.
+func (b *backend) mailFlow() (*processing.Processor, error) {
+	var rules processing.Rules
+	if len(b.config.Forward) > 0 {
+		hosts, err := hostsOf(b.config.Forward)
+		if err != nil {
+			return nil, err
+		}
+		rules = processing.Rules{{Route: sender.Route{Hosts: hosts}}}
+	}
+	return processing.New(processing.Options{
+		Hostname: b.config.Hostname, Directory: b.directory, Store: b.store, Queue: b.queue,
+		Sender: sender.New(sender.Options{Hostname: b.config.Hostname}), Router: rules,
+	})
+}
+
+// hostsOf reads the addresses of front ends.
+func hostsOf(addresses []string) ([]sender.Host, error) {
+	var hosts []sender.Host
+	for _, address := range addresses {
+		name, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("forward_to: %w", err)
+		}
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("forward_to: %q is not a port", port)
+		}
+		hosts = append(hosts, sender.Host{Name: name, Port: int(number)})
+	}
+	return hosts, nil
+}
+
+func (b *backend) smtp(flow *processing.Processor, p smtp.Protocol) server.Engine {
+	s := &smtp.Server{
+		Protocol: p, Hostname: b.config.Hostname, Handler: flow, Hooks: []smtp.Hooks{flow.Hooks()},
+		TLS: b.certificate.Config("smtp"), SpoolDir: b.file("spool"),
+	}
+	if p == smtp.Submission {
+		s.Auth, s.RequireAuth, s.PlainAuth = b.logins, true, b.plainAuth
+	}
+	return s
+}
+
+func (b *backend) imap() server.Engine {
+	return &imap.Server{
+		Store: b.store, Auth: b.logins, Hostname: b.config.Hostname, TLS: b.certificate.Config("imap"),
+		PlainAuth: b.plainAuth, SpoolDir: b.file("spool"),
+	}
+}
+
+func (b *backend) pop3() server.Engine {
+	return &pop3.Server{
+		Store: b.store, Auth: b.logins, Hostname: b.config.Hostname, TLS: b.certificate.Config("pop3"),
+		PlainAuth: b.plainAuth,
+	}
+}
+
+// plainAuth lets front ends send passwords without TLS, where they are told to.
+func (b *backend) plainAuth(remote netip.Addr) bool { return b.config.FrontEnds.Contains(remote) }

@@ -1,0 +1,81 @@
+package config
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/posthouse-mail/posthouse/listener"
+)
+
+// Service says where a service listens and who may connect.
+type Service struct {
+	Listen    []string `toml:"listen"`     // addresses for plain connections (with STARTTLS)
+	ListenTLS []string `toml:"listen_tls"` // addresses for TLS from the first octet
+	Rules     []Rule   `toml:"rule"`
+	Auth      []string `toml:"auth"` // where logins are checked; what none means is the program's affair
+
+	MaxConnections         int      `toml:"max_connections"` // 0: no limit; so below
+	MaxIntervalConnections int      `toml:"max_interval_connections"`
+	Interval               Duration `toml:"interval"`
+	PeerConnections        int      `toml:"peer_max_connections"`
+	PeerIntervalConns      int      `toml:"peer_max_interval_connections"`
+	PeerInterval           Duration `toml:"peer_interval"`
+}
+
+// Rule is an allow or deny rule of a service.
+type Rule struct {
+	Addresses listener.IPSet `toml:"addresses"` // "ip", "ip/bits", "ip/mask", "first-last", separated by commas
+	Action    string         `toml:"action"`    // "allow" or "deny"
+	Priority  int            `toml:"priority"`  // the lowest number decides
+}
+
+// NewService bounds simultaneous connections, in all and of one peer, and
+// listens on an address and, where there is a second one, with TLS there.
+func NewService(connections, ofPeer int, addresses ...string) Service {
+	return Service{MaxConnections: connections, PeerConnections: ofPeer, Listen: addresses[:1], ListenTLS: addresses[1:]}
+}
+
+// Listeners returns what listens: the plain addresses, then those with TLS.
+// Front ends are not bound by what bounds a peer.
+func (s *Service) Listeners(secure *tls.Config, fronts FrontEnds) []listener.Config {
+	rules := append(s.rules(), fronts.Rules(s.limits())...)
+	var all []listener.Config
+	for _, address := range s.Listen {
+		all = append(all, listener.Config{Address: address, Service: rules, Limits: s.limits()})
+	}
+	for _, address := range s.ListenTLS {
+		all = append(all, listener.Config{Address: address, Service: rules, Limits: s.limits(), TLS: secure})
+	}
+	return all
+}
+
+// Validate says what is wrong with the rules.
+func (s *Service) Validate() error {
+	for _, r := range s.Rules {
+		if r.Action != "allow" && r.Action != "deny" {
+			return fmt.Errorf("the action of a rule is %q, not \"allow\" or \"deny\"", r.Action)
+		}
+	}
+	return nil
+}
+
+func (s *Service) rules() []listener.Rule {
+	var rules []listener.Rule
+	for _, r := range s.Rules {
+		rule := listener.Rule{Prefixes: r.Addresses, Priority: r.Priority}
+		if strings.EqualFold(r.Action, "deny") {
+			rule.Action = listener.Deny
+		}
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+func (s *Service) limits() listener.Limits {
+	return listener.Limits{
+		Connections: s.MaxConnections, NewConnections: s.MaxIntervalConnections, Interval: time.Duration(s.Interval),
+		PeerConnections: s.PeerConnections, PeerNew: s.PeerIntervalConns, PeerInterval: time.Duration(s.PeerInterval),
+	}
+}
