@@ -102,7 +102,7 @@ func (s *session) canStartTLS() bool { return s.gate.tls != nil && !s.secure() }
 // mayShowPassword reports whether the client may send a password as it is.
 func (s *session) mayShowPassword() bool {
 	allowed := s.gate.plainAuth
-	return s.secure() || allowed != nil && allowed(s.remote())
+	return s.secure() || allowed != nil && allowed(s.conn.Remote())
 }
 
 // mechanisms returns the SASL mechanisms that this connection may use.

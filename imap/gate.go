@@ -16,6 +16,7 @@ import (
 // not change.
 type gate struct {
 	behind interior
+	fronts func(netip.Addr) bool // see Server.Fronts; nil: none is trusted
 
 	hostname  string
 	sasl      auth.Policy

@@ -12,7 +12,8 @@ const (
 	maxIDValue  = 1024
 )
 
-// idRequest is what the client says of itself. A Server does not use it.
+// idRequest is what the client says of itself, which is not used, or what a
+// front end says of its client.
 type idRequest struct{ fields []idField }
 
 // parseID reads ID (RFC 2971).
@@ -37,7 +38,10 @@ func parseID(p *parser) request {
 	return r
 }
 
-func (r *idRequest) run(_ context.Context, s *session) (result, error) {
+func (r *idRequest) run(ctx context.Context, s *session) (result, error) {
+	if err := s.hear(ctx, r.fields); err != nil {
+		return result{}, err
+	}
 	if s.server == nil {
 		s.clientID = r.fields // at most 16 KiB, until login
 	}

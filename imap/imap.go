@@ -65,9 +65,19 @@ type Server struct {
 
 	// TLS lets clients ask for encryption with STARTTLS; nil: they can't.
 	TLS *tls.Config
-	// PlainAuth says who may send a password over an unencrypted connection;
-	// nil: nobody.
+	// PlainAuth says who may send a password over an unencrypted connection, by
+	// the address at its other end, a front end's too; nil: nobody.
 	PlainAuth func(remote netip.Addr) bool
+
+	// Fronts says whose word on who their clients are is taken: front ends tell
+	// by ID before login, with the fields that Dovecot's have (x-originating-ip,
+	// x-session-id and others). It counts for logins and the log, where the
+	// session has the front end's name for it. From everybody else, and after
+	// login, such fields are ignored as all others are; what is told before
+	// STARTTLS is forgotten. Many users come from one such address: let
+	// listener.Rule give it limits of its own, and put it into
+	// auth.ThrottleOptions.Trusted. nil: nobody's.
+	Fronts func(netip.Addr) bool
 
 	// Annotations are the shared ones of the server (RFC 5464 §6.2.1), by their
 	// names without the scope: "/comment", and "/admin" with a URI of who runs
@@ -178,7 +188,7 @@ func (s *Server) Sessions() int { return s.pool.Len() }
 // gate is the way in to the accounts of the store.
 func (s *Server) gate() *gate {
 	return &gate{
-		behind: s, hostname: s.Hostname, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth, caps: capsAlways, id: s.ID,
+		behind: s, fronts: s.Fronts, hostname: s.Hostname, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth, caps: capsAlways, id: s.ID,
 		limits: s.Limits.withDefaults(), timeouts: s.Timeouts, logger: orDefaultLogger(s.Logger),
 	}
 }

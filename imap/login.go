@@ -80,7 +80,7 @@ func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
 	// its attributes stay as they are, the same as in smtp.
 	s.gate.logger.LogAttrs(ctx, slog.LevelWarn, "authentication failed",
 		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
-		slog.String("user", a.creds.User), slog.String("session", s.id), slog.String("reason", err.Error()))
+		slog.String("user", a.creds.User), slog.String("session", s.id), slog.String("reason", err.Error()), s.told.Attr())
 	reply := authAnswer(err)
 	if !errors.Is(err, auth.ErrBadCredentials) && !errors.Is(err, auth.ErrDisabled) && !errors.Is(err, auth.ErrTooMany) {
 		return reply
@@ -118,6 +118,7 @@ func (s *Server) enter(ctx context.Context, n *session, _ *asked, id auth.Identi
 		n.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
 		return result{}, no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")
 	}
+	n.told.Seal() // from now on it passes on what the client says
 	n.user, n.account = id.User, s.shown(account)
 	n.state, n.bad = imap.ConnStateAuthenticated, 0
 	n.in.limits = n.limits
@@ -131,5 +132,5 @@ func (s *Server) enter(ctx context.Context, n *session, _ *asked, id auth.Identi
 func (s *session) authenticated(ctx context.Context, id auth.Identity, more ...slog.Attr) {
 	s.gate.logger.LogAttrs(ctx, slog.LevelInfo, "authenticated", append([]slog.Attr{
 		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
-		slog.String("user", id.User), slog.String("session", s.id)}, more...)...)
+		slog.String("user", id.User), slog.String("session", s.id), s.told.Attr()}, more...)...)
 }

@@ -10,12 +10,6 @@ import (
 	"github.com/posthouse-mail/posthouse/proxy"
 )
 
-// idField is a pair of ID (RFC 2971).
-type idField struct {
-	name, value string
-	null        bool // the value is NIL
-}
-
 // idFor returns what a back end is told in ID: of the client's connection where
 // the back end is told that, and what the client has said of itself where that
 // passes. What a back end must not be sent is dropped.

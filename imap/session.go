@@ -34,6 +34,9 @@ type session struct {
 
 	idling bool // IDLE runs
 
+	told     *front.Told // by the front end whose connection it is; nil: by none
+	distrust bool        // what somebody else told was ignored, and that was logged
+
 	bad   int // commands that could not be understood; in a row, after login
 	guard front.Guard
 
@@ -71,6 +74,7 @@ func (g *gate) newSession(c *wire.Conn) *session {
 	server, _ := g.behind.(*Server)
 	n := &session{
 		gate: g, server: server, conn: c, limits: g.limits, id: front.NewID(), state: imap.ConnStateNotAuthenticated,
+		told:  front.NewTold(c, g.fronts),
 		in:    scanner{conn: c, limits: g.limits},
 		out:   output{conn: c},
 		guard: front.Guard{Max: g.limits.AuthFailures, Delay: g.timeouts.AuthDelay},
@@ -178,8 +182,9 @@ func (s *session) close() {
 	}
 }
 
-// remote returns the client's address.
-func (s *session) remote() netip.Addr { return s.conn.Remote() }
+// remote returns the client's address; that of the front end while it has not
+// told another.
+func (s *session) remote() netip.Addr { return s.told.Addr(s.conn.Remote()) }
 
 // secure reports whether the connection is encrypted.
 func (s *session) secure() bool { return s.conn.TLS() != nil }
@@ -189,6 +194,9 @@ func (s *session) log(ctx context.Context, level slog.Level, text string, err er
 	args := append([]any{"session", s.id, "remote", s.remote().String()}, more...)
 	if s.user != "" {
 		args = append(args, "user", s.user)
+	}
+	if s.told != nil {
+		args = append(args, s.told.Attr())
 	}
 	if err != nil {
 		args = append(args, "err", err.Error())

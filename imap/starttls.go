@@ -22,6 +22,7 @@ func runStartTLS(ctx context.Context, s *session) (result, error) {
 		return result{}, &broken{err}
 	}
 	s.bad = 0
+	s.forgetTold()
 	s.out.reset()
 	return result{answered: true}, nil
 }

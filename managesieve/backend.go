@@ -46,21 +46,11 @@ func (b *backend) begin(ctx context.Context, l *proxy.Link, w proxy.Words) (stri
 		}
 	}
 	if attributes, announced := b.caps["XCLIENT"]; announced && l.Backend().Tell&proxy.TellXCLIENT != 0 {
-		if err := b.tell(l.XCLIENT(announcedIn(attributes))); err != nil {
+		if err := b.tell(l.XCLIENT(strings.Fields(strings.ToUpper(attributes)))); err != nil {
 			return "", err
 		}
 	}
 	return b.logIn(w)
-}
-
-// announcedIn reads the value of the capability XCLIENT. Dovecot's has none:
-// it takes these.
-func announcedIn(attributes string) func(string) bool {
-	names := strings.Fields(strings.ToUpper(attributes))
-	if len(names) == 0 {
-		names = []string{"ADDR", "PORT", "SESSION", "TTL"}
-	}
-	return func(name string) bool { return slices.Contains(names, name) }
 }
 
 // capabilities reads them, as they come with the greeting and after STARTTLS.
@@ -73,6 +63,8 @@ func (b *backend) capabilities() error {
 			return err
 		case r.status == "OK":
 			return nil
+		case r.code == "REFERRAL":
+			return referred(r.codeText)
 		case r.status != "":
 			return fmt.Errorf("back end says %s", r)
 		case len(r.strings) == 0 || len(r.strings) > 2:
@@ -138,13 +130,15 @@ func (b *backend) logIn(w proxy.Words) (string, error) {
 		return "", fmt.Errorf("login: %w", err)
 	case r.status == "OK":
 		return proxy.OneLine(r.text), nil
+	case r.code == "REFERRAL":
+		return "", referred(r.codeText)
 	case r.status == "BYE":
 		return "", fmt.Errorf("back end says goodbye to a login: (%s)", r.code)
 	}
 	switch r.code {
 	case "", "TRANSITION-NEEDED":
 		return "", w.Refused(auth.ErrBadCredentials, "", r.text)
-	case "AUTH-TOO-WEAK", "ENCRYPT-NEEDED", "REFERRAL":
+	case "AUTH-TOO-WEAK", "ENCRYPT-NEEDED":
 		return "", fmt.Errorf("%w: it refuses the login with (%s)", proxy.ErrUnfit, r.code)
 	}
 	return "", w.Refused(auth.ErrUnavailable, "TRYLATER", r.text)

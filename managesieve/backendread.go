@@ -13,6 +13,8 @@ type backendReply struct {
 	code    string   // the word of the response code, in capitals; empty: none
 	text    string   // what a person may read
 	strings []string // of a line without a status
+
+	codeText string // the string in the response code
 }
 
 // String is for logs.
@@ -44,11 +46,11 @@ func (b *backend) read() (r backendReply, err error) {
 	switch r.status = strings.ToUpper(tokens[0].text); r.status {
 	case "OK", "NO", "BYE":
 	default:
-		return r, fmt.Errorf("%w: it says %q", errNotSieve, proxy.OneLine(tokens[0].text))
+		return r, errNotSieve // what it says may repeat a password: it is not quoted
 	}
 	rest := tokens[1:]
 	if len(rest) > 0 && rest[0] == (token{"(", paren}) {
-		if r.code, rest, err = codeOf(rest[1:]); err != nil {
+		if rest, err = r.readCode(rest[1:]); err != nil {
 			return r, err
 		}
 	}
@@ -81,15 +83,18 @@ func stringsOf(tokens []token) (r backendReply, err error) {
 	return r, nil
 }
 
-// codeOf reads a response code up to its parenthesis (RFC 5804 §1.3).
-func codeOf(tokens []token) (code string, rest []token, err error) {
+// readCode reads a response code up to its parenthesis (RFC 5804 §1.3), and
+// returns what follows.
+func (r *backendReply) readCode(tokens []token) (rest []token, err error) {
 	for i, t := range tokens {
 		switch {
 		case t == (token{")", paren}):
-			return code, tokens[i+1:], nil
+			return tokens[i+1:], nil
 		case i == 0 && t.kind == atom:
-			code = strings.ToUpper(proxy.OneLine(t.text))
+			r.code = strings.ToUpper(proxy.OneLine(t.text))
+		case i == 1 && t.kind == str:
+			r.codeText = t.text
 		}
 	}
-	return "", nil, fmt.Errorf("%w: a response code has no end", errNotSieve)
+	return nil, fmt.Errorf("%w: a response code has no end", errNotSieve)
 }

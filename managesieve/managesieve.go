@@ -45,8 +45,8 @@ var errNoFront = errors.New("managesieve: Proxy.Front is not set")
 // A user that is not mapped is answered likewise where there is no Auth, but
 // sooner than a back end can; with Auth he is somebody whose scripts are
 // nowhere, and that, like all that fails in maps, in the network and in back
-// ends, is NO (TRYLATER). Referrals of back ends (RFC 5804 §1.3) are not
-// followed. A back end that breaks off after login ends the connection without
+// ends, is NO (TRYLATER). Referrals of back ends (RFC 5804 §1.3) are followed
+// where Front.Referrals allows it, and never told to clients. A back end that breaks off after login ends the connection without
 // a word.
 type Proxy struct {
 	Front *proxy.Front

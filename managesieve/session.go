@@ -45,10 +45,12 @@ func (p *Proxy) serve(ctx context.Context, c *wire.Conn) {
 		return
 	}
 	args := []any{"session", link.Client().Session, "remote", c.Remote().String(), "backend", link.Route().String()}
-	if err := link.Relay(ctx, c); err != nil {
-		args = append(args, "err", err)
-	}
-	p.logger().Log(ctx, slog.LevelInfo, "session ended", args...)
+	link.HandOver(ctx, c, func(err error) { // once this goroutine has ended
+		if err != nil {
+			args = append(args, "err", err)
+		}
+		p.logger().Log(ctx, slog.LevelInfo, "session ended", args...)
+	})
 }
 
 // converse returns the link to a back end that goes on with the client; nil:

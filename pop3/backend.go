@@ -19,7 +19,7 @@ import (
 type backend struct {
 	conn    *wire.Conn
 	caps    []string // as CAPA tells them; nil: there is no CAPA
-	xclient []string // the attributes that XCLIENT takes; nil: it is not announced
+	xclient []string // the attributes that XCLIENT takes, empty: all; nil: it is not announced
 }
 
 // Bounds of what a back end says before and with its answer to a login.
@@ -51,7 +51,7 @@ func (b *backend) begin(ctx context.Context, l *proxy.Link, w proxy.Words) (stri
 		return "", err
 	}
 	if l.Backend().Tell&proxy.TellXCLIENT != 0 && b.xclient != nil {
-		if err := b.tell(l.XCLIENT(func(a string) bool { return slices.Contains(b.xclient, a) })); err != nil {
+		if err := b.tell(l.XCLIENT(b.xclient)); err != nil {
 			return "", err
 		}
 	}
@@ -68,7 +68,7 @@ func (b *backend) banner() error {
 	case !r.ok:
 		return fmt.Errorf("back end greets with %s", r)
 	case strings.EqualFold(r.code, "XCLIENT"):
-		b.xclient = []string{"ADDR", "PORT", "SESSION", "TTL"}
+		b.xclient = []string{}
 	}
 	return nil
 }

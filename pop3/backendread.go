@@ -1,7 +1,6 @@
 package pop3
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/proxy"
@@ -53,7 +52,7 @@ func parseReply(line string) (r backendReply, err error) {
 		r.more = true
 		return r, nil
 	default:
-		return r, fmt.Errorf("%w: it says %q", errNotPOP3, proxy.OneLine(line))
+		return r, errNotPOP3 // what it says may repeat a password: it is not quoted
 	}
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		if code, after, closed := strings.Cut(inner, "]"); closed {

@@ -24,6 +24,9 @@ func (n *session) capa(_ context.Context, args string) error {
 		if n.gate.tls != nil && !n.secure() {
 			lines = append(lines, "STLS")
 		}
+		if n.told.Listens() {
+			lines = append(lines, "XCLIENT")
+		}
 	}
 	n.ok("Capability list follows")
 	n.lines(append(lines, "IMPLEMENTATION Posthouse"))

@@ -23,6 +23,8 @@ func authorization(name string) command {
 		return (*session).auth
 	case "STLS":
 		return (*session).stls
+	case "XCLIENT":
+		return (*session).xclient
 	case "QUIT":
 		return (*session).quitEarly
 	}
@@ -73,8 +75,10 @@ func (n *session) run(ctx context.Context, line []byte) error {
 	if elsewhere(name) != nil {
 		return misunderstood(why)
 	}
-	return misunderstood("Unknown command")
+	return errUnknown
 }
+
+var errUnknown = misunderstood("Unknown command")
 
 // parseCommand splits a line into the command's name, in upper case, and the
 // rest. A bare LF ends a line too, as everywhere in POP3.

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
-	"time"
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/internal/front"
@@ -18,6 +17,7 @@ import (
 // not change.
 type gate struct {
 	behind interior
+	fronts func(netip.Addr) bool // see Server.Fronts; nil: none is trusted
 
 	hostname, greeting string
 	sasl               auth.Policy
@@ -41,7 +41,7 @@ type interior interface {
 // serve runs a session from its greeting to its end.
 func (g *gate) serve(ctx context.Context, c *wire.Conn) {
 	if link := g.converse(ctx, c); link != nil {
-		g.relay(ctx, link, c) // the session is no more
+		g.handOver(ctx, link, c) // the session is no more
 	}
 }
 
@@ -53,13 +53,14 @@ func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
 	n := &session{
 		gate: g, conn: c, limits: g.limits, id: front.NewID(),
 		guard: front.Guard{Max: g.limits.AuthFailures, Delay: g.timeouts.AuthDelay},
+		told:  front.NewTold(c, g.fronts),
 	}
 	defer n.leave(ctx)
 	if err := c.Handshake(ctx); err != nil {
 		n.log(ctx, slog.LevelDebug, "TLS handshake failed", "err", err)
 		return nil
 	}
-	n.ok(g.greet(time.Now()))
+	n.greet()
 	n.first(ctx)
 	for !n.over {
 		n.step(ctx)
@@ -75,14 +76,16 @@ func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
 	return nil
 }
 
-// relay moves octets until the client or the back end ends.
-func (g *gate) relay(ctx context.Context, link *proxy.Link, c *wire.Conn) {
-	client := link.Client()
-	args := []any{"session", client.Session, "remote", c.Remote().String(), "backend", link.Route().String()}
-	if err := link.Relay(ctx, c); err != nil {
-		args = append(args, "err", err)
-	}
-	g.logger.Log(ctx, slog.LevelInfo, "session ended", args...)
+// handOver lets octets move until the client or the back end ends, once the
+// session's goroutine has ended.
+func (g *gate) handOver(ctx context.Context, link *proxy.Link, c *wire.Conn) {
+	args := []any{"session", link.Client().Session, "remote", c.Remote().String(), "backend", link.Route().String()}
+	link.HandOver(ctx, c, func(err error) {
+		if err != nil {
+			args = append(args, "err", err)
+		}
+		g.logger.Log(ctx, slog.LevelInfo, "session ended", args...)
+	})
 }
 
 func orDefaultLogger(l *slog.Logger) *slog.Logger {

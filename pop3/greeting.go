@@ -10,6 +10,18 @@ import (
 // line of a response (RFC 2449 §4).
 const maxGreeting = 512 - len("+OK \r\n")
 
+// tellMe greets front ends that may say XCLIENT: Dovecot's ask no CAPA.
+const tellMe = "[XCLIENT] "
+
+func (n *session) greet() {
+	text := n.gate.greet(time.Now())
+	if n.told != nil {
+		text = tellMe + text
+		text = text[:min(len(text), maxGreeting)]
+	}
+	n.ok(text)
+}
+
 // greeting is the text of the first line (RFC 1939 §4).
 func (g *gate) greet(now time.Time) string {
 	text := g.greeting

@@ -50,9 +50,18 @@ type Server struct {
 
 	// TLS lets clients ask for encryption with STLS; nil: they can't.
 	TLS *tls.Config
-	// PlainAuth says who may send a password over an unencrypted connection;
-	// nil: nobody.
+	// PlainAuth says who may send a password over an unencrypted connection, by
+	// the address at its other end, a front end's too; nil: nobody.
 	PlainAuth func(remote netip.Addr) bool
+
+	// Fronts says whose word on who their clients are is taken: front ends tell
+	// by XCLIENT before login, as Dovecot's do, and only they are greeted with
+	// [XCLIENT] and find it in CAPA. It counts for logins and the log, where the
+	// session has the front end's name for it. For everybody else there is no
+	// such command; what is told before STLS is forgotten. Many users come from
+	// one such address: let listener.Rule give it limits of its own, and put it
+	// into auth.ThrottleOptions.Trusted. nil: nobody's.
+	Fronts func(netip.Addr) bool
 
 	Greeting string // %D stands for the host name, %U for the date; empty means "%D POP3 server ready"
 	Limits   Limits
@@ -91,7 +100,7 @@ var capabilities = []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPE
 // gate is the way in to the maildrops of the store.
 func (s *Server) gate() *gate {
 	return &gate{
-		behind: s, hostname: s.Hostname, greeting: s.Greeting, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth,
+		behind: s, fronts: s.Fronts, hostname: s.Hostname, greeting: s.Greeting, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth,
 		caps: capabilities, limits: s.Limits.withDefaults(), timeouts: s.Timeouts, logger: orDefaultLogger(s.Logger),
 	}
 }

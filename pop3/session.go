@@ -34,6 +34,9 @@ type session struct {
 	id     string
 	guard  front.Guard
 
+	told     *front.Told // by the front end whose connection it is; nil: by none
+	distrust bool        // what somebody else told was refused, and that was logged
+
 	user string    // given by USER, not yet proved
 	drop *maildrop // nil before login: the AUTHORIZATION state
 	bad  int       // commands that could not be understood
@@ -139,9 +142,12 @@ func (n *session) hangUp() {
 
 // log writes a line about this session. Text from a client is only ever a value.
 func (n *session) log(ctx context.Context, level slog.Level, text string, more ...any) {
-	args := append([]any{"session", n.id, "remote", n.conn.Remote().String()}, more...)
+	args := append([]any{"session", n.id, "remote", n.remote().String()}, more...)
 	if n.drop != nil {
 		args = append(args, "user", n.drop.user)
+	}
+	if n.told != nil {
+		args = append(args, n.told.Attr())
 	}
 	n.gate.logger.Log(ctx, level, text, args...)
 }

@@ -24,5 +24,6 @@ func (n *session) stls(ctx context.Context, args string) error {
 		n.over = true // nothing can be said any more
 		n.conn.Close()
 	}
+	n.forgetTold()
 	return nil
 }

@@ -47,13 +47,15 @@ func (l *Link) HandOver(ctx context.Context, client *wire.Conn, done func(error)
 // relay begins, and calls done when it has ended.
 func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 	l.LoggedIn()
+	ctx, left := l.seat.reaching(ctx) // a kick ends the relay as it ends an attempt
 	closed := func(err error) {
-		l.Close()
-		client.Close()
 		if l.seat.wasKicked() {
 			err = ErrKicked
 		}
-		done(err)
+		defer done(err)
+		defer client.Close()
+		left()
+		l.Close()
 	}
 	t := splice.Timeouts{Stuck: l.backend.ReadWrite, Idle: l.backend.Idle}
 	if err := splice.Start(ctx, client, l.Conn, t, closed); err != nil {

@@ -96,6 +96,40 @@ func TestX11RelayEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestX11AKickCutsTheClientThoughTheBackEndLingers(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"just now": 0, "idle": 1500 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			client, nearClient := ends(t)
+			back, nearBack := ends(t)
+			s := &Sessions{Farewell: time.Minute}
+			k, err := s.admit(t.Context(), s.visit("alice", Client{Protocol: IMAP}), mapping.Route{Host: "a"})
+			require.NoError(t, err)
+			l := linkTo(k.hold(nearBack), Backend{})
+			l.seat = k
+			done := make(chan error, 1)
+			go func() { done <- l.Relay(t.Context(), wire.New(nearClient, wire.Timeouts{})) }()
+			say(t, client, "x")
+			hear(t, back, "x")
+			time.Sleep(wait) // so that it has settled
+
+			k.kick()
+			_, err = client.Read(make([]byte, 1))
+			require.ErrorIs(t, err, io.EOF)
+			_, err = back.Read(make([]byte, 1))
+			require.ErrorIs(t, err, io.EOF)
+			select {
+			case <-k.left():
+				require.Fail(t, "the back end has not ended yet")
+			case <-time.After(1500 * time.Millisecond):
+			}
+			say(t, back, "* BYE\r\n")
+			back.Close()
+			<-k.left()
+			require.ErrorIs(t, <-done, ErrKicked)
+		})
+	}
+}
+
 // sessions are clients of a pool that hands each session over to a back end.
 type sessions struct {
 	pool    front.Pool

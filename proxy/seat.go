@@ -28,12 +28,13 @@ type seat struct {
 	port     uint16
 
 	kicked, closed, empty bool                    // under the lock of sessions, as what follows
-	cancel                context.CancelCauseFunc // ends the attempt to reach the back end; nil: there is none
+	cancel                context.CancelCauseFunc // ends the attempt to reach the back end, or the relay; nil: there is none
 	gone                  chan struct{}           // closed when the seat is free; nil: nobody waits for that
 }
 
-// reaching returns the context of the attempt to reach the back end, which
-// ends with ErrKicked when the session is kicked. Call done after the attempt.
+// reaching returns the context of the attempt to reach the back end, or of the
+// relay, which ends with ErrKicked when the session is kicked. Call done after
+// it.
 func (k *seat) reaching(ctx context.Context) (_ context.Context, done func()) {
 	if k == nil {
 		return ctx, func() {}
@@ -131,6 +132,7 @@ func (k *seat) sayFarewell() {
 	defer k.Conn.Close()
 	cut := time.AfterFunc(k.sessions.farewell(), func() { k.Conn.Close() })
 	defer cut.Stop()
+	_ = k.Conn.SetReadDeadline(time.Time{}) // of whoever read before
 	_, _ = io.CopyN(io.Discard, k.Conn, farewellOctets)
 }
 

@@ -20,7 +20,8 @@ type Visitor struct {
 	Client   func() Client      // what a back end may be told of him now
 
 	// LogIn logs in on a link, beginning with the greeting. Its errors are a
-	// *Refusal, of kind ErrUnfit, or the back end's and the network's failures.
+	// *Refusal, a *Referral, of kind ErrUnfit, or the back end's and the
+	// network's failures.
 	LogIn func(ctx context.Context, l *Link, w Words) error
 
 	shown  auth.Credentials
@@ -76,15 +77,21 @@ func (v *Visitor) Close() {
 	v.link, v.shown, v.proved = nil, auth.Credentials{}, auth.Identity{}
 }
 
-// arrive finds the back end of a user and logs in there.
+// arrive finds the back end of a user and logs in there, following where it
+// refers to.
 func (v *Visitor) arrive(ctx context.Context, user, as string) error {
 	link, err := v.Front.Reach(ctx, user, v.Client())
-	if err == nil {
+	for err == nil {
 		if err = v.logIn(ctx, link, as); err == nil {
 			v.link = link
 			return nil
 		}
-		link.Close()
+		referral, refers := errors.AsType[*Referral](err)
+		if !refers {
+			link.Close()
+			break
+		}
+		link, err = v.Front.Refer(ctx, link, referral.To)
 	}
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return refusal
@@ -104,14 +111,15 @@ func (v *Visitor) logIn(ctx context.Context, l *Link, as string) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	err = v.LogIn(ctx, l, w)
-	_, refused := errors.AsType[*Refusal](err)
-	if err != nil && !refused {
-		if !errors.Is(err, ErrUnfit) && ctx.Err() == nil {
-			l.Failed(err)
-		}
-		err = fmt.Errorf("%s: %w", l.route, err)
+	if err == nil {
+		return nil
 	}
-	return err
+	_, refused := errors.AsType[*Refusal](err)
+	_, refers := errors.AsType[*Referral](err)
+	if !refused && !refers && !errors.Is(err, ErrUnfit) && ctx.Err() == nil {
+		l.Failed(err)
+	}
+	return fmt.Errorf("%s: %w", l.route, err)
 }
 
 // replay is the Authenticator of a Visitor where back ends decide.

@@ -4,11 +4,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/mapping"
 )
 
 // ErrUnfit is a back end, or the configuration of one, that nobody can log in
@@ -87,13 +89,13 @@ func (l *Link) words(c auth.Credentials, as string, checked bool) (Words, error)
 }
 
 // XCLIENT returns what follows that word in POP3 and ManageSieve, as Dovecot
-// understands it, of the attributes that the back end has announced: ADDR and
-// PORT of the client, SESSION, TTL. LOGIN is never among them. It is empty
-// when there is nothing to say.
-func (l *Link) XCLIENT(announced func(attribute string) bool) string {
+// understands it, of the attributes that the back end has announced, all where
+// it has named none: ADDR and PORT of the client, SESSION, TTL. LOGIN is never
+// among them. It is empty when there is nothing to say.
+func (l *Link) XCLIENT(announced []string) string {
 	var said []string
 	say := func(attribute, value string) {
-		if announced(attribute) {
+		if len(announced) == 0 || slices.Contains(announced, attribute) {
 			said = append(said, attribute+"="+value)
 		}
 	}
@@ -121,6 +123,11 @@ func (r *Refusal) Error() string {
 
 // Unwrap makes it an error of its kind.
 func (r *Refusal) Unwrap() error { return r.Kind }
+
+// Referral is the answer of a back end that sends the user to another.
+type Referral struct{ To mapping.Route }
+
+func (r *Referral) Error() string { return "back end refers to " + r.To.String() }
 
 // Refused makes a Refusal of what a back end says. Where the password is none
 // of a client's, a refusal of it is not his fault: ErrUnavailable. A text that

@@ -47,10 +47,10 @@ func (c *conversation) authenticator() auth.Authenticator {
 
 // credentials returns what is known of the connection.
 func (c *conversation) credentials() auth.Credentials {
-	remote := c.facts.Remote.Addr()
+	peer := c.wire.Remote()
 	return auth.Credentials{
-		Service: c.Protocol.String(), Remote: remote, Secure: c.facts.Secure(),
-		Clear: c.PlainAuth != nil && c.PlainAuth(remote), TLS: c.facts.TLS,
+		Service: c.Protocol.String(), Remote: c.told.Addr(peer), Secure: c.facts.Secure(),
+		Clear: c.PlainAuth != nil && c.PlainAuth(peer), TLS: c.facts.TLS,
 	}
 }
 
@@ -91,6 +91,7 @@ func (c *conversation) auth(ctx context.Context, arg string) *mail.Reply {
 		}
 	}
 	c.facts.User = identity.User
+	c.told.Seal()
 	c.logLogin(ctx)
 	return replyAuth
 }

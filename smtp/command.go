@@ -100,6 +100,8 @@ func (c *conversation) dispatch(ctx context.Context, cmd command) *mail.Reply {
 		return c.startTLS(ctx, cmd.arg)
 	case "AUTH":
 		return c.auth(ctx, cmd.arg)
+	case "XCLIENT":
+		return c.xclient(ctx, cmd.arg)
 	case "MAIL":
 		return c.mail(ctx, cmd.arg)
 	case "RCPT":

@@ -18,6 +18,8 @@ type conversation struct {
 	*policy
 	wire  *wire.Conn
 	facts Session
+	told  *front.Told  // nil: the client connects itself
+	helo  string       // of the client, as a front end has told it; empty: it has not
 	tx    *transaction // nil outside of MAIL … end of message
 	guard front.Guard
 	link  *proxy.Link // of a Proxy: to the back end that the client is logged in to; nil: none
@@ -30,17 +32,31 @@ type conversation struct {
 }
 
 func newConversation(p *policy, w *wire.Conn) *conversation {
-	return &conversation{
+	c := &conversation{
 		policy: p,
 		wire:   w,
-		facts: Session{
-			ID:       front.NewID(),
-			Protocol: p.Protocol,
-			Remote:   addrPort(w.NetConn().RemoteAddr()),
-			Local:    addrPort(w.NetConn().LocalAddr()),
-		},
-		guard: front.Guard{Max: p.limits.AuthFailures, Delay: p.limits.Delay},
+		told:   front.NewTold(w, p.Fronts),
+		guard:  front.Guard{Max: p.limits.AuthFailures, Delay: p.limits.Delay},
 	}
+	c.facts = c.newFacts()
+	return c
+}
+
+// newFacts returns what is known of the client when a session begins.
+func (c *conversation) newFacts() Session {
+	f := Session{ID: front.NewID(), Protocol: c.Protocol, Local: c.wire.LocalAddrPort()}
+	if c.told == nil {
+		f.Remote = c.wire.RemoteAddrPort()
+		return f
+	}
+	f.Front, f.Remote, f.Hops = c.told.Front, c.told.Remote, c.told.Hops
+	if c.told.Local.IsValid() {
+		f.Local = c.told.Local
+	}
+	if c.told.Session != "" {
+		f.ID = c.told.Session
+	}
+	return f
 }
 
 // run serves the connection until it ends. Between commands its stack is as
@@ -81,6 +97,11 @@ const (
 func (c *conversation) end() {
 	c.reset()
 	c.dropLink()
+	c.leave()
+}
+
+// leave tells the hooks that the session is over.
+func (c *conversation) leave() {
 	for i := range c.Hooks {
 		if h := c.Hooks[i].Close; h != nil {
 			h(&c.facts)

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -26,7 +27,7 @@ func (c *conversation) ehlo(ctx context.Context, cmd command) *mail.Reply {
 		c.idle()
 	}
 	c.reset()
-	c.facts.Helo, c.facts.ESMTP = cmd.arg, cmd.verb != "HELO"
+	c.facts.Helo, c.facts.ESMTP = cmp.Or(c.helo, cmd.arg), cmd.verb != "HELO"
 	if r := c.ask(func(h *Hooks) error {
 		if h.Ehlo == nil {
 			return nil
@@ -55,7 +56,7 @@ func validHelo(s string) bool {
 
 func (c *conversation) sayExtensions() {
 	c.sayLine("250-" + c.hostname)
-	if c.TLS != nil && !c.facts.Secure() {
+	if c.TLS != nil && !c.facts.Secure() && !c.told.Said() {
 		c.sayLine("250-STARTTLS")
 	}
 	if names := c.mechanisms(); len(names) > 0 {
@@ -63,6 +64,9 @@ func (c *conversation) sayExtensions() {
 	}
 	if c.keepsTLS() {
 		c.sayLine("250-REQUIRETLS")
+	}
+	if c.told.Listens() && c.mayTell() {
+		c.sayLine("250-XCLIENT " + attributes)
 	}
 	_, _ = c.wire.WriteString(c.extensions)
 }

@@ -12,13 +12,8 @@ import (
 // greet asks who may connect and says the greeting (RFC 5321 §4.3.1). Whoever
 // may not gets the reason in its place and the connection closes.
 func (c *conversation) greet(ctx context.Context) {
-	r := c.ask(func(h *Hooks) error {
-		if h.Connect == nil {
-			return nil
-		}
-		return h.Connect(ctx, &c.facts)
-	})
-	if r == nil && c.GreetDelay > 0 {
+	r := c.askConnect(ctx)
+	if r == nil && c.GreetDelay > 0 && c.told == nil {
 		r = c.listenEarly(ctx)
 	}
 	switch {
@@ -28,6 +23,16 @@ func (c *conversation) greet(ctx context.Context) {
 	default:
 		c.sayLine("220 " + c.hostname + " " + c.greeting)
 	}
+}
+
+// askConnect asks who may connect.
+func (c *conversation) askConnect(ctx context.Context) *mail.Reply {
+	return c.ask(func(h *Hooks) error {
+		if h.Connect == nil {
+			return nil
+		}
+		return h.Connect(ctx, &c.facts)
+	})
 }
 
 // listenEarly waits for GreetDelay: who sends something before the greeting

@@ -25,6 +25,15 @@ func quoted(s string) string {
 	return s
 }
 
+// remoteAttr is the client's address, where it is known.
+func (c *conversation) remoteAttr() slog.Attr {
+	a := c.facts.Remote.Addr()
+	if !a.IsValid() && c.told != nil {
+		return slog.String("remote", "unknown")
+	}
+	return slog.String("remote", a.String())
+}
+
 func (c *conversation) logAccepted(ctx context.Context, m *Message, size int64) {
 	if !c.log.Enabled(ctx, slog.LevelInfo) {
 		return
@@ -33,11 +42,12 @@ func (c *conversation) logAccepted(ctx context.Context, m *Message, size int64) 
 		slog.String("session", c.facts.ID),
 		slog.String("id", m.ID),
 		slog.String("service", c.Protocol.String()),
-		slog.String("remote", c.facts.Remote.Addr().String()),
+		c.remoteAttr(),
 		slog.String("user", c.facts.User),
 		slog.String("from", quoted(m.Envelope.From.String())),
 		slog.Int("recipients", len(m.Envelope.Recipients)),
-		slog.Int64("size", size))
+		slog.Int64("size", size),
+		c.told.Attr())
 }
 
 func (c *conversation) logRefused(ctx context.Context, cmd command, r *mail.Reply) {
@@ -47,7 +57,7 @@ func (c *conversation) logRefused(ctx context.Context, cmd command, r *mail.Repl
 	attrs := []slog.Attr{
 		slog.String("session", c.facts.ID),
 		slog.String("service", c.Protocol.String()),
-		slog.String("remote", c.facts.Remote.Addr().String()),
+		c.remoteAttr(),
 		slog.String("command", cmd.verb),
 		slog.Int("code", r.Code),
 		slog.String("reply", printable(r.Text)),
@@ -62,7 +72,7 @@ func (c *conversation) logRefused(ctx context.Context, cmd command, r *mail.Repl
 	if c.tx != nil {
 		attrs = append(attrs, slog.String("id", c.tx.id))
 	}
-	c.log.LogAttrs(ctx, slog.LevelInfo, "command refused", attrs...)
+	c.log.LogAttrs(ctx, slog.LevelInfo, "command refused", append(attrs, c.told.Attr())...)
 }
 
 // logLoginFailed writes the line that tools such as fail2ban look for: its
@@ -70,24 +80,27 @@ func (c *conversation) logRefused(ctx context.Context, cmd command, r *mail.Repl
 func (c *conversation) logLoginFailed(ctx context.Context, l *login, err error) {
 	c.log.LogAttrs(ctx, slog.LevelWarn, "authentication failed",
 		slog.String("service", c.Protocol.String()),
-		slog.String("remote", c.facts.Remote.Addr().String()),
+		c.remoteAttr(),
 		slog.String("user", quoted(l.creds.User)),
 		slog.String("session", c.facts.ID),
-		slog.String("reason", quoted(err.Error())))
+		slog.String("reason", quoted(err.Error())),
+		c.told.Attr())
 }
 
 func (c *conversation) logLogin(ctx context.Context) {
 	c.log.LogAttrs(ctx, slog.LevelInfo, "authenticated",
 		slog.String("service", c.Protocol.String()),
-		slog.String("remote", c.facts.Remote.Addr().String()),
+		c.remoteAttr(),
 		slog.String("user", quoted(c.facts.User)),
-		slog.String("session", c.facts.ID))
+		slog.String("session", c.facts.ID),
+		c.told.Attr())
 }
 
 // logEnd tells why a connection ended before its time.
 func (c *conversation) logEnd(ctx context.Context, what string, err error) {
 	c.log.LogAttrs(ctx, slog.LevelDebug, what,
 		slog.String("session", c.facts.ID),
-		slog.String("remote", c.facts.Remote.Addr().String()),
-		slog.String("reason", quoted(err.Error())))
+		c.remoteAttr(),
+		slog.String("reason", quoted(err.Error())),
+		c.told.Attr())
 }

@@ -36,6 +36,7 @@ func (c *conversation) mail(ctx context.Context, arg string) *mail.Reply {
 		return r
 	}
 	c.tx = t
+	c.told.Seal()
 	return replySender
 }
 

@@ -122,7 +122,7 @@ func (p *Proxy) logInAt(ctx context.Context, c *conversation, h *hop, words logi
 
 // client is what a back end may be told of the session.
 func (s *Session) client(p proxy.Protocol) proxy.Client {
-	return proxy.Client{Protocol: p, Remote: s.Remote, Local: s.Local, TLS: s.TLS, Session: s.ID}
+	return proxy.Client{Protocol: p, Remote: s.Remote, Local: s.Local, TLS: s.TLS, Session: s.ID, Hops: s.Hops}
 }
 
 // handOver lets the back end go on with the client, from what he has sent

@@ -34,8 +34,19 @@ type Server struct {
 	TLS         *tls.Config                  // for STARTTLS; nil: not offered
 	RequireTLS  bool                         // no mail and no AUTH before STARTTLS (530)
 	RequireAuth bool                         // no mail before AUTH (530); always so with Submission
-	PlainAuth   func(remote netip.Addr) bool // who may log in without TLS; nil: nobody
+	PlainAuth   func(remote netip.Addr) bool // who may log in without TLS, by the address at the other end, a front end's too; nil: nobody
 	GreetDelay  time.Duration                // who talks before the greeting, sent after this delay, is refused; 0: no check
+
+	// Fronts says whose word on who their clients are is taken: XCLIENT is
+	// announced to front ends alone (as Postfix has it, without LOGIN), and for
+	// everybody else there is no such command. What it tells is the session's
+	// Remote, Local and ID then, for hooks, logins and the log, and the session
+	// begins anew. It is taken before the first MAIL and before AUTH, after
+	// which the front end may be passing on what its client says; STARTTLS comes
+	// before it. Many users come from one such address:
+	// let listener.Rule give it limits of its own, and put it into
+	// auth.ThrottleOptions.Trusted. nil: nobody's.
+	Fronts func(netip.Addr) bool
 
 	// KeepsTLS announces REQUIRETLS (RFC 8689) on connections with TLS. The
 	// Handler must keep the promise, as a Router does, and a queue whose

@@ -2,17 +2,19 @@ package smtp
 
 import (
 	"crypto/tls"
-	"net"
 	"net/netip"
 )
 
 // Session holds the facts about one client's connection, for hooks and
 // handlers. They must not change it, nor keep it after the session has ended.
 type Session struct {
-	ID       string // names the session in the log
+	ID       string // names the session in the log; what a front end calls it, where that has told
 	Protocol Protocol
-	Remote   netip.AddrPort // of the client
-	Local    netip.AddrPort // of the server
+	Remote   netip.AddrPort // of the client; behind a front end (Server.Fronts) zero where that has not told it: its own address is nobody's who may do something
+	Local    netip.AddrPort // of the server; behind a front end what that has told
+	Front    netip.AddrPort // of the front end whose connection it is; zero: of none
+
+	Hops int // how many more proxies may come, as a front end has told; 0: none has
 
 	Helo  string               // what the client calls itself, printable ASCII or UTF-8; empty before EHLO
 	ESMTP bool                 // it said EHLO or LHLO, not HELO
@@ -27,11 +29,3 @@ type Session struct {
 
 // Secure reports whether the connection is encrypted.
 func (s *Session) Secure() bool { return s.TLS != nil }
-
-func addrPort(a net.Addr) netip.AddrPort {
-	if ap, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
-		v := ap.AddrPort()
-		return netip.AddrPortFrom(v.Addr().Unmap(), v.Port())
-	}
-	return netip.AddrPort{}
-}

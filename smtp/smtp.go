@@ -91,6 +91,9 @@ type Message struct {
 // once. What a hook is given is valid until it returns.
 type Hooks struct {
 	// Connect is asked before the greeting. A refusal closes the connection.
+	// On a front end's connection (Server.Fronts) it is asked at once, and again
+	// when that tells of the client: to hooks this is another session, and the
+	// one before it has closed.
 	Connect func(ctx context.Context, s *Session) error
 	// Ehlo is asked after EHLO, HELO and LHLO; s.Helo is what the client says it is.
 	Ehlo func(ctx context.Context, s *Session) error

@@ -6,7 +6,10 @@ import (
 	"github.com/posthouse-mail/posthouse/mail"
 )
 
-var errPipelinedTLS = reply(503, 5, 5, 1, "Nothing may follow STARTTLS before the handshake")
+var (
+	errPipelinedTLS = reply(503, 5, 5, 1, "Nothing may follow STARTTLS before the handshake")
+	errToldInClear  = reply(503, 5, 5, 1, "STARTTLS comes before XCLIENT")
+)
 
 // startTLS answers STARTTLS (RFC 3207). A handshake that fails ends the
 // connection: nothing goes on in clear text by accident.
@@ -20,6 +23,8 @@ func (c *conversation) startTLS(ctx context.Context, arg string) *mail.Reply {
 		return errTwice
 	case c.tx != nil:
 		return errInTransaction
+	case c.told.Said():
+		return errToldInClear
 	case c.wire.Buffered() > 0:
 		return c.lastWord(errPipelinedTLS)
 	}

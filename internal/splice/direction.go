@@ -3,6 +3,7 @@ package splice
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -31,7 +32,10 @@ func (d *direction) claim() bool { return d.parked.CompareAndSwap(true, false) }
 // frame is small, and so is what it calls.
 func (d *direction) wait() {
 	for {
-		// A connection that was closed says so to the wait.
+		if d.pair.closed.Load() { // which a connection that lingers does not tell
+			d.end(net.ErrClosed)
+			return
+		}
 		_ = d.src.Conn.SetReadDeadline(time.Now().Add(warm))
 		err := d.src.Await()
 		switch {

@@ -73,12 +73,12 @@ func (d *direction) park() bool {
 	err := d.src.Raw.Control(func(fd uintptr) {
 		refused = unix.EpollCtl(d.pair.poller.fd, op, int(fd), &event)
 	})
-	if err == nil && refused == nil {
+	if err == nil && refused == nil && !d.pair.closed.Load() {
 		return true
 	}
 	if !d.claim() { // the pair was ended meanwhile
 		return true
 	}
-	d.polled = op == unix.EPOLL_CTL_MOD
+	d.polled = op == unix.EPOLL_CTL_MOD || refused == nil
 	return false
 }

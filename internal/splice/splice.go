@@ -77,11 +77,11 @@ type pair struct {
 	moved    atomic.Int64 // when something moved last, since start
 	answered atomic.Bool  // it was the server's
 	phase    atomic.Int32
+	closed   atomic.Bool // both connections were closed here
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards what follows, and closing
 	err    error      // why it ends
 	broken bool       // a side broke off: the other is to see that
-	closed bool
 }
 
 // side is one connection of a pair.
@@ -143,10 +143,10 @@ func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func
 func (p *pair) abort(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed.Load() {
 		return
 	}
-	p.closed = true
+	p.closed.Store(true)
 	if p.err == nil {
 		p.err = err
 	}
@@ -159,7 +159,7 @@ func (p *pair) abort(err error) {
 		p.client.conn.Close()
 	}
 	for _, d := range []*direction{&p.up, &p.down} {
-		if d.claim() { // nobody will wake it: its descriptor is closed
+		if d.claim() { // nobody will wake it
 			go d.end(net.ErrClosed)
 		}
 	}
@@ -211,6 +211,9 @@ func (p *pair) quiet() time.Duration {
 
 // overdue says why a pair must end now; nil when it need not.
 func (p *pair) overdue() error {
+	if p.closed.Load() {
+		return nil // it ends already
+	}
 	for _, d := range []*direction{&p.up, &p.down} {
 		if d.parked.Load() && d.src.Raw.Control(func(uintptr) {}) != nil {
 			return net.ErrClosed // by somebody else, of which no poller tells
