@@ -120,6 +120,13 @@ func parseCapability(*parser) request {
 	})
 }
 
+// capabilities writes those of a back end.
+func (o *output) capabilities(list string) {
+	o.text("* CAPABILITY ")
+	o.text(clean(list))
+	o.end()
+}
+
 // requestFunc lets a function be a request.
 type requestFunc func(ctx context.Context, s *session) (result, error)
 

@@ -70,9 +70,7 @@ func (p *Proxy) enter(ctx context.Context, s *session, a *asked, id auth.Identit
 	s.user, s.state = id.User, imap.ConnStateLogout // the rest is the back end's
 	s.authenticated(ctx, id, slog.String("backend", at.link.Route().String()))
 	if at.caps != "" {
-		s.out.text("* CAPABILITY ")
-		s.out.text(clean(at.caps))
-		s.out.end()
+		s.out.capabilities(at.caps)
 	}
 	return result{code: at.code, text: at.text}, nil
 }
