@@ -11,6 +11,7 @@
 //	queue       what still has to be sent?
 //	smtp        the receiving engine: SMTP, submission, LMTP
 //	imap, pop3  the engines users read mail with
+//	managesieve a proxy for it, as imap, pop3 and smtp have one each
 //	processing  the mail flow between them
 //	server      named services: start, supervise, stop
 //

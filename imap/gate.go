@@ -16,12 +16,12 @@ import (
 // not change.
 type gate struct {
 	behind interior
+	fronts func(netip.Addr) bool // see Server.Fronts; nil: none is trusted
 
 	hostname  string
 	sasl      auth.Policy
 	tls       *tls.Config
 	plainAuth func(netip.Addr) bool
-	fronts    func(netip.Addr) bool
 	caps      []string // before login, beside those of TLS and SASL
 	id        map[string]string
 	limits    Limits // with their defaults
@@ -44,7 +44,7 @@ type interior interface {
 // is the larger part of what it costs.
 func (g *gate) serve(ctx context.Context, c *wire.Conn) {
 	if link := g.converse(ctx, c); link != nil {
-		g.relay(ctx, link, c) // the session is no more
+		g.handOver(ctx, link, c)
 	}
 }
 
@@ -62,13 +62,14 @@ func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
 	return n.leave()
 }
 
-// relay moves octets until the client or the back end ends.
-func (g *gate) relay(ctx context.Context, link *proxy.Link, c *wire.Conn) {
-	client := link.Client()
-	if err := link.Relay(ctx, c); err != nil {
-		g.logger.LogAttrs(ctx, slog.LevelDebug, "relay ended",
-			slog.String("session", client.Session), slog.String("remote", client.Remote.Addr().String()), slog.String("err", err.Error()))
-	}
+// handOver lets octets move until the client or the back end ends. Nothing of
+// the session stays.
+func (g *gate) handOver(ctx context.Context, link *proxy.Link, c *wire.Conn) {
+	link.HandOver(ctx, c, func(err error) {
+		if err != nil {
+			g.logger.LogAttrs(ctx, slog.LevelDebug, "relay ended", slog.String("session", link.Client().Session), slog.String("err", err.Error()))
+		}
+	})
 }
 
 func orDefaultLogger(l *slog.Logger) *slog.Logger {

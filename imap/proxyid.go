@@ -10,12 +10,6 @@ import (
 	"github.com/posthouse-mail/posthouse/proxy"
 )
 
-// idField is a pair of ID (RFC 2971).
-type idField struct {
-	name, value string
-	null        bool // the value is NIL
-}
-
 // idFor returns what a back end is told in ID: of the client's connection where
 // the back end is told that, and what the client has said of itself where that
 // passes. What a back end must not be sent is dropped.
@@ -25,7 +19,7 @@ func (p *Proxy) idFor(ctx context.Context, s *session, b *backend) []idField {
 	}
 	var fields []idField
 	if b.link.Backend().Tell&proxy.TellID != 0 {
-		fields = idOfClient(b.link.Client())
+		fields = idOfClient(b.link)
 	}
 	if p.Pass&PassID != 0 {
 		for _, f := range s.clientID {
@@ -46,7 +40,8 @@ func (p *Proxy) idFor(ctx context.Context, s *session, b *backend) []idField {
 }
 
 // idOfClient has the names that Dovecot knows.
-func idOfClient(c proxy.Client) []idField {
+func idOfClient(link *proxy.Link) []idField {
+	c := link.Client()
 	var fields []idField
 	add := func(name, value string) { fields = append(fields, idField{name: name, value: value}) }
 	if c.Remote.IsValid() {
@@ -57,11 +52,7 @@ func idOfClient(c proxy.Client) []idField {
 		add("x-connected-ip", c.Local.Addr().String())
 		add("x-connected-port", strconv.Itoa(int(c.Local.Port())))
 	}
-	hops := proxy.MaxHops
-	if c.Hops != 0 {
-		hops = min(c.Hops, hops)
-	}
-	add("x-proxy-ttl", strconv.Itoa(hops-1))
+	add("x-proxy-ttl", strconv.Itoa(link.Hops()))
 	add("x-session-id", c.Session)
 	return fields
 }

@@ -38,6 +38,7 @@ type Config struct {
 	Limits           Limits        // of connections that no Allow rule with limits of its own admitted
 	Proxy            ProxyMode     // whether a PROXY protocol header may come first; rules and limits are then applied to the address that it tells
 	ProxyFrom        IPSet         // who may send one
+	Sockets          *Sockets      // where sockets come from that another process has handed over, and who hands them on; nil: the address is always bound anew
 	Logger           *slog.Logger  // nil means slog.Default()
 }
 
@@ -57,9 +58,10 @@ type Listener struct {
 	pending        pending
 }
 
-// Listen binds the address and begins to accept. Close the listener to stop.
+// Listen binds the address, or takes a socket that was handed over, and begins
+// to accept. Close the listener to stop.
 func Listen(ctx context.Context, c Config) (*Listener, error) {
-	inner, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Address)
+	inner, err := c.Sockets.listen(ctx, c.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +109,11 @@ func (l *Listener) Close() error {
 	return err
 }
 
+// Stop stops listening and drops no connection: those that have come already
+// are handed out by Accept, which then returns net.ErrClosed. It does not wait.
+// Who does not accept them calls Close.
+func (l *Listener) Stop() { _ = l.inner.Close() }
+
 func (l *Listener) accept() {
 	defer l.done.Done()
 	for {
@@ -115,7 +122,10 @@ func (l *Listener) accept() {
 		case err == nil:
 			l.judge(nc)
 		case l.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			l.cancel()
+			go func() {
+				l.done.Wait() // for those who are shaking hands or wait for Accept
+				l.cancel()
+			}()
 			return
 		default: // out of descriptors, most likely: others must close first
 			l.log.Warn("accept failed", "listener", l.Addr().String(), "err", err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -303,4 +304,11 @@ func TestX04ReferralsInACircleAreNotFollowed(t *testing.T) {
 	p := startProxy(t, port, func(p *testProxy) { p.Front.Referrals = func(_, _ mapping.Route) bool { return true } })
 	require.Equal(t, temporary, p.client(t).ask(alice))
 	require.Contains(t, p.log.String(), "circle")
+}
+
+func TestP14LongTokensAreLiterals(t *testing.T) {
+	response := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "user=alice\x01auth=Bearer %s\x01\x01", strings.Repeat("x", 12<<10)))
+	literal := fmt.Sprintf("{%d+}", len(response))
+	p := startProxy(t, dialogue.Backends(t, "S: \"SASL\" \"XOAUTH2\"\nS: OK\nC: AUTHENTICATE \"XOAUTH2\" "+literal+"\nC: "+response+"\nS: OK \"in\""), nil)
+	require.Equal(t, `OK "in"`, p.client(t).ask("AUTHENTICATE \"XOAUTH2\" "+literal+"\r\n"+response))
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -20,6 +22,7 @@ import (
 	"github.com/posthouse-mail/posthouse/internal/realtest"
 	"github.com/posthouse-mail/posthouse/internal/testcert"
 	"github.com/posthouse-mail/posthouse/mapping"
+	"github.com/posthouse-mail/posthouse/proxy"
 )
 
 // backendFunc listens on loopback until the test ends, and serves every
@@ -237,4 +240,26 @@ func TestShutdownOfAProxyEndsWhoIsNotLoggedIn(t *testing.T) {
 	defer cancel()
 	require.NoError(t, p.Shutdown(ctx))
 	require.Equal(t, "-ERR [SYS/TEMP] Server is stopping", c.line())
+}
+
+func TestP14LongTokensAreShownOnALineOfTheirOwn(t *testing.T) {
+	response := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "user=alice\x01auth=Bearer %s\x01\x01", strings.Repeat("x", 12<<10)))
+	p := startProxy(t, dialogue.Backends(t, "S: +OK\nC: CAPA\nS: +OK\nS: SASL XOAUTH2\nS: .\nC: AUTH XOAUTH2\nS: + \nC: "+response+"\nS: +OK in",
+		"S: +OK\nC: CAPA\nS: +OK\nS: SASL XOAUTH2\nS: .\nC: AUTH XOAUTH2\nS: -ERR no such thing\nEOF"), nil)
+	require.Equal(t, "+OK in", p.dial(t).ask("AUTH XOAUTH2 "+response))
+	require.Equal(t, temporary, p.dial(t).ask("AUTH XOAUTH2 "+response))
+}
+
+func TestX11KickEndsTheSessionAndFreesTheUser(t *testing.T) {
+	const says = "S: +OK\nC: CAPA\nS: -ERR\nC: USER alice\nS: +OK\nC: PASS pw\nS: +OK\n"
+	var sessions proxy.Sessions
+	p := startProxy(t, dialogue.Backends(t, says+"EOF", says), func(p *testProxy) { p.Front.Sessions = &sessions })
+	c := p.dial(t)
+	require.Equal(t, "+OK Logged in", c.login("alice", "pw"))
+	n, err := sessions.Kick(t.Context(), func(s proxy.Session) bool { return s.User == "alice" && s.Protocol == proxy.POP3 }, 0)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	_, err = c.r.ReadByte()
+	require.Error(t, err)
+	require.Equal(t, "+OK Logged in", p.dial(t).login("alice", "pw"))
 }

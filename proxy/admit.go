@@ -19,6 +19,8 @@ type visit struct {
 	client    Client
 	patience  time.Time // until when he waits
 	conflicts int       // how often he was to go elsewhere than his other sessions
+
+	referred *mapping.Route // where a back end sends him; nil: where the map does
 }
 
 // hasSessions says of a protocol that who speaks it has logged in.

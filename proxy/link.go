@@ -26,9 +26,8 @@ type Link struct {
 	budget  *time.Timer // closes the connection when the login takes too long
 	release func()      // gives the place among Backend.Connections back
 	once    sync.Once
-	seat    *seat // among Sessions; nil: it has none
-
-	passed []mapping.Route // that have referred to this one
+	seat    *seat           // among Sessions; nil: it has none
+	passed  []mapping.Route // that have referred to this one
 }
 
 // Route returns where the link leads, with the TLS mode that holds.

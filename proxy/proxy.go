@@ -70,7 +70,11 @@ const maxTurns = 8
 // It takes Sessions.MaxWait, Backend.Queue and Backend.Connect at most, besides
 // the time of the Mapper.
 func (f *Front) Reach(ctx context.Context, user string, c Client) (*Link, error) {
-	v := f.Sessions.visit(user, c)
+	return f.reach(ctx, f.Sessions.visit(user, c))
+}
+
+// reach is Reach for a visit that begins.
+func (f *Front) reach(ctx context.Context, v *visit) (*Link, error) {
 	for range maxTurns {
 		l, err := f.try(ctx, v)
 		if !errors.Is(err, errAgain) {
@@ -85,19 +89,10 @@ func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
 	if err := f.Sessions.welcome(ctx, v); err != nil {
 		return nil, err
 	}
-	route, err := f.Mapper.Map(ctx, v.user)
-	switch {
-	case errors.Is(err, mapping.ErrNotMapped):
+	route, err := f.route(ctx, v)
+	if err != nil {
 		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return f.reach(ctx, route, v)
-}
-
-// reach is Reach of a user whose route is known; errAgain when he must be
-// mapped anew.
-func (f *Front) reach(ctx context.Context, route mapping.Route, v *visit) (*Link, error) {
 	b := f.backend(route)
 	route.TLS = b.TLS
 	if err := f.checkLoop(route, v.client); err != nil {
@@ -108,6 +103,18 @@ func (f *Front) reach(ctx context.Context, route mapping.Route, v *visit) (*Link
 		return nil, err
 	}
 	return f.take(ctx, &Link{user: v.user, route: route, backend: b, client: v.client, seat: seat})
+}
+
+// route returns where a visit leads.
+func (f *Front) route(ctx context.Context, v *visit) (mapping.Route, error) {
+	if v.referred != nil {
+		return *v.referred, nil
+	}
+	route, err := f.Mapper.Map(ctx, v.user)
+	if err != nil && !errors.Is(err, mapping.ErrNotMapped) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return route, err
 }
 
 // take connects a link that has a seat; errAgain when it was kicked meanwhile.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/posthouse-mail/posthouse/mapping"
 )
@@ -25,10 +24,10 @@ func (f *Front) Refer(ctx context.Context, l *Link, to mapping.Route) (*Link, er
 	if err := to.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w: %w", ErrUnavailable, errReferral, err)
 	}
+	to.TLS = f.backend(to).TLS
 	passed := append(slices.Clone(l.passed), l.route)
-	back := func(r mapping.Route) bool {
-		return strings.EqualFold(r.Host, to.Host) && l.client.Protocol.port(r) == l.client.Protocol.port(to)
-	}
+	port := l.client.Protocol.port
+	back := func(r mapping.Route) bool { return normalHost(r.Host) == normalHost(to.Host) && port(r) == port(to) }
 	switch {
 	case len(passed) > maxReferrals || slices.ContainsFunc(passed, back):
 		return nil, fmt.Errorf("%w: %s refers to %s", ErrLoop, l.route, to)
@@ -38,10 +37,9 @@ func (f *Front) Refer(ctx context.Context, l *Link, to mapping.Route) (*Link, er
 	if to.User == "" {
 		to.User = l.route.User
 	}
-	next, err := f.reach(ctx, to, f.Sessions.visit(l.user, l.client))
-	if errors.Is(err, errAgain) { // he was moved meanwhile: the map knows better
-		return f.Reach(ctx, l.user, l.client)
-	}
+	v := f.Sessions.visit(l.user, l.client)
+	v.referred = &to
+	next, err := f.reach(ctx, v)
 	if err != nil {
 		return nil, err
 	}

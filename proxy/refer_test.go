@@ -36,7 +36,7 @@ func TestP28ReferralsAreFollowedTwiceAndNeverBack(t *testing.T) {
 	}
 	l, err := reach(b, c)
 	require.NoError(t, err)
-	require.Equal(t, c, l.Route())
+	require.Equal(t, c, l.Route(), "with the TLS mode that holds")
 	require.Equal(t, "alice", l.User())
 	renamed := b
 	renamed.User = "alice2"

@@ -24,7 +24,7 @@ type Protocol struct {
 	Title     string
 	Listeners []listener.Config
 	Engine    func() Engine              // a new engine for each run: a stopped one stays stopped
-	Drain     time.Duration              // how long sessions may go on after a stop; 0 means 10 seconds
+	Drain     time.Duration              // how long sessions may go on after a stop; 0 means 10 seconds. Many idle ones are ended over the first half of it, a hundred a second at least; what is busy, relayed sessions too, is cut at its end
 	Bound     func(l *listener.Listener) // called for each listener once it is bound; nil: nobody wants to know
 }
 

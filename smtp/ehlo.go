@@ -62,11 +62,11 @@ func (c *conversation) sayExtensions() {
 	if names := c.mechanisms(); len(names) > 0 {
 		c.sayLine("250-AUTH " + strings.Join(names, " "))
 	}
-	if c.told.Listens() && c.mayTell() {
-		c.sayLine("250-XCLIENT " + attributes)
-	}
 	if c.keepsTLS() {
 		c.sayLine("250-REQUIRETLS")
+	}
+	if c.told.Listens() && c.mayTell() {
+		c.sayLine("250-XCLIENT " + attributes)
 	}
 	_, _ = c.wire.WriteString(c.extensions)
 }

@@ -84,7 +84,7 @@ func (h *hop) logIn(w loginWords) error {
 func (h *hop) play(script saslScript, w loginWords) error {
 	line, rest := "AUTH "+script.mechanism, script.responses
 	if script.mechanism != "LOGIN" {
-		if first := " " + base64.StdEncoding.EncodeToString([]byte(rest[0])); len(line)+len(first) <= maxXCLIENT-2 {
+		if first := " " + base64.StdEncoding.EncodeToString([]byte(rest[0])); len(line)+len(first) <= maxXclient-2 {
 			line, rest = line+first, rest[1:]
 		}
 	}

@@ -16,20 +16,16 @@ type attribute struct{ name, value string }
 // unavailable is the value of what is not known.
 const unavailable = "[UNAVAILABLE]"
 
-// maxXCLIENT bounds a command line, with its CRLF (RFC 5321 §4.5.3.1.4).
-const maxXCLIENT = 512
-
 // tell tells the back end of the client, by XCLIENT where that is configured
 // and announced, and from then on speaks in the client's name. Who the client
 // has logged in as is never told: the back end is to find that out itself.
 func (h *hop) tell(client *Session) error {
-	if !h.link.Client().Remote.IsValid() {
-		return nil // there is none
+	how, name := h.link.Backend().Tell, h.name
+	if h.link.Client().Remote.IsValid() {
+		name = ehloName(client.Helo, h.name)
 	}
-	how := h.link.Backend().Tell
 	if how&proxy.TellPROXY != 0 {
-		h.name = ehloName(client.Helo, h.name)
-		h.extensions = nil
+		h.name, h.extensions = name, nil
 	}
 	if how&proxy.TellXCLIENT == 0 {
 		return nil
@@ -43,27 +39,29 @@ func (h *hop) tell(client *Session) error {
 		if err != nil {
 			return fmt.Errorf("XCLIENT: %w", err)
 		}
+		if r.code/100 == 5 && strings.HasPrefix(r.lines[0], "5.4.6 ") { // RFC 3463 §3.5
+			return fmt.Errorf("%w: %w: XCLIENT: %w", errUnfit, proxy.ErrLoop, r)
+		}
 		if r.code != 220 && r.code != 250 {
 			return fmt.Errorf("%w: XCLIENT: %w", errUnfit, r)
 		}
-		h.extensions = nil // it begins anew
-		h.name = ehloName(client.Helo, h.name)
+		h.name, h.extensions = name, nil // it begins anew
 	}
 	return nil
 }
 
-// attributes are what may be told of the client. NAME is told because it would
-// else be that of this front end.
-func (h *hop) attributes(client *Session) []attribute {
+// attributes are what may be told of the client, if one is known, and of the
+// way. NAME is told because it would else be that of this front end.
+func (h *hop) attributes(client *Session) (all []attribute) {
 	c := h.link.Client()
-	address, port := endpointValues(c.Remote)
-	all := []attribute{
-		{"NAME", unavailable}, {"ADDR", address}, {"PORT", port},
-		{"HELO", ehloName(client.Helo, unavailable)}, {"PROTO", protocolValue(client, c.Protocol)},
-	}
-	if c.Local.IsValid() {
-		address, port := endpointValues(c.Local)
-		all = append(all, attribute{"DESTADDR", address}, attribute{"DESTPORT", port})
+	if c.Remote.IsValid() {
+		address, port := endpointValues(c.Remote)
+		all = append(all, attribute{"NAME", unavailable}, attribute{"ADDR", address}, attribute{"PORT", port},
+			attribute{"HELO", ehloName(client.Helo, unavailable)}, attribute{"PROTO", protocolValue(client, c.Protocol)})
+		if c.Local.IsValid() {
+			address, port := endpointValues(c.Local)
+			all = append(all, attribute{"DESTADDR", address}, attribute{"DESTPORT", port})
+		}
 	}
 	if c.Session != "" {
 		all = append(all, attribute{"SESSION", c.Session})
@@ -72,9 +70,6 @@ func (h *hop) attributes(client *Session) []attribute {
 }
 
 func endpointValues(ap netip.AddrPort) (address, port string) {
-	if !ap.IsValid() {
-		return unavailable, unavailable
-	}
 	a := ap.Addr().Unmap().WithZone("")
 	address = a.String()
 	if a.Is6() {
@@ -105,15 +100,15 @@ func ehloName(helo, otherwise string) string {
 }
 
 // xclient writes the commands that tell what is announced, each within
-// maxXCLIENT; what does not fit alone is left out.
+// maxXclient; what does not fit alone is left out.
 func xclient(announced []string, all []attribute) (lines []string) {
 	line := ""
 	for _, a := range all {
 		word := " " + a.name + "=" + encodeXtext(a.value)
-		if !slices.Contains(announced, a.name) || len("XCLIENT")+len(word)+len("\r\n") > maxXCLIENT {
+		if !slices.Contains(announced, a.name) || len("XCLIENT")+len(word)+len("\r\n") > maxXclient {
 			continue
 		}
-		if line != "" && len(line)+len(word)+len("\r\n") > maxXCLIENT {
+		if line != "" && len(line)+len(word)+len("\r\n") > maxXclient {
 			lines, line = append(lines, line), ""
 		}
 		if line == "" {

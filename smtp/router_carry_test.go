@@ -2,11 +2,14 @@ package smtp
 
 import (
 	"context"
+	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/posthouse-mail/posthouse/internal/dialogue"
 	"github.com/posthouse-mail/posthouse/internal/testcert"
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/mapping"
@@ -134,4 +137,40 @@ func TestP47REQUIRETLSIsNotSentInClear(t *testing.T) {
 	require.ErrorAs(t, err, &each)
 	require.ErrorIs(t, each[0], errLegTLS)
 	require.Empty(t, b.all())
+}
+
+func TestP27BothTiersCallASessionTheSame(t *testing.T) {
+	b := &box{}
+	s := newLMTP(b)
+	s.Fronts = netip.Addr.IsLoopback
+	r := tellingRouter(to(t, start(t, s)), proxy.TellXCLIENT)
+	var at Session
+	f := routing(LMTP, r)
+	f.Hooks = append(f.Hooks, Hooks{Data: func(_ context.Context, m *Message) error { at = *m.Session; return nil }})
+	say(t, f, lhloToRcpt+"C: RCPT TO:<a@d.test>\nS~ 250 .*\n"+content+"S~ 250 .*\n")
+	got := b.only(t).facts
+	require.Equal(t, at.ID, got.ID)
+	require.Equal(t, at.Remote, got.Remote)
+	require.Equal(t, at.Local, got.Local)
+	require.Equal(t, "client.example", got.Helo)
+	require.Equal(t, proxy.MaxHops-1, got.Hops)
+}
+
+func TestX04TwoFrontEndsThatSendToEachOtherSoonStop(t *testing.T) {
+	var at [2]string
+	var asked atomic.Int32
+	m := [2]routes{{}, {}}
+	for i := range at {
+		r := newRouter(m[i])
+		r.Front.Backends = func(mapping.Route) proxy.Backend { return proxy.Backend{Tell: proxy.TellXCLIENT} }
+		r.Speak = func(mapping.Route) proxy.Protocol { return proxy.SMTP }
+		f := routing(ESMTP, r)
+		f.Fronts = netip.Addr.IsLoopback
+		f.Hooks = append(f.Hooks, Hooks{Data: func(context.Context, *Message) error { asked.Add(1); return nil }})
+		at[i] = start(t, f)
+	}
+	m[0]["a@d.test"], m[1]["a@d.test"] = to(t, at[1]), to(t, at[0])
+	c := strings.Replace(ehloToRcpt, "S~ 250-STARTTLS\n", "S~ 250-STARTTLS\nS~ 250-XCLIENT .*\n", 1)
+	dialogue.Play(t, dial(t, at[0]), t.Name(), c+"C: RCPT TO:<a@d.test>\nS~ 250 .*\n"+content+"S~ 554 5.4.6 .*\n")
+	require.LessOrEqual(t, int(asked.Load()), proxy.MaxHops)
 }

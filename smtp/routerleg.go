@@ -120,7 +120,7 @@ func (r *Router) unreachable(ctx context.Context, j *sender.Job, b *batch, err e
 // Send sends a job of the queue: to recipients in domains of the cluster as
 // Handle does, to others by Onward. It makes a Router the sender of a
 // processing.Processor, whose directory knows no local domains then. Back ends
-// are told of no client.
+// are told of no client, since none is there.
 func (r *Router) Send(ctx context.Context, j *sender.Job) []sender.Result {
 	results := make([]sender.Result, len(j.Envelope.Recipients))
 	batches, unknown := r.sort(ctx, j.Envelope.Recipients)

@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -14,54 +13,27 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
-)
 
-// certificate is the node's TLS certificate, which Reload reads again while
-// connections go on.
-type certificate struct {
-	certFile, keyFile string
-	current           atomic.Pointer[tls.Certificate]
-}
+	"github.com/posthouse-mail/posthouse/server"
+)
 
 // openCertificate loads the configured certificate, or the self-signed one
 // of the data directory, which it makes when it is missing.
-func openCertificate(c *Config, data string) (*certificate, error) {
-	own := &certificate{certFile: c.TLS.Certificate, keyFile: c.TLS.Key}
-	if own.certFile == "" {
-		own.certFile, own.keyFile = filepath.Join(data, "tls", "cert.pem"), filepath.Join(data, "tls", "key.pem")
-		if _, err := os.Stat(own.certFile); errors.Is(err, os.ErrNotExist) {
-			if err := own.makeSelfSigned(c.Hostname); err != nil {
+func openCertificate(c *Config, data string) (*server.Certificate, error) {
+	cert, key := c.TLS.Certificate, c.TLS.Key
+	if cert == "" {
+		cert, key = filepath.Join(data, "tls", "cert.pem"), filepath.Join(data, "tls", "key.pem")
+		if _, err := os.Stat(cert); errors.Is(err, os.ErrNotExist) {
+			if err := makeSelfSigned(c.Hostname, cert, key); err != nil {
 				return nil, fmt.Errorf("making a certificate: %w", err)
 			}
 		}
 	}
-	return own, own.reload()
+	return server.OpenCertificate(cert, key)
 }
 
-// reload reads the files; on an error the certificate stays as it was.
-func (c *certificate) reload() error {
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
-	}
-	c.current.Store(&pair)
-	return nil
-}
-
-// config returns a server's TLS configuration for one protocol's ALPN name.
-func (c *certificate) config(alpn ...string) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: alpn,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.current.Load(), nil
-		},
-	}
-}
-
-func (c *certificate) makeSelfSigned(hostname string) error {
+func makeSelfSigned(hostname, certFile, keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -89,14 +61,14 @@ func (c *certificate) makeSelfSigned(hostname string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(c.certFile), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(certFile), 0o700); err != nil {
 		return err
 	}
 	// The key first: a certificate without its key would stay for ever.
-	if err := writePEM(c.keyFile, "PRIVATE KEY", secret); err != nil {
+	if err := writePEM(keyFile, "PRIVATE KEY", secret); err != nil {
 		return err
 	}
-	return writePEM(c.certFile, "CERTIFICATE", cert)
+	return writePEM(certFile, "CERTIFICATE", cert)
 }
 
 func writePEM(file, kind string, der []byte) error {

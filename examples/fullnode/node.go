@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/signal"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -27,7 +26,7 @@ import (
 type node struct {
 	*opened
 	config      *Config
-	certificate *certificate
+	certificate *server.Certificate
 	processor   *processing.Processor
 	metrics     *metrics
 	sasl        auth.Policy
@@ -84,7 +83,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		n.service("SMTP", &n.config.SMTP, n.smtp, "smtp"),
 		n.service("HTTP", &n.config.HTTP, n.http, "http/1.1"),
 	}}
-	stop := n.reloadOnHangup(ctx)
+	stop := server.OnSignal(ctx, syscall.SIGHUP, "reload", n.reload, nil)
 	defer stop()
 	return s.Run(ctx, func() { n.announce(out) })
 }
@@ -100,7 +99,7 @@ func (n *node) service(title string, c *ServiceConfig, engine func() server.Engi
 	}
 	for _, address := range c.ListenTLS {
 		p.Listeners = append(p.Listeners, listener.Config{
-			Address: address, Service: n.config.rulesOf(c), Limits: c.limits(), TLS: n.certificate.config(alpn),
+			Address: address, Service: n.config.rulesOf(c), Limits: c.limits(), TLS: n.certificate.Config(alpn),
 		})
 	}
 	bound := 0
@@ -130,7 +129,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 		Hostname: n.config.Hostname,
 		Handler:  n.processor,
 		Hooks:    []smtp.Hooks{n.metrics.smtpHooks(), n.processor.Hooks()},
-		TLS:      n.certificate.config("smtp"),
+		TLS:      n.certificate.Config("smtp"),
 		SpoolDir: n.data.file("spool"),
 		Fronts:   n.config.isFrontEnd,
 	}
@@ -147,7 +146,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 
 func (n *node) imap() server.Engine {
 	s := &imap.Server{
-		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.config("imap"),
+		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.Config("imap"),
 		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.file("spool"),
 		Namespaces: namespaces, Access: access{n.opened}, Fronts: n.config.isFrontEnd,
 	}
@@ -157,7 +156,7 @@ func (n *node) imap() server.Engine {
 
 func (n *node) pop3() server.Engine {
 	return &pop3.Server{
-		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.config("pop3"),
+		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.Config("pop3"),
 		PlainAuth: n.plainAuth, SASL: n.sasl, Fronts: n.config.isFrontEnd,
 	}
 }
@@ -193,26 +192,11 @@ func (n *node) announce(out io.Writer) {
 	fmt.Fprintln(out, "ready")
 }
 
-// reloadOnHangup reads the certificate again at each SIGHUP.
-func (n *node) reloadOnHangup(ctx context.Context) (stop func()) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-hangup:
-				if err := n.certificate.reload(); err != nil {
-					slog.Error("reload failed, the old certificate stays", "err", err)
-				} else {
-					slog.Info("reloaded")
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() { signal.Stop(hangup); cancel(); <-done }
+// reload reads the certificate again.
+func (n *node) reload(ctx context.Context) error {
+	if err := n.certificate.Reload(); err != nil {
+		return err
+	}
+	slog.InfoContext(ctx, "reloaded")
+	return nil
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -180,4 +182,72 @@ func TestCloseEndsTheContextOfEverySession(t *testing.T) {
 	require.NoError(t, p.Close())
 	<-ended
 	require.ErrorIs(t, <-served, ErrStopped)
+}
+
+func TestP38SessionsAreAskedToEndAFewAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1000
+		for name, c := range map[string]struct{ drain, over time.Duration }{
+			"a hundred a second":           {time.Hour, 9 * time.Second},
+			"in half of the time there is": {10 * time.Second, 5 * time.Second},
+		} {
+			var p Pool
+			var ended [n]time.Duration
+			start := time.Now()
+			for i := range n {
+				near, far := net.Pipe()
+				p.begin(t.Context(), wire.New(near, wire.Timeouts{Idle: 2 * time.Hour}), func(_ context.Context, c *wire.Conn) {
+					defer far.Close()
+					_, _ = c.ReadLine(10)
+					ended[i] = time.Since(start)
+				})
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), c.drain)
+			require.NoError(t, p.Shutdown(ctx), name)
+			cancel()
+			synctest.Wait()
+			slices.Sort(ended[:])
+			require.Zero(t, ended[atOnce-1], name)
+			require.Equal(t, c.over, ended[n-1].Round(time.Millisecond), name)
+			for i := atOnce; i < n; i++ {
+				require.InDelta(t, c.over*time.Duration(i-atOnce)/(n-atOnce), ended[i], float64(100*time.Millisecond), name)
+			}
+		}
+	})
+}
+
+func TestX16WhoWasAcceptedIsServedBeforeTheEnd(t *testing.T) {
+	var p Pool
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l := &late{Listener: inner, taken: make(chan struct{}), stopped: make(chan struct{})}
+	done := make(chan error, 1)
+	go func() { done <- p.Serve(context.Background(), l, wire.Timeouts{}, echo) }()
+	nc := dial(t, inner.Addr().String())
+	<-l.taken
+	require.NoError(t, p.Shutdown(context.Background()))
+	said, err := io.ReadAll(nc)
+	require.NoError(t, err)
+	require.Equal(t, "bye\r\n", string(said))
+	require.ErrorIs(t, <-done, ErrStopped)
+}
+
+// late hands out what it has accepted when it was stopped.
+type late struct {
+	net.Listener
+	taken, stopped chan struct{}
+}
+
+func (l *late) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err == nil {
+		close(l.taken)
+		<-l.stopped
+	}
+	return nc, err
+}
+
+func (l *late) Stop() {
+	l.Listener.Close()
+	close(l.stopped)
 }

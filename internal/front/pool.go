@@ -25,9 +25,18 @@ type Pool struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*wire.Conn]context.CancelFunc
-	stopping  bool
-	idle      chan struct{} // closed when the last session ends while stopping
+	phase     phase
+	idle      chan struct{} // closed when nothing is accepted and no session is left, while stopping
 }
+
+// phase is how far a pool has gone.
+type phase int
+
+const (
+	serving  phase = iota
+	draining       // nobody is listened for; who has come already is served
+	cut            // nobody is served
+)
 
 // Handler serves one connection until it ends, or until it has handed it over
 // (wire.Conn.HandOver). The context is cancelled when the pool is closed or
@@ -50,7 +59,7 @@ func (p *Pool) Serve(ctx context.Context, l net.Listener, t wire.Timeouts, handl
 		switch {
 		case err == nil:
 			delay = 0
-			go p.run(ctx, wire.New(nc, t), handle)
+			p.begin(ctx, wire.New(nc, t), handle)
 		case p.isStopping() || ctx.Err() != nil:
 			return ErrStopped
 		case errors.Is(err, net.ErrClosed):
@@ -65,14 +74,20 @@ func (p *Pool) Serve(ctx context.Context, l net.Listener, t wire.Timeouts, handl
 	}
 }
 
-func (p *Pool) run(ctx context.Context, c *wire.Conn, handle Handler) {
+// begin adds a session before Accept is called again: while the pool drains,
+// the last that was accepted counts before it is known that no more come.
+func (p *Pool) begin(ctx context.Context, c *wire.Conn, handle Handler) {
 	ctx, cancel := context.WithCancel(ctx)
-	if !p.add(c, cancel) {
-		cancel()
-		c.Close()
-		c.Release()
+	if p.add(c, cancel) {
+		go p.run(ctx, c, handle)
 		return
 	}
+	cancel()
+	c.Close()
+	c.Release()
+}
+
+func (p *Pool) run(ctx context.Context, c *wire.Conn, handle Handler) {
 	handedOver := false
 	defer func() {
 		if v := recover(); v != nil {
@@ -108,10 +123,23 @@ func (p *Pool) Len() int {
 
 // Shutdown stops accepting, asks every session to end as soon as it waits for
 // a command, and waits until all have ended or ctx ends; then it returns
-// ctx's error, and Close can cut what is left.
+// ctx's error, and Close can cut what is left. Clients whose connections have
+// been accepted are greeted before they are asked to go.
+//
+// A hundred sessions are asked at once, and then a hundred a second, so that
+// not all clients come back at the same moment; more if need be, so that all
+// have been asked after half of the time that ctx leaves.
 func (p *Pool) Shutdown(ctx context.Context) error {
-	for c := range p.stop() {
-		c.Interrupt()
+	listeners, sessions := p.stop(draining)
+	for l := range listeners {
+		if s, ok := l.(interface{ Stop() }); ok {
+			s.Stop() // those whom it has accepted are served
+		} else {
+			l.Close()
+		}
+	}
+	if err := interrupt(ctx, sessions, p.idle); err != nil {
+		return err
 	}
 	select {
 	case <-p.idle:
@@ -123,41 +151,52 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 
 // Close stops accepting and cuts every session. It does not wait.
 func (p *Pool) Close() error {
-	for c, cancel := range p.stop() {
+	listeners, sessions := p.stop(cut)
+	for l := range listeners {
+		l.Close()
+	}
+	for c, cancel := range sessions {
 		cancel()
 		c.Close()
 	}
 	return nil
 }
 
-// stop marks the pool as stopping, closes its listeners and returns the
-// sessions that still run.
-func (p *Pool) stop() map[*wire.Conn]context.CancelFunc {
+// stop goes on to a phase, and returns the listeners and sessions that are
+// still there.
+func (p *Pool) stop(to phase) (map[net.Listener]struct{}, map[*wire.Conn]context.CancelFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.stopping {
-		p.stopping = true
+	if p.phase == serving {
 		p.idle = make(chan struct{})
-		if len(p.sessions) == 0 {
-			close(p.idle)
-		}
 	}
-	for l := range p.listeners {
-		l.Close()
+	p.phase = max(p.phase, to)
+	p.noteIdle()
+	return maps.Clone(p.listeners), maps.Clone(p.sessions)
+}
+
+// noteIdle closes idle when there is a reason to. p is locked.
+func (p *Pool) noteIdle() {
+	if p.phase == serving || len(p.sessions) > 0 || len(p.listeners) > 0 {
+		return
 	}
-	return maps.Clone(p.sessions)
+	select {
+	case <-p.idle:
+	default:
+		close(p.idle)
+	}
 }
 
 func (p *Pool) isStopping() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.stopping
+	return p.phase != serving
 }
 
 func (p *Pool) addListener(l net.Listener) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopping {
+	if p.phase != serving {
 		return false
 	}
 	if p.listeners == nil {
@@ -172,12 +211,16 @@ func (p *Pool) removeListener(l net.Listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.listeners, l)
+	p.noteIdle()
 }
 
 func (p *Pool) add(c *wire.Conn, cancel context.CancelFunc) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopping {
+	switch p.phase {
+	case draining:
+		c.Interrupt()
+	case cut:
 		return false
 	}
 	if p.sessions == nil {
@@ -197,9 +240,7 @@ func (p *Pool) remove(c *wire.Conn) context.CancelFunc {
 		return nil
 	}
 	delete(p.sessions, c)
-	if p.stopping && len(p.sessions) == 0 {
-		close(p.idle)
-	}
+	p.noteIdle()
 	return cancel
 }
 

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"crypto/tls"
+	"time"
 )
 
 // StartTLS performs the server's side of a TLS handshake, within the
@@ -64,6 +65,7 @@ func (c *Conn) Handshake(ctx context.Context) error {
 func (c *Conn) handshake(ctx context.Context, layer *tls.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, c.t.Handshake)
 	defer cancel()
+	_ = c.outer.SetReadDeadline(time.Time{}) // an Interrupt before it must not break it
 	done := make(chan error, 1)
 	go func() { done <- layer.HandshakeContext(ctx) }()
 	return <-done
