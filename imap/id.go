@@ -12,6 +12,12 @@ const (
 	maxIDValue  = 1024
 )
 
+// idField is a pair of ID (RFC 2971).
+type idField struct {
+	name, value string
+	null        bool // the value is NIL
+}
+
 // idRequest is what the client says of itself, or a front end of its client. A
 // Server uses the latter alone.
 type idRequest struct{ fields []idField }

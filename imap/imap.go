@@ -188,7 +188,7 @@ func (s *Server) Sessions() int { return s.pool.Len() }
 // gate is the way in to the accounts of the store.
 func (s *Server) gate() *gate {
 	return &gate{
-		behind: s, fronts: s.Fronts, hostname: s.Hostname, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth, caps: capsAlways, id: s.ID,
+		behind: s, hostname: s.Hostname, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth, fronts: s.Fronts, caps: capsAlways, id: s.ID,
 		limits: s.Limits.withDefaults(), timeouts: s.Timeouts, logger: orDefaultLogger(s.Logger),
 	}
 }

@@ -17,12 +17,12 @@ import (
 // not change.
 type gate struct {
 	behind interior
-	fronts func(netip.Addr) bool // see Server.Fronts; nil: none is trusted
 
 	hostname, greeting string
 	sasl               auth.Policy
 	tls                *tls.Config
 	plainAuth          func(netip.Addr) bool
+	fronts             func(netip.Addr) bool
 	caps               []string // in CAPA at every moment
 	limits             Limits   // with their defaults
 	timeouts           Timeouts
