@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"time"
@@ -136,7 +137,7 @@ func (c *Config) write(out io.Writer) error {
 // withoutSecrets is a configuration to be shown.
 func (c *Config) withoutSecrets() *Config {
 	shown := *c
-	shown.LDAP, shown.OAuth = map[string]*config.LDAP{}, map[string]*OAuthConfig{}
+	shown.LDAP, shown.OAuth = maps.Clone(c.LDAP), maps.Clone(c.OAuth)
 	for name, l := range c.LDAP {
 		shown.LDAP[name] = l.WithoutSecrets()
 	}
