@@ -123,7 +123,7 @@ func TestPartsLinkNoForeignMachinery(t *testing.T) {
 // TestSinglePartExamplesAreShortEnoughToCopy holds the examples of one part
 // to 80 lines each.
 func TestSinglePartExamplesAreShortEnoughToCopy(t *testing.T) {
-	for _, name := range []string{"smtpsink", "imapserver", "pop3server"} {
+	for _, name := range []string{"smtpsink", "imapserver", "pop3server", "imapproxy"} {
 		text, err := os.ReadFile("examples/" + name + "/main.go")
 		require.NoError(t, err)
 		require.LessOrEqual(t, strings.Count(string(text), "\n"), 80, name)

@@ -102,7 +102,7 @@ func (s *session) canStartTLS() bool { return s.gate.tls != nil && !s.secure() }
 // mayShowPassword reports whether the client may send a password as it is.
 func (s *session) mayShowPassword() bool {
 	allowed := s.gate.plainAuth
-	return s.secure() || allowed != nil && allowed(s.conn.Remote())
+	return s.secure() || allowed != nil && allowed(s.told.Allowed(s.conn.Remote()))
 }
 
 // mechanisms returns the SASL mechanisms that this connection may use.
@@ -118,6 +118,13 @@ func parseCapability(*parser) request {
 		s.out.end()
 		return result{}, nil
 	})
+}
+
+// capabilities writes those of a back end.
+func (o *output) capabilities(list string) {
+	o.text("* CAPABILITY ")
+	o.text(clean(list))
+	o.end()
 }
 
 // requestFunc lets a function be a request.

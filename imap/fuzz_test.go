@@ -95,13 +95,15 @@ func FuzzSearch(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	v := fuzzView(f)
+	nobody, peer := net.Pipe()
+	peer.Close()
 	f.Fuzz(func(t *testing.T, input []byte) {
 		p := &parser{buf: input}
 		k := (&keyParser{parser: p}).all()
 		if p.end() != nil {
 			return
 		}
-		s := quietServer(nil).gate().newSession(nil)
+		s := quietServer(nil).gate().newSession(wire.New(nobody, wire.Timeouts{}))
 		s.view = v
 		found, err := s.newRun(v).find(context.Background(), k)
 		if err != nil {

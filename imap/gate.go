@@ -16,12 +16,12 @@ import (
 // not change.
 type gate struct {
 	behind interior
-	fronts func(netip.Addr) bool // see Server.Fronts; nil: none is trusted
 
 	hostname  string
 	sasl      auth.Policy
 	tls       *tls.Config
 	plainAuth func(netip.Addr) bool
+	fronts    func(netip.Addr) bool
 	caps      []string // before login, beside those of TLS and SASL
 	id        map[string]string
 	limits    Limits // with their defaults

@@ -12,8 +12,14 @@ const (
 	maxIDValue  = 1024
 )
 
-// idRequest is what the client says of itself, which is not used, or what a
-// front end says of its client.
+// idField is a pair of ID (RFC 2971).
+type idField struct {
+	name, value string
+	null        bool // the value is NIL
+}
+
+// idRequest is what the client says of itself, or a front end of its client. A
+// Server uses the latter alone.
 type idRequest struct{ fields []idField }
 
 // parseID reads ID (RFC 2971).

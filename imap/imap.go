@@ -1,5 +1,6 @@
 // Package imap is an IMAP server: IMAP4rev1 (RFC 3501) and IMAP4rev2
-// (RFC 9051) over any [storage.Store].
+// (RFC 9051) over any [storage.Store]. Its Proxy lets clients in the same way,
+// and leads each to the back end that has his mail.
 //
 // Invariants of this package:
 //
@@ -20,6 +21,9 @@
 //     §4). A mailbox that a user may not know of is to him as a missing one, in
 //     what is said and in what the store is asked.
 //   - A client sees fixed texts; the reason of a failure goes to the log.
+//   - What a back end says before and with its answer to a login is bounded, and
+//     the client hears one tagged line of it. Nothing that it does is told as a
+//     wrong password, unless it says so.
 //   - Sessions share what they hold of a mailbox, at most 40 octets a message;
 //     one that is told of nothing for a while keeps at most one older state of
 //     it, whatever happens meanwhile. An idle session holds no buffer.
@@ -188,7 +192,7 @@ func (s *Server) Sessions() int { return s.pool.Len() }
 // gate is the way in to the accounts of the store.
 func (s *Server) gate() *gate {
 	return &gate{
-		behind: s, fronts: s.Fronts, hostname: s.Hostname, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth, caps: capsAlways, id: s.ID,
+		behind: s, hostname: s.Hostname, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth, fronts: s.Fronts, caps: capsAlways, id: s.ID,
 		limits: s.Limits.withDefaults(), timeouts: s.Timeouts, logger: orDefaultLogger(s.Logger),
 	}
 }

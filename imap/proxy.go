@@ -48,6 +48,9 @@ type Proxy struct {
 	TLS      *tls.Config // as Server.TLS
 	// PlainAuth is as Server.PlainAuth.
 	PlainAuth func(remote netip.Addr) bool
+	// Fronts is as Server.Fronts: proxies that stand before this one, whose
+	// clients' addresses, names for sessions and hops it passes on.
+	Fronts func(netip.Addr) bool
 
 	// Capabilities are those before login, without STARTTLS, LOGINDISABLED and
 	// AUTH: what all back ends have. After login the client is told those of
@@ -114,7 +117,7 @@ func (p *Proxy) gate() *gate {
 		policy.Plain = passwords
 	}
 	return &gate{
-		behind: p, hostname: p.Hostname, sasl: policy, tls: p.TLS, plainAuth: p.PlainAuth, caps: caps, id: p.ID,
+		behind: p, hostname: p.Hostname, sasl: policy, tls: p.TLS, plainAuth: p.PlainAuth, fronts: p.Fronts, caps: caps, id: p.ID,
 		limits: p.Limits.withDefaults(), timeouts: p.Timeouts, logger: orDefaultLogger(p.Logger),
 	}
 }

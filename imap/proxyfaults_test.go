@@ -21,18 +21,23 @@ const unavailable = "NO [UNAVAILABLE] Temporary failure, please try again later"
 // brokenBackends are what a back end may do before a login is through. After
 // each the client hears that nothing can be done now, and may try again.
 var brokenBackends = map[string]func(p *peerOfProxy){
-	"closes at once":           func(*peerOfProxy) {},
-	"cut in the greeting":      func(p *peerOfProxy) { _, _ = io.WriteString(p, "* OK rea") },
-	"silent":                   func(p *peerOfProxy) { p.hear() },
-	"greets with BYE":          func(p *peerOfProxy) { p.say("* BYE full"); p.hear() },
-	"has somebody logged in":   func(p *peerOfProxy) { p.say("* PREAUTH hello"); p.hear() },
-	"speaks POP3":              func(p *peerOfProxy) { p.say("+OK POP3 ready"); p.hear() },
-	"speaks SMTP":              func(p *peerOfProxy) { p.say("220 mail.example.test ESMTP"); p.hear() },
-	"speaks TLS":               func(p *peerOfProxy) { _, _ = io.WriteString(p, "\x15\x03\x01\x00\x02\x02\x46\n"); p.hear() },
-	"greets in 8 bits":         func(p *peerOfProxy) { p.say("\xff\xfe\x80"); p.hear() },
-	"greets without CR":        func(p *peerOfProxy) { _, _ = io.WriteString(p, "* OK ready\n"); p.hear() },
-	"greets without an end":    func(p *peerOfProxy) { _, _ = io.WriteString(p, "* OK "+strings.Repeat("x", 1<<20)); p.hear() },
-	"talks without an end":     func(p *peerOfProxy) { p.say("* OK x"); p.say(strings.Repeat("* 1 EXISTS\r\n", 100_000)); p.hear() },
+	"closes at once":         func(*peerOfProxy) {},
+	"cut in the greeting":    func(p *peerOfProxy) { _, _ = io.WriteString(p, "* OK rea") },
+	"silent":                 func(p *peerOfProxy) { p.hear() },
+	"greets with BYE":        func(p *peerOfProxy) { p.say("* BYE full"); p.hear() },
+	"has somebody logged in": func(p *peerOfProxy) { p.say("* PREAUTH hello"); p.hear() },
+	"speaks POP3":            func(p *peerOfProxy) { p.say("+OK POP3 ready"); p.hear() },
+	"speaks SMTP":            func(p *peerOfProxy) { p.say("220 mail.example.test ESMTP"); p.hear() },
+	"speaks TLS":             func(p *peerOfProxy) { _, _ = io.WriteString(p, "\x15\x03\x01\x00\x02\x02\x46\n"); p.hear() },
+	"greets in 8 bits":       func(p *peerOfProxy) { p.say("\xff\xfe\x80"); p.hear() },
+	"greets without CR":      func(p *peerOfProxy) { _, _ = io.WriteString(p, "* OK ready\n"); p.hear() },
+	"greets without an end":  func(p *peerOfProxy) { _, _ = io.WriteString(p, "* OK "+strings.Repeat("x", 1<<20)); p.hear() },
+	"talks without an end":   func(p *peerOfProxy) { p.say("* OK x"); p.say(strings.Repeat("* 1 EXISTS\r\n", 100_000)); p.hear() },
+	"drips": func(p *peerOfProxy) {
+		for _, err := p.Write([]byte("* OK x\r\n")); err == nil; _, err = p.Write([]byte("* 1 EXISTS\r\n")) {
+			time.Sleep(20 * time.Millisecond) // a line is never late, and the login is
+		}
+	},
 	"has no capabilities":      func(p *peerOfProxy) { p.say("* OK x"); p.hear(); p.say("p1 OK"); p.hear() },
 	"refuses CAPABILITY":       func(p *peerOfProxy) { p.say("* OK x"); p.hear(); p.say("p1 BAD"); p.hear() },
 	"no way to log in":         func(p *peerOfProxy) { p.say("* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] x"); p.hear() },

@@ -70,9 +70,7 @@ func (p *Proxy) enter(ctx context.Context, s *session, a *asked, id auth.Identit
 	s.user, s.state = id.User, imap.ConnStateLogout // the rest is the back end's
 	s.authenticated(ctx, id, slog.String("backend", at.link.Route().String()))
 	if at.caps != "" {
-		s.out.text("* CAPABILITY ")
-		s.out.text(clean(at.caps))
-		s.out.end()
+		s.out.capabilities(at.caps)
 	}
 	return result{code: at.code, text: at.text}, nil
 }
@@ -102,9 +100,8 @@ func (s *session) dropArrival() {
 
 // client is what a back end may be told of the session.
 func (s *session) client() proxy.Client {
-	return proxy.Client{
-		Protocol: proxy.IMAP, Remote: s.conn.RemoteAddrPort(), Local: s.conn.LocalAddrPort(), TLS: s.conn.TLS(), Session: s.id,
-	}
+	remote, local := s.told.Ends(s.conn)
+	return proxy.Client{Protocol: proxy.IMAP, Remote: remote, Local: local, TLS: s.conn.TLS(), Session: s.id, Hops: s.told.HopsLeft()}
 }
 
 // arrive finds the back end of a user and logs in there, following where it

@@ -72,9 +72,10 @@ type session struct {
 
 func (g *gate) newSession(c *wire.Conn) *session {
 	server, _ := g.behind.(*Server)
+	told := front.NewTold(c, g.fronts)
 	n := &session{
-		gate: g, server: server, conn: c, limits: g.limits, id: front.NewID(), state: imap.ConnStateNotAuthenticated,
-		told:  front.NewTold(c, g.fronts),
+		gate: g, server: server, conn: c, limits: g.limits, id: told.ID(), state: imap.ConnStateNotAuthenticated,
+		told:  told,
 		in:    scanner{conn: c, limits: g.limits},
 		out:   output{conn: c},
 		guard: front.Guard{Max: g.limits.AuthFailures, Delay: g.timeouts.AuthDelay},

@@ -12,12 +12,6 @@ import (
 	"github.com/posthouse-mail/posthouse/internal/front"
 )
 
-// idField is a pair of ID (RFC 2971).
-type idField struct {
-	name, value string
-	null        bool // the value is NIL
-}
-
 // toldBy are the fields of ID in which front ends tell of their clients, as
 // Dovecot has named them, and what XCLIENT calls the same.
 var toldBy = map[string]string{

@@ -17,12 +17,12 @@ import (
 // not change.
 type gate struct {
 	behind interior
-	fronts func(netip.Addr) bool // see Server.Fronts; nil: none is trusted
 
 	hostname, greeting string
 	sasl               auth.Policy
 	tls                *tls.Config
 	plainAuth          func(netip.Addr) bool
+	fronts             func(netip.Addr) bool
 	caps               []string // in CAPA at every moment
 	limits             Limits   // with their defaults
 	timeouts           Timeouts
@@ -50,10 +50,10 @@ func (g *gate) serve(ctx context.Context, c *wire.Conn) {
 func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	told := front.NewTold(c, g.fronts)
 	n := &session{
-		gate: g, conn: c, limits: g.limits, id: front.NewID(),
+		gate: g, conn: c, limits: g.limits, id: told.ID(), told: told,
 		guard: front.Guard{Max: g.limits.AuthFailures, Delay: g.timeouts.AuthDelay},
-		told:  front.NewTold(c, g.fronts),
 	}
 	defer n.leave(ctx)
 	if err := c.Handshake(ctx); err != nil {
@@ -79,7 +79,7 @@ func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
 // handOver lets octets move until the client or the back end ends, once the
 // session's goroutine has ended.
 func (g *gate) handOver(ctx context.Context, link *proxy.Link, c *wire.Conn) {
-	args := []any{"session", link.Client().Session, "remote", c.Remote().String(), "backend", link.Route().String()}
+	args := []any{"session", link.Client().Session, "remote", link.Client().Remote.Addr().String(), "backend", link.Route().String()}
 	link.HandOver(ctx, c, func(err error) {
 		if err != nil {
 			args = append(args, "err", err)

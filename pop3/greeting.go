@@ -15,7 +15,7 @@ const tellMe = "[XCLIENT] "
 
 func (n *session) greet() {
 	text := n.gate.greet(time.Now())
-	if n.told != nil {
+	if n.told.Trusted() {
 		text = tellMe + text
 		text = text[:min(len(text), maxGreeting)]
 	}

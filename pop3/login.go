@@ -10,7 +10,7 @@ import (
 
 // allowsLogin reports whether this client may send a password now.
 func (n *session) allowsLogin() bool {
-	return n.secure() || n.gate.plainAuth != nil && n.gate.plainAuth(n.conn.Remote())
+	return n.secure() || n.gate.plainAuth != nil && n.gate.plainAuth(n.told.Allowed(n.conn.Remote()))
 }
 
 func (n *session) secure() bool { return n.conn.TLS() != nil }

@@ -100,7 +100,7 @@ var capabilities = []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPE
 // gate is the way in to the maildrops of the store.
 func (s *Server) gate() *gate {
 	return &gate{
-		behind: s, fronts: s.Fronts, hostname: s.Hostname, greeting: s.Greeting, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth,
+		behind: s, hostname: s.Hostname, greeting: s.Greeting, sasl: s.SASL, tls: s.TLS, plainAuth: s.PlainAuth, fronts: s.Fronts,
 		caps: capabilities, limits: s.Limits.withDefaults(), timeouts: s.Timeouts, logger: orDefaultLogger(s.Logger),
 	}
 }

@@ -50,6 +50,9 @@ type Proxy struct {
 	TLS      *tls.Config // as Server.TLS
 	// PlainAuth is as Server.PlainAuth.
 	PlainAuth func(remote netip.Addr) bool
+	// Fronts is as Server.Fronts: proxies that stand before this one, whose
+	// clients' addresses, names for sessions and hops it passes on.
+	Fronts func(netip.Addr) bool
 
 	// Capabilities are those before login, without USER, SASL and STLS: what all
 	// back ends have. After login CAPA is answered by the back end. nil: TOP
@@ -105,7 +108,7 @@ func (p *Proxy) gate() *gate {
 		caps = []string{"TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"}
 	}
 	return &gate{
-		behind: p, hostname: p.Hostname, greeting: p.Greeting, sasl: proxy.PasswordsUnlessNamed(p.SASL), tls: p.TLS, plainAuth: p.PlainAuth,
+		behind: p, hostname: p.Hostname, greeting: p.Greeting, sasl: proxy.PasswordsUnlessNamed(p.SASL), tls: p.TLS, plainAuth: p.PlainAuth, fronts: p.Fronts,
 		caps: caps, limits: p.Limits.withDefaults(), timeouts: p.Timeouts, logger: orDefaultLogger(p.Logger),
 	}
 }

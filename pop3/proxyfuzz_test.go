@@ -42,15 +42,15 @@ func FuzzBackend(f *testing.F) {
 			requireLine(t, text)
 			return
 		}
-		requireLine(t, (&session{gate: &gate{}}).toldText(err))
+		requireLine(t, (&session{gate: &gate{}}).heard(err))
 		if banner, _, _ := strings.Cut(string(says), "\n"); !strings.Contains(banner, "hidden") {
 			require.NotContains(t, err.Error(), "hidden")
 		}
 	})
 }
 
-// told is what a client hears of an error.
-func (n *session) toldText(err error) string {
+// heard is what a client hears of an error.
+func (n *session) heard(err error) string {
 	text, _ := n.refusal(err)
 	return text
 }

@@ -27,9 +27,8 @@ func (p *Proxy) authenticator(n *session) auth.Authenticator {
 
 // client is what a back end may be told of the session.
 func (n *session) client() proxy.Client {
-	return proxy.Client{
-		Protocol: proxy.POP3, Remote: n.conn.RemoteAddrPort(), Local: n.conn.LocalAddrPort(), TLS: n.conn.TLS(), Session: n.id,
-	}
+	remote, local := n.told.Ends(n.conn)
+	return proxy.Client{Protocol: proxy.POP3, Remote: remote, Local: local, TLS: n.conn.TLS(), Session: n.id, Hops: n.told.HopsLeft()}
 }
 
 // enter hands the client over to the back end that he is, or now gets, logged

@@ -21,7 +21,7 @@ func (n *session) remote() netip.Addr { return n.told.Addr(n.conn.Remote()) }
 // known are ignored, since front ends say all that they have. Who is no front
 // end finds no such command.
 func (n *session) xclient(ctx context.Context, args string) error {
-	if n.told == nil {
+	if !n.told.Trusted() {
 		if !n.distrust {
 			n.distrust = true
 			n.log(ctx, slog.LevelWarn, "identity of a client is ignored: nobody who is trusted tells it", "command", "XCLIENT")

@@ -20,7 +20,8 @@ import (
 //     told its size (RFC 1870 §6.2).
 //   - A foreign recipient needs a client that has authenticated or comes from
 //     a trusted network. Which network counts is decided by the session's
-//     Remote alone, so a proxy must be one that tells the real client.
+//     Remote alone: of whom a front end or proxy has not told that, it is
+//     nobody's. A proxy that is unknown to the server must not be within one.
 //   - An authenticated client sends under its own addresses (see SenderPolicy).
 func (p *Processor) Hooks() smtp.Hooks {
 	return smtp.Hooks{Mail: p.checkSender, Rcpt: p.checkRecipient}

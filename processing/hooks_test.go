@@ -64,6 +64,16 @@ func TestRelayMatrix(t *testing.T) {
 	}
 }
 
+func TestS19ClientsOfAFrontEndRelayByTheirOwnAddress(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Trusted = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
+	frontEnd := netip.MustParseAddrPort("10.0.0.1:1")
+	untold, stranger, own := &smtp.Session{Front: frontEnd}, from("192.0.2.1:1", ""), from("10.1.2.3:1", "")
+	stranger.Front, own.Front = frontEnd, frontEnd
+	require.Equal(t, 550, w.rcpt(untold, "x@far.test"))
+	require.Equal(t, 550, w.rcpt(stranger, "x@far.test"))
+	require.Equal(t, 250, w.rcpt(own, "x@far.test"))
+}
+
 func TestS18RelayTricksAreRefused(t *testing.T) {
 	w := newWorld(t, nil)
 	stranger := from("192.0.2.1:1", "")

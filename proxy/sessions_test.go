@@ -2,14 +2,11 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,173 +14,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/posthouse-mail/posthouse/mapping"
 )
 
 // everyone fits all sessions.
 func everyone(Session) bool { return true }
-
-// recorder knows which back ends are serving whom, and notes who is on two.
-type recorder struct {
-	mu      sync.Mutex
-	active  map[string]map[string]int // by user, by back end
-	overlap []string
-}
-
-func (r *recorder) login(user, host string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.active == nil {
-		r.active = map[string]map[string]int{}
-	}
-	if r.active[user] == nil {
-		r.active[user] = map[string]int{}
-	}
-	r.active[user][host]++
-	for other, n := range r.active[user] {
-		if other != host && n > 0 {
-			r.overlap = append(r.overlap, fmt.Sprintf("%s is on %s and %s", user, other, host))
-		}
-	}
-}
-
-func (r *recorder) logout(user, host string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.active[user][host]--
-}
-
-func (r *recorder) overlaps() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.overlap
-}
-
-// fakeBackend listens on an address of its own and takes "LOGIN user" lines.
-func fakeBackend(t testing.TB, r *recorder, host string) (port int) {
-	t.Helper()
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Skip("no second loopback address: ", err)
-	}
-	var sessions sync.WaitGroup
-	sessions.Go(func() {
-		for {
-			nc, err := l.Accept()
-			if err != nil {
-				return
-			}
-			sessions.Go(func() { serveFake(nc, r, host) })
-		}
-	})
-	t.Cleanup(func() { l.Close(); sessions.Wait() })
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-func serveFake(nc net.Conn, r *recorder, host string) {
-	defer nc.Close()
-	line := make([]byte, 0, 100)
-	one := make([]byte, 1)
-	for {
-		if _, err := nc.Read(one); err != nil {
-			return
-		}
-		if line = append(line, one[0]); one[0] == '\n' {
-			break
-		}
-	}
-	user := strings.TrimSpace(strings.TrimPrefix(string(line), "LOGIN "))
-	r.login(user, host)
-	defer r.logout(user, host)
-	fmt.Fprintf(nc, "OK %s\r\n", host)
-	for { // until the client goes, echoing
-		n, err := nc.Read(one)
-		if err != nil {
-			return
-		}
-		_, _ = nc.Write(one[:n])
-	}
-}
-
-// movable is a map whose answers a test changes.
-type movable struct {
-	mu    sync.Mutex
-	hosts map[string]mapping.Route
-}
-
-func (m *movable) move(user string, r mapping.Route) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.hosts == nil {
-		m.hosts = map[string]mapping.Route{}
-	}
-	m.hosts[user] = r
-}
-
-func (m *movable) Map(_ context.Context, user string) (mapping.Route, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r, ok := m.hosts[user]
-	if !ok {
-		return r, mapping.ErrNotMapped
-	}
-	return r, nil
-}
-
-// cluster is a front end with two fake back ends, A and B.
-type cluster struct {
-	*Front
-	*recorder
-	movable
-	cache *mapping.Cache
-	a, b  mapping.Route
-}
-
-func newCluster(t testing.TB) *cluster {
-	t.Helper()
-	c := &cluster{recorder: &recorder{}}
-	for host, r := range map[string]*mapping.Route{"127.0.0.1": &c.a, "127.0.0.2": &c.b} {
-		*r = mapping.Route{Host: host, Port: fakeBackend(t, c.recorder, host), TLS: mapping.TLSNone}
-	}
-	c.cache = mapping.NewCache(&c.movable, mapping.CacheOptions{})
-	c.Front = &Front{Mapper: c.cache, Sessions: &Sessions{Farewell: time.Minute}}
-	return c
-}
-
-var clientAddr = netip.MustParseAddrPort("192.0.2.1:1234")
-
-// login logs a user in and returns where.
-func (c *cluster) login(ctx context.Context, user string) (*Link, string, error) {
-	l, err := c.Reach(ctx, user, Client{Protocol: IMAP, Remote: clientAddr, Session: "id"})
-	if err != nil {
-		return nil, "", err
-	}
-	_, _ = l.WriteString("LOGIN " + l.User() + "\r\n")
-	line, err := l.ReadLine(100)
-	if err != nil {
-		l.Close()
-		return nil, "", err
-	}
-	return l, strings.TrimSpace(strings.TrimPrefix(string(line), "OK ")), nil
-}
-
-// mustLogin is login that must lead somewhere.
-func (c *cluster) mustLogin(t *testing.T, user, host string) *Link {
-	t.Helper()
-	l, at, err := c.login(t.Context(), user)
-	require.NoError(t, err)
-	require.Equal(t, host, at)
-	return l
-}
-
-func (c *cluster) count() int { return len(slices.Collect(c.Sessions.List())) }
-
-// empty waits until all sessions have ended.
-func (c *cluster) empty(t *testing.T) {
-	t.Helper()
-	require.Eventually(t, func() bool { return len(c.Sessions.taken()) == 0 }, 30*time.Second, time.Millisecond)
-}
 
 func TestSessionsAreListedUntilTheBackEndHasEndedThem(t *testing.T) {
 	c := newCluster(t)
@@ -350,121 +187,6 @@ func TestP40ALoginOnItsWayIsKickedAndBeginsAnew(t *testing.T) {
 	require.Empty(t, c.Sessions.taken())
 }
 
-func TestP41LoginsWaitForADelayAndAreMappedAnew(t *testing.T) {
-	c := newCluster(t)
-	c.move("alice", c.a)
-	before := c.mustLogin(t, "alice", c.a.Host)
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		c.Sessions.Delay("ALICE", start.Add(34*time.Second))
-		landed := make(chan string)
-		for range 10 {
-			go func() {
-				l, at, err := c.login(context.Background(), "alice")
-				if err != nil {
-					at = err.Error()
-				} else {
-					l.Close()
-				}
-				landed <- at
-			}()
-		}
-		synctest.Wait()
-		require.Equal(t, 10, c.Sessions.waitingNow())
-		_, err := c.Sessions.Kick(t.Context(), func(s Session) bool { return s.User == "alice" }, 0)
-		require.NoError(t, err)
-		c.move("alice", c.b)
-		c.cache.Invalidate("alice")
-		for range 10 {
-			require.Equal(t, c.b.Host, <-landed)
-		}
-		require.GreaterOrEqual(t, time.Since(start), 34*time.Second)
-		require.Less(t, time.Since(start), 35*time.Second)
-	})
-	before.Close()
-	require.Empty(t, c.overlaps())
-	require.Zero(t, c.Sessions.waitingNow())
-	c.empty(t)
-}
-
-func TestP41DelayEndsEarly(t *testing.T) {
-	c := newCluster(t)
-	c.move("alice", c.a)
-	c.Sessions.Delay("alice", time.Now().Add(time.Hour))
-	landed := make(chan error)
-	go func() {
-		l, _, err := c.login(context.Background(), "alice")
-		if err == nil {
-			l.Close()
-		}
-		landed <- err
-	}()
-	require.Eventually(t, func() bool { return c.Sessions.waitingNow() == 1 }, 30*time.Second, time.Millisecond)
-	require.Len(t, c.Sessions.Delays(), 1)
-	c.Sessions.Delay("alice", time.Time{})
-	require.NoError(t, <-landed)
-	require.Empty(t, c.Sessions.Delays())
-	c.empty(t)
-}
-
-func TestP41WaitingIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &Sessions{MaxWaiting: 2}
-		f := &Front{Mapper: mapping.MapperFunc(func(context.Context, string) (mapping.Route, error) {
-			return mapping.Route{}, errors.New("must not be asked")
-		}), Sessions: s}
-		s.Delay("alice", time.Now().Add(time.Hour))
-		start, failed := time.Now(), make(chan error)
-		reach := func(ctx context.Context) {
-			_, err := f.Reach(ctx, "alice", Client{Protocol: POP3})
-			failed <- err
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		go reach(t.Context())
-		synctest.Wait()
-		go reach(ctx)
-		synctest.Wait()
-		go reach(t.Context())
-		require.ErrorIs(t, <-failed, ErrUnavailable, "the third")
-		require.Equal(t, start, time.Now())
-		cancel()
-		require.ErrorIs(t, <-failed, ErrUnavailable, "the client who went")
-		require.ErrorIs(t, <-failed, ErrUnavailable, "the client who waited too long")
-		require.Equal(t, 35*time.Second, time.Since(start))
-		require.Zero(t, s.waitingNow())
-	})
-}
-
-func TestDelayedMailIsNotAvailableAtOnce(t *testing.T) {
-	c := newCluster(t)
-	c.a.User = "asmith"
-	c.move("alice@example.test", c.a)
-	for _, name := range []string{"alice@example.test", "asmith"} {
-		c.Sessions.Delay(name, time.Now().Add(time.Hour))
-		_, err := c.Reach(t.Context(), "alice@example.test", Client{Protocol: LMTP})
-		require.ErrorIs(t, err, ErrUnavailable)
-		c.Sessions.Delay(name, time.Time{})
-	}
-	l, err := c.Reach(t.Context(), "alice@example.test", Client{Protocol: LMTP})
-	require.NoError(t, err)
-	require.Empty(t, c.Sessions.taken(), "mail has no sessions")
-	l.Close()
-}
-
-func TestDelaysThatAreOverAreForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var s Sessions
-		for range 100 {
-			for i := range 1000 {
-				s.Delay(fmt.Sprint("user", i, time.Now().UnixNano()), time.Now().Add(time.Second))
-			}
-			time.Sleep(2 * time.Second)
-		}
-		require.LessOrEqual(t, len(s.delays), 2500)
-		require.Empty(t, s.Delays())
-	})
-}
-
 func TestP38KickIsSpreadEvenly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Sessions
@@ -599,3 +321,5 @@ func heap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

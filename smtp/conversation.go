@@ -44,17 +44,10 @@ func newConversation(p *policy, w *wire.Conn) *conversation {
 
 // newFacts returns what is known of the client when a session begins.
 func (c *conversation) newFacts() Session {
-	f := Session{ID: front.NewID(), Protocol: c.Protocol, Local: c.wire.LocalAddrPort()}
-	if c.told == nil {
-		f.Remote = c.wire.RemoteAddrPort()
-		return f
-	}
-	f.Front, f.Remote, f.Hops = c.told.Front, c.told.Remote, c.told.Hops
-	if c.told.Local.IsValid() {
-		f.Local = c.told.Local
-	}
-	if c.told.Session != "" {
-		f.ID = c.told.Session
+	f := Session{ID: c.told.ID(), Protocol: c.Protocol, Hops: c.told.HopsLeft()}
+	f.Remote, f.Local = c.told.Ends(c.wire)
+	if c.told != nil {
+		f.Front = c.told.Front
 	}
 	return f
 }

@@ -13,7 +13,7 @@ import (
 // may not gets the reason in its place and the connection closes.
 func (c *conversation) greet(ctx context.Context) {
 	r := c.askConnect(ctx)
-	if r == nil && c.GreetDelay > 0 && c.told == nil {
+	if r == nil && c.GreetDelay > 0 && !c.told.Trusted() {
 		r = c.listenEarly(ctx)
 	}
 	switch {

@@ -61,8 +61,8 @@ type Proxy struct {
 	TLS        *tls.Config
 	RequireTLS bool
 	PlainAuth  func(remote netip.Addr) bool
-	GreetDelay time.Duration
 	Fronts     func(netip.Addr) bool
+	GreetDelay time.Duration
 	Limits     Limits
 	Timeouts   Timeouts
 	Logger     *slog.Logger
@@ -106,7 +106,7 @@ func (p *Proxy) prepare() (*policy, error) {
 	s := &Server{
 		Protocol: Submission, Hostname: p.Hostname, Greeting: p.Greeting, Hooks: p.Hooks,
 		Handler: HandlerFunc(func(context.Context, *Message) error { return errNeedsAuth }),
-		Auth:    p.Auth, SASL: p.SASL, TLS: p.TLS, RequireTLS: p.RequireTLS, PlainAuth: p.PlainAuth, GreetDelay: p.GreetDelay, Fronts: p.Fronts,
+		Auth:    p.Auth, SASL: p.SASL, TLS: p.TLS, RequireTLS: p.RequireTLS, PlainAuth: p.PlainAuth, Fronts: p.Fronts, GreetDelay: p.GreetDelay,
 		Limits: p.Limits, Timeouts: p.Timeouts, Logger: p.Logger,
 	}
 	passwords := []string{"PLAIN", "LOGIN"}

@@ -10,11 +10,10 @@ import (
 type Session struct {
 	ID       string // names the session in the log; what a front end calls it, where that has told
 	Protocol Protocol
-	Remote   netip.AddrPort // of the client; behind a front end (Server.Fronts) zero where that has not told it: its own address is nobody's who may do something
-	Local    netip.AddrPort // of the server; behind a front end what that has told
-	Front    netip.AddrPort // of the front end whose connection it is; zero: of none
-
-	Hops int // how many more proxies may come, as a front end has told; 0: none has
+	Remote   netip.AddrPort // of the client; behind a front end (Server.Fronts) or a proxy (listener.Config.ProxyFrom) zero where that has not told it: its own address is nobody's who may do something
+	Local    netip.AddrPort // of the server, as the client reached it
+	Front    netip.AddrPort // of the front end or proxy whose connection it is; zero: the client's own
+	Hops     int            // how many more proxies may come, as it has told; 0: it has not
 
 	Helo  string               // what the client calls itself, printable ASCII or UTF-8; empty before EHLO
 	ESMTP bool                 // it said EHLO or LHLO, not HELO

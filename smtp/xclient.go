@@ -33,7 +33,7 @@ var (
 // end finds no such command.
 func (c *conversation) xclient(ctx context.Context, arg string) *mail.Reply {
 	switch {
-	case c.told == nil:
+	case !c.told.Trusted():
 		return errUnknown.Because(errNoFront)
 	case !c.mayTell():
 		return errNeedsTLS

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"time"
@@ -21,6 +22,12 @@ type Config struct {
 	PlaintextAuth string          `toml:"plaintext_auth"` // passwords without TLS: "loopback" or "never"
 	LogLevel      slog.Level      `toml:"log_level"`
 	Drain         config.Duration `toml:"drain"` // how long sessions may go on after a stop
+
+	// TrustedFrontEnds make the node a back end: their word on who their clients
+	// are is taken, by XCLIENT and IMAP's ID. To them peer_max_connections does
+	// not apply, but for where an allow rule has them. One that tells nothing is
+	// nobody: it may not relay, even from relay.trusted_networks.
+	TrustedFrontEnds config.FrontEnds `toml:"trusted_front_ends"`
 
 	TLS config.TLS `toml:"tls"`
 
@@ -130,7 +137,7 @@ func (c *Config) write(out io.Writer) error {
 // withoutSecrets is a configuration to be shown.
 func (c *Config) withoutSecrets() *Config {
 	shown := *c
-	shown.LDAP, shown.OAuth = map[string]*config.LDAP{}, map[string]*OAuthConfig{}
+	shown.LDAP, shown.OAuth = maps.Clone(c.LDAP), maps.Clone(c.OAuth)
 	for name, l := range c.LDAP {
 		shown.LDAP[name] = l.WithoutSecrets()
 	}

@@ -94,7 +94,13 @@ func (n *node) service(title string, c *config.Service, engine func() server.Eng
 	if len(c.Listen)+len(c.ListenTLS) == 0 {
 		return server.Func(title, func(ctx context.Context, ready func()) error { ready(); <-ctx.Done(); return nil })
 	}
-	p := &server.Protocol{Title: title, Engine: engine, Drain: time.Duration(n.config.Drain), Listeners: c.Listeners(n.certificate.Config(alpn), nil)}
+	fronts := n.config.TrustedFrontEnds
+	if c == &n.config.HTTP {
+		fronts = nil
+	}
+	p := &server.Protocol{
+		Title: title, Engine: engine, Drain: time.Duration(n.config.Drain), Listeners: c.Listeners(n.certificate.Config(alpn), fronts),
+	}
 	bound := 0
 	p.Bound = func(l *listener.Listener) {
 		name := title
@@ -124,6 +130,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 		Hooks:    []smtp.Hooks{n.metrics.smtpHooks(), n.processor.Hooks()},
 		TLS:      n.certificate.Config("smtp"),
 		SpoolDir: n.data.file("spool"),
+		Fronts:   n.config.TrustedFrontEnds.Contains,
 	}
 	s.Limits.MessageSize = n.config.Message.MaxSize
 	if p != smtp.LMTP {
@@ -140,7 +147,7 @@ func (n *node) imap() server.Engine {
 	s := &imap.Server{
 		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.Config("imap"),
 		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.file("spool"),
-		Namespaces: namespaces, Access: access{n.opened},
+		Namespaces: namespaces, Access: access{n.opened}, Fronts: n.config.TrustedFrontEnds.Contains,
 	}
 	s.Limits.AppendSize = n.config.Message.MaxSize
 	return s
@@ -148,7 +155,8 @@ func (n *node) imap() server.Engine {
 
 func (n *node) pop3() server.Engine {
 	return &pop3.Server{
-		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.Config("pop3"), PlainAuth: n.plainAuth, SASL: n.sasl,
+		Store: n.store, Auth: n.loginsOf(&n.config.POP3), Hostname: n.config.Hostname, TLS: n.certificate.Config("pop3"),
+		PlainAuth: n.plainAuth, SASL: n.sasl, Fronts: n.config.TrustedFrontEnds.Contains,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/internal/wire"
+	"github.com/posthouse-mail/posthouse/listener"
 )
 
 // Errors of what a front end tells.
@@ -25,37 +26,58 @@ const (
 	maxHops       = 255
 )
 
-// Told is what a front end that is trusted tells of the client behind it, by
-// XCLIENT or by IMAP's ID. A session holds one only where its connection comes
-// from such a front end.
+// Told is what is told of a client by whose connection it is: by a front end
+// that is trusted, with XCLIENT or IMAP's ID, or by a proxy that a listener
+// trusts, with a PROXY header. A session holds one only where its connection is
+// such a one's.
 type Told struct {
-	Front         netip.AddrPort // of the front end itself
+	Front         netip.AddrPort // of the front end, or the proxy, itself
 	Remote, Local netip.AddrPort // of the client's connection; zero: not told, or not known
 	Session       string         // what the front end calls the session; empty: not told
 	Hops          int            // how many more proxies may come; 0: not told
 
-	said, sealed bool
+	said, sealed, deaf bool
 }
 
-// NewTold returns what is told at the beginning, which is nothing; nil when the
-// connection is not of one of the front ends.
+// NewTold returns what is told at the beginning: by a front end nothing, by a
+// proxy all that it will tell. nil when the connection is the client's own.
 func NewTold(c *wire.Conn, fronts func(netip.Addr) bool) *Told {
-	if fronts == nil {
+	peer, through := c.RemoteAddrPort(), listener.ProxiedOf(c.NetConn())
+	switch {
+	case (through == nil || through.Told) && peer.IsValid() && fronts != nil && fronts(peer.Addr()):
+		return &Told{Front: peer}
+	case through == nil:
 		return nil
 	}
-	peer := c.RemoteAddrPort()
-	if !peer.IsValid() || !fronts(peer.Addr()) {
-		return nil
+	t := &Told{Front: through.Through, Hops: through.Hops, said: true, deaf: true}
+	if through.Told {
+		t.Remote, t.Local = peer, c.LocalAddrPort()
 	}
-	return &Told{Front: peer}
+	if validSession(through.UniqueID) {
+		t.Session = through.UniqueID
+	}
+	return t
 }
+
+// Trusted reports whether the connection is a front end's, whose word is taken.
+// Behind a proxy whoever speaks is a stranger.
+func (t *Told) Trusted() bool { return t != nil && !t.deaf }
 
 // Listens reports whether the front end may still tell something. Nil tells
 // nothing.
-func (t *Told) Listens() bool { return t != nil && !t.sealed }
+func (t *Told) Listens() bool { return t.Trusted() && !t.sealed }
 
-// Said reports whether anything was told.
-func (t *Told) Said() bool { return t != nil && t.said }
+// Said reports whether a front end has told something.
+func (t *Told) Said() bool { return t.Trusted() && t.said }
+
+// ID returns what a session is called: as its front end does, or else a new
+// name.
+func (t *Told) ID() string {
+	if t != nil && t.Session != "" {
+		return t.Session
+	}
+	return NewID()
+}
 
 // Seal ends the telling: from now on the front end may be passing on what its
 // client says, and that client must not be believed.
@@ -77,6 +99,37 @@ func (t *Told) Forget() {
 func (t *Told) Addr(peer netip.Addr) netip.Addr {
 	if t != nil && t.Remote.IsValid() {
 		return t.Remote.Addr()
+	}
+	return peer
+}
+
+// Ends returns the ends of the client's connection: remote zero where it is not
+// known, and local where it was not told the address that is listened on.
+func (t *Told) Ends(c *wire.Conn) (remote, local netip.AddrPort) {
+	remote, local = c.RemoteAddrPort(), c.LocalAddrPort()
+	if t == nil {
+		return remote, local
+	}
+	if t.Local.IsValid() {
+		local = t.Local
+	}
+	return t.Remote, local
+}
+
+// HopsLeft returns how many more proxies may come; 0: nobody has said.
+func (t *Told) HopsLeft() int {
+	if t == nil {
+		return 0
+	}
+	return t.Hops
+}
+
+// Allowed returns the address at the other end of the connection for what may
+// be allowed there, as passwords without TLS: the peer's, but nobody's where
+// that is a proxy which does not tell whose connection it passes on.
+func (t *Told) Allowed(peer netip.Addr) netip.Addr {
+	if t != nil && t.deaf && !t.Remote.IsValid() {
+		return netip.Addr{}
 	}
 	return peer
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/internal/wire"
+	"github.com/posthouse-mail/posthouse/listener"
 )
 
 func TestToldAddresses(t *testing.T) {
@@ -76,4 +77,39 @@ func TestWhatIsSealedIsNotForgotten(t *testing.T) {
 	told.Forget()
 	require.False(t, told.Listens())
 	require.Equal(t, "192.0.2.7", told.Addr(netip.MustParseAddr("10.0.0.1")).String())
+}
+
+// TestWhatAProxyTellsIsAllThereIs: who speaks behind it is believed nothing.
+func TestWhatAProxyTellsIsAllThereIs(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l := listener.Wrap(inner, listener.Config{Proxy: listener.ProxyRequired, ProxyFrom: listener.MustParseIPSet("127.0.0.0/8")})
+	defer l.Close()
+	told := func(header string) (*Told, *wire.Conn) {
+		client, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer client.Close()
+		_, err = client.Write([]byte(header))
+		require.NoError(t, err)
+		nc, err := l.Accept()
+		require.NoError(t, err)
+		c := wire.New(nc, wire.Timeouts{})
+		t.Cleanup(func() { c.Close() })
+		return NewTold(c, netip.Addr.IsLoopback), c
+	}
+	known, c := told("PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n")
+	require.False(t, known.Trusted() || known.Listens() || known.Said())
+	require.Equal(t, "192.0.2.7:4711", known.Remote.String())
+	require.Equal(t, "198.51.100.1:25", known.Local.String())
+	require.Equal(t, "192.0.2.7", known.Addr(c.Remote()).String())
+	require.Equal(t, "192.0.2.7", known.Allowed(c.Remote()).String())
+	require.True(t, known.Front.Addr().IsLoopback())
+
+	unknown, c := told("PROXY UNKNOWN\r\n")
+	require.False(t, unknown.Trusted() || unknown.Listens() || unknown.Remote.IsValid())
+	require.True(t, unknown.Addr(c.Remote()).IsLoopback())
+	require.False(t, unknown.Allowed(c.Remote()).IsValid(), "S19: a proxy's own address is allowed nothing")
+
+	frontEnd, _ := told("PROXY TCP4 127.0.0.9 127.0.0.1 4711 25\r\n")
+	require.False(t, frontEnd.Trusted(), "its address is one of a proxy")
 }
