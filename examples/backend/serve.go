@@ -85,7 +85,7 @@ func hostsOf(addresses []string) ([]sender.Host, error) {
 func (b *backend) smtp(flow *processing.Processor, p smtp.Protocol) server.Engine {
 	s := &smtp.Server{
 		Protocol: p, Hostname: b.config.Hostname, Handler: flow, Hooks: []smtp.Hooks{flow.Hooks()},
-		TLS: b.certificate.Config("smtp"), SpoolDir: b.file("spool"),
+		TLS: b.certificate.Config("smtp"), SpoolDir: b.file("spool"), Fronts: b.config.FrontEnds.Contains,
 	}
 	if p == smtp.Submission {
 		s.Auth, s.RequireAuth, s.PlainAuth = b.logins, true, b.plainAuth
@@ -96,14 +96,14 @@ func (b *backend) smtp(flow *processing.Processor, p smtp.Protocol) server.Engin
 func (b *backend) imap() server.Engine {
 	return &imap.Server{
 		Store: b.store, Auth: b.logins, Hostname: b.config.Hostname, TLS: b.certificate.Config("imap"),
-		PlainAuth: b.plainAuth, SpoolDir: b.file("spool"),
+		PlainAuth: b.plainAuth, SpoolDir: b.file("spool"), Fronts: b.config.FrontEnds.Contains,
 	}
 }
 
 func (b *backend) pop3() server.Engine {
 	return &pop3.Server{
 		Store: b.store, Auth: b.logins, Hostname: b.config.Hostname, TLS: b.certificate.Config("pop3"),
-		PlainAuth: b.plainAuth,
+		PlainAuth: b.plainAuth, Fronts: b.config.FrontEnds.Contains,
 	}
 }
 

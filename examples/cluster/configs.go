@@ -42,6 +42,7 @@ loopback = true
 [backend]
 ca_file = "backends.pem"
 tell = ["id", "xclient"]
+sources = ["%[2]s"]
 
 [[service]]
 protocol = "imap"

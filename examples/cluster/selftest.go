@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/textproto"
+	"os"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -27,6 +30,7 @@ type step struct {
 var steps = []step{
 	{"each back end keeps the mail of its own user", deliver},
 	{"by IMAP and POP3, each front end leads everybody to his back end", logins},
+	{"a session has one name in the logs of both tiers", oneName},
 	{"a wrong password is refused, and is no failure of the cluster", wrongPassword},
 	{"a message by SMTP to users of both back ends arrives at both", mailToBoth},
 	{"mail that Alice submits through a front end reaches Bob at the other back end", submission},
@@ -63,6 +67,32 @@ func logins(_ context.Context, c *cluster) error {
 	for n := 1; n <= 2; n++ {
 		if err := c.bothServed(n); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// oneName looks for the sessions of a front end in the back ends' logs.
+func oneName(_ context.Context, c *cluster) error {
+	said, err := os.ReadFile(c.fronts[0].log)
+	if err != nil {
+		return err
+	}
+	var behind []byte
+	for _, b := range c.backs {
+		text, err := os.ReadFile(b.log)
+		if err != nil {
+			return err
+		}
+		behind = append(behind, text...)
+	}
+	sessions := regexp.MustCompile(`session=\w+`).FindAll(said, -1)
+	if len(sessions) == 0 {
+		return errors.New("the front end has logged no session")
+	}
+	for _, id := range sessions {
+		if !bytes.Contains(behind, id) {
+			return fmt.Errorf("no back end knows %s", id)
 		}
 	}
 	return nil
