@@ -41,16 +41,16 @@ func (r *authenticateRequest) run(ctx context.Context, s *session) (result, erro
 	switch {
 	case err == nil:
 		return s.gate.behind.enter(ctx, s, asked, id)
+	case errors.Is(err, auth.ErrInitialResponse):
+		return result{}, bad("This mechanism takes no initial response")
+	case front.OfAuthenticator(err):
+		return result{}, s.loginFailed(ctx, asked, err)
 	case errors.Is(err, front.ErrCancelled):
 		return result{}, bad("Authentication cancelled")
 	case errors.Is(err, front.ErrBadBase64):
 		return result{}, bad("Response is not base64")
-	case errors.Is(err, auth.ErrInitialResponse):
-		return result{}, bad("This mechanism takes no initial response")
 	case errors.Is(err, wire.ErrLineTooLong):
 		return result{}, errLineTooLong
-	case lost(err):
-		return result{}, &broken{err}
 	}
-	return result{}, s.loginFailed(ctx, asked, err)
+	return result{}, &broken{err}
 }

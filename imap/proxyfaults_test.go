@@ -72,12 +72,14 @@ func TestX05ABrokenBackEndIsUnavailableAndNeverAWrongPassword(t *testing.T) {
 			f := withBackend(frontTo(b.route), proxy.Backend{Connect: 300 * time.Millisecond})
 			c := dial(t, newProxy(t, f, nil))
 			require.Empty(t, c.fails("LOGIN alice secret", unavailable))
-			c.fails("LOGIN alice secret", unavailable)
+			c.fails("AUTHENTICATE PLAIN "+plainResponse("", "alice", "secret"), unavailable)
 			require.Equal(t, 2, b.connections())
 		})
 	}
 	t.Run("nobody listens", func(t *testing.T) {
-		dial(t, newProxy(t, frontTo(routeTo("127.0.0.1:1")), nil)).fails("LOGIN alice secret", unavailable)
+		c := dial(t, newProxy(t, frontTo(routeTo("127.0.0.1:1")), nil))
+		c.fails("LOGIN alice secret", unavailable)
+		c.fails("AUTHENTICATE PLAIN "+plainResponse("", "alice", "secret"), unavailable)
 	})
 }
 

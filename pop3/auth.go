@@ -41,7 +41,7 @@ func (n *session) auth(ctx context.Context, args string) error {
 		return n.login(ctx, id)
 	case errors.Is(err, auth.ErrInitialResponse):
 		return misunderstood("This mechanism takes no initial response")
-	case ofAuthenticator(err):
+	case front.OfAuthenticator(err):
 		return n.loginFailed(ctx, exchange.User(), err)
 	case errors.Is(err, front.ErrCancelled):
 		return misunderstood("Authentication cancelled")
@@ -52,15 +52,4 @@ func (n *session) auth(ctx context.Context, args string) error {
 	}
 	n.readFailed(ctx, err)
 	return nil
-}
-
-// ofAuthenticator reports whether err is of who checks, not of the client: it
-// may be of a connection too, to a directory or to a back end.
-func ofAuthenticator(err error) bool {
-	for _, of := range []error{auth.ErrBadCredentials, auth.ErrUnavailable, auth.ErrDisabled, auth.ErrNeedsTLS, auth.ErrTooMany} {
-		if errors.Is(err, of) {
-			return true
-		}
-	}
-	return false
 }

@@ -55,6 +55,18 @@ func RunSASLBy(e *auth.Exchange, initial []byte, ask func(challenge []byte) ([]b
 	}
 }
 
+// OfAuthenticator reports whether an error of RunSASL is of who checks, not of
+// the client's connection: what is wrapped in it may look like that, being of
+// the connection to a directory or to a back end.
+func OfAuthenticator(err error) bool {
+	for _, of := range []error{auth.ErrBadCredentials, auth.ErrUnavailable, auth.ErrDisabled, auth.ErrNeedsTLS, auth.ErrTooMany} {
+		if errors.Is(err, of) {
+			return true
+		}
+	}
+	return false
+}
+
 func askClient(c *wire.Conn, prefix string, challenge []byte) ([]byte, error) {
 	line := base64.StdEncoding.AppendEncode([]byte(prefix), challenge)
 	if _, err := c.Write(append(line, "\r\n"...)); err != nil {
