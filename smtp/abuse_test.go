@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/mail"
 )
 
@@ -381,7 +382,7 @@ func TestThrottledLoginEndsTheSession(t *testing.T) {
 
 // An authenticator that times out is no client that timed out.
 func TestUnavailableDirectoryIsTemporary(t *testing.T) {
-	for _, err := range []error{auth.ErrUnavailable, context.DeadlineExceeded, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, errors.New("ldap://private.test is down")} {
+	for _, err := range []error{auth.ErrUnavailable, context.DeadlineExceeded, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, errors.New("ldap://private.test is down"), wire.ErrLineTooLong} {
 		s := newServer(&box{})
 		s.Auth = auth.AuthenticatorFunc(func(context.Context, auth.Credentials) (auth.Identity, error) { return auth.Identity{}, err })
 		say(t, s, toMail+"C: AUTH PLAIN AGFsaWNlAHdyb25n\nS: 454 4.7.0 Authentication is not available now, please try again later\n"+goesOn)

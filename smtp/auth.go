@@ -124,7 +124,7 @@ func (c *conversation) authFailed(ctx context.Context, l *login, err error) *mai
 		return errBase64
 	case errors.Is(err, auth.ErrInitialResponse):
 		return errInitial
-	case errors.Is(err, wire.ErrLineTooLong):
+	case errors.Is(err, wire.ErrLineTooLong) && !front.OfAuthenticator(err):
 		return c.lastWord(errAuthLine)
 	case errors.Is(err, auth.ErrBadCredentials), errors.Is(err, auth.ErrDisabled):
 		return c.loginFailed(ctx, l, err)
