@@ -65,18 +65,28 @@ const (
 	Tickets
 )
 
-// kindsOfScheme returns the kinds of secrets by which a Response of a scheme can
-// be checked; none when nobody knows the scheme.
-func kindsOfScheme(scheme string) Kinds {
+// KindOfSecret returns the kind of a Secret by its scheme; none when nobody
+// knows the scheme.
+func KindOfSecret(scheme string) Kinds {
 	switch scheme {
 	case schemePlain:
 		return ClearSecrets
 	case "SCRAM-SHA-1":
-		return ClearSecrets | SCRAMSHA1Secrets
+		return SCRAMSHA1Secrets
 	case "SCRAM-SHA-256":
-		return ClearSecrets | SCRAMSHA256Secrets
+		return SCRAMSHA256Secrets
 	}
 	return 0
+}
+
+// kindsOfScheme returns the kinds of secrets by which a Response of a scheme can
+// be checked: its own, and clear text, from which it can be made.
+func kindsOfScheme(scheme string) Kinds {
+	kind := KindOfSecret(scheme)
+	if kind != 0 {
+		kind |= ClearSecrets
+	}
+	return kind
 }
 
 // Prover is an optional power of an Authenticator: it tells what can be

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/posthouse-mail/posthouse/proxy"
+	"github.com/posthouse-mail/posthouse/smtp/sender"
 )
 
 // attribute is a pair of XCLIENT.
@@ -104,7 +105,7 @@ func ehloName(helo, otherwise string) string {
 func xclient(announced []string, all []attribute) (lines []string) {
 	line := ""
 	for _, a := range all {
-		word := " " + a.name + "=" + encodeXtext(a.value)
+		word := " " + a.name + "=" + sender.Xtext(a.value)
 		if !slices.Contains(announced, a.name) || len("XCLIENT")+len(word)+len("\r\n") > maxXclient {
 			continue
 		}

@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -33,19 +32,6 @@ func decodeXtext(s string) (text string, ok bool) {
 	}
 	text = string(b)
 	return text, !strings.Contains(s, "=") && printableText(text)
-}
-
-// encodeXtext writes what decodeXtext reads.
-func encodeXtext(s string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c <= ' ' || c > '~' || c == '+' || c == '=' {
-			fmt.Fprintf(&b, "+%02X", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
 
 func plainXtext(s string) bool { return strings.IndexByte(s, '=') < 0 && printableText(s) }

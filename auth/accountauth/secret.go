@@ -14,12 +14,7 @@ func (a *Authenticator) Proofs() auth.Kinds {
 	can := auth.Passwords
 	if d, ok := a.accounts.(directory.SecretSchemes); ok {
 		for _, scheme := range d.SecretSchemes() {
-			switch scheme {
-			case "SCRAM-SHA-256":
-				can |= auth.SCRAMSHA256Secrets
-			case "SCRAM-SHA-1":
-				can |= auth.SCRAMSHA1Secrets
-			}
+			can |= auth.KindOfSecret(scheme) &^ auth.ClearSecrets // clear text is never kept
 		}
 	}
 	return can

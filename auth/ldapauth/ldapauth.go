@@ -144,7 +144,7 @@ func (a *Authenticator) userOf(c auth.Credentials) (string, error) {
 	case auth.Ticket:
 		return a.principal(p)
 	case *auth.Response:
-		if a.o.Mode != Compare || p.Check == nil || kindOf(p.Scheme) == 0 {
+		if a.o.Mode != Compare || p.Check == nil || auth.KindOfSecret(p.Scheme) == 0 {
 			return "", fmt.Errorf("%w: a response of scheme %.40q is not checked here", auth.ErrBadCredentials, p.Scheme)
 		}
 	default:

@@ -24,7 +24,7 @@ func (a *Authenticator) Proofs() auth.Kinds {
 
 // Secret returns a user's secret of a scheme, or his password in clear text.
 func (a *Authenticator) Secret(ctx context.Context, user, scheme string) (auth.Secret, error) {
-	if a.o.Mode != Compare || kindOf(scheme) == 0 {
+	if a.o.Mode != Compare || auth.KindOfSecret(scheme) == 0 {
 		return auth.Secret{}, fmt.Errorf("%w: there are no secrets of scheme %.40q", auth.ErrBadCredentials, scheme)
 	}
 	entry, err := a.find(ctx, user)
@@ -61,18 +61,8 @@ func (a *Authenticator) among(values []string, v auth.Verifier, scheme string) (
 	return auth.Secret{}, false
 }
 
-func (a *Authenticator) retrieves(scheme string) bool { return a.o.Secrets&kindOf(scheme) != 0 }
-
-func kindOf(scheme string) auth.Kinds {
-	switch scheme {
-	case "PLAIN":
-		return auth.ClearSecrets
-	case "SCRAM-SHA-1":
-		return auth.SCRAMSHA1Secrets
-	case "SCRAM-SHA-256":
-		return auth.SCRAMSHA256Secrets
-	}
-	return 0
+func (a *Authenticator) retrieves(scheme string) bool {
+	return a.o.Secrets&auth.KindOfSecret(scheme) != 0
 }
 
 // checkResponse returns why a response is none of the one of an entry.

@@ -99,7 +99,7 @@ func (t *transaction) parameters(w wording) (s string) {
 		s += " RET=" + string(o.Return)
 	}
 	if w.dsn && o.EnvelopeID != "" && isPrintable(o.EnvelopeID) {
-		s += " ENVID=" + xtext(o.EnvelopeID)
+		s += " ENVID=" + Xtext(o.EnvelopeID)
 	}
 	return s
 }
@@ -131,15 +131,16 @@ func (w wording) recipient(r mail.Recipient) (rcpt string, refusal *mail.Reply) 
 	switch original := o.OriginalRecipient; {
 	case original == "":
 	case o.OriginalRecipientType == smtp.DSNAddressTypeRFC822 && isPrintable(original):
-		rcpt += " ORCPT=rfc822;" + xtext(original)
+		rcpt += " ORCPT=rfc822;" + Xtext(original)
 	case o.OriginalRecipientType == smtp.DSNAddressTypeUTF8 && utf8.ValidString(original):
 		rcpt += " ORCPT=utf-8;" + w.unitext(original)
 	}
 	return rcpt, nil
 }
 
-// xtext encodes a parameter of printable ASCII (RFC 3461 §4).
-func xtext(s string) string {
+// Xtext encodes the value of a parameter (RFC 3461 §4): what stands in it is
+// printable ASCII without spaces afterwards.
+func Xtext(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {
 		if c <= ' ' || c > '~' || c == '+' || c == '=' {
