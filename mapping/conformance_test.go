@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,6 +25,25 @@ func TestTableKeepsThePromisesOfAMapper(t *testing.T) {
 		},
 		Unknown: "mallory@example.test",
 	})
+}
+
+func TestFileKeepsThePromisesOfAMapper(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.map")
+	require.NoError(t, os.WriteFile(path, []byte("alice@example.test a:1,user=x\nbob b\n"), 0o600))
+	m, err := mapping.OpenFile(path)
+	require.NoError(t, err)
+	mappingtest.Run(t, mappingtest.Fixture{
+		Mapper:  m,
+		Known:   map[string]mapping.Route{"alice@example.test": {Host: "a", Port: 1, User: "x"}, "bob": {Host: "b"}},
+		Unknown: "mallory@example.test",
+	})
+}
+
+func TestHashKeepsThePromisesOfAMapper(t *testing.T) {
+	one := mapping.Route{Host: "10.0.0.11", Port: 1143}
+	m, err := mapping.NewHash([]mapping.HashHost{{Route: one}}, mapping.HashOptions{})
+	require.NoError(t, err)
+	mappingtest.Run(t, mappingtest.Fixture{Mapper: m, Known: map[string]mapping.Route{"alice@example.test": one, "bob": one}})
 }
 
 func TestStaticKeepsThePromisesOfAMapper(t *testing.T) {
