@@ -15,6 +15,7 @@ type Service struct {
 	ListenTLS []string `toml:"listen_tls"` // addresses for TLS from the first octet
 	Rules     []Rule   `toml:"rule"`
 	Auth      []string `toml:"auth"` // where logins are checked; what none means is the program's affair
+	ProxyProtocol
 
 	MaxConnections         int      `toml:"max_connections"` // 0: no limit; so below
 	MaxIntervalConnections int      `toml:"max_interval_connections"`
@@ -48,17 +49,21 @@ func (s *Service) Listeners(secure *tls.Config, fronts FrontEnds) []listener.Con
 	for _, address := range s.ListenTLS {
 		all = append(all, listener.Config{Address: address, Service: rules, Limits: s.limits(), TLS: secure})
 	}
+	for i := range all {
+		s.ProxyProtocol.Apply(&all[i])
+	}
 	return all
 }
 
-// Validate says what is wrong with the rules.
+// Validate says what is wrong with the rules, or with what is said of load
+// balancers.
 func (s *Service) Validate() error {
 	for _, r := range s.Rules {
 		if r.Action != "allow" && r.Action != "deny" {
 			return fmt.Errorf("the action of a rule is %q, not \"allow\" or \"deny\"", r.Action)
 		}
 	}
-	return nil
+	return s.ProxyProtocol.Validate()
 }
 
 func (s *Service) rules() []listener.Rule {
