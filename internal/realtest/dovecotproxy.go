@@ -20,12 +20,15 @@ func StartDovecotProxy(ctx context.Context, to Backends) (*Dovecot, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3)
+	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], dir: dir}
+	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], IMAPS: ports[3], dir: dir}
 	if err := d.configure(0); err != nil {
+		return nil, err
+	}
+	if err := writeCertificate(d.dir); err != nil {
 		return nil, err
 	}
 	if err := write(d.dir, "extras.conf", fmt.Sprintf(`
@@ -33,9 +36,18 @@ auth_username_format = %%Lu
 lmtp_proxy = yes
 passdb {
   driver = static
-  args = proxy=y host=127.0.0.1 port=%%{if;%%s;eq;imap;%d;%%{if;%%s;eq;pop3;%d;%d}} nopassword=y
+  args = proxy=y host=127.0.0.1 port=%%{if;%%s;eq;imap;%[1]d;%%{if;%%s;eq;pop3;%[2]d;%[3]d}} nopassword=y
 }
-`, to.IMAP, to.POP3, to.LMTP)); err != nil {
+ssl = yes
+ssl_cert = <%[5]s/cert.pem
+ssl_key = <%[5]s/key.pem
+service imap-login {
+  inet_listener imaps {
+    port = %[4]d
+    ssl = yes
+  }
+}
+`, to.IMAP, to.POP3, to.LMTP, d.IMAPS, d.dir)); err != nil {
 		return nil, err
 	}
 	if err := d.start(ctx); err != nil {
