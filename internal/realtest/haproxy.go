@@ -3,6 +3,7 @@ package realtest
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,7 +17,8 @@ import (
 // HAProxy is a running HAProxy that passes TCP connections on.
 type HAProxy struct {
 	Addr    string   // where it listens for the first server
-	Addrs   []string // and for all of them, in their order
+	AddrTLS string   // and with TLS
+	Addrs   []string // without it for all of them, in their order
 	dir     string
 	process *process
 }
@@ -31,7 +33,7 @@ func StartHAProxy(ctx context.Context, server string, words ...string) (*HAProxy
 // StartHAProxyBefore is StartHAProxy with a listener before each of several
 // servers.
 func StartHAProxyBefore(ctx context.Context, servers []string, words ...string) (*HAProxy, error) {
-	ports, err := freePorts(len(servers))
+	ports, err := freePorts(len(servers) + 1)
 	if err != nil {
 		return nil, err
 	}
@@ -39,21 +41,25 @@ func StartHAProxyBefore(ctx context.Context, servers []string, words ...string) 
 	if err != nil {
 		return nil, err
 	}
-	h := &HAProxy{dir: dir}
+	loopback := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+	h := &HAProxy{AddrTLS: loopback(ports[len(servers)]), dir: dir}
 	conf := fmt.Sprintf(haproxyConf, h.socket())
 	for i, server := range servers {
-		addr := fmt.Sprintf("127.0.0.1:%d", ports[i])
-		h.Addrs = append(h.Addrs, addr)
-		conf += fmt.Sprintf("listen front%d\n  bind %s\n  server back %s %s\n", i, addr, server, strings.Join(words, " "))
+		h.Addrs = append(h.Addrs, loopback(ports[i]))
+		secure := ""
+		if i == 0 {
+			secure = fmt.Sprintf("  bind %s ssl crt %s/cert.pem\n", h.AddrTLS, dir)
+		}
+		conf += fmt.Sprintf("listen front%d\n  bind %s\n%s  server back %s %s\n", i, h.Addrs[i], secure, server, strings.Join(words, " "))
 	}
 	h.Addr = h.Addrs[0]
-	if err := write(dir, "haproxy.cfg", conf); err != nil {
+	if err := errors.Join(writeCertificate(dir), os.Rename(filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem.key")), write(dir, "haproxy.cfg", conf)); err != nil {
 		h.Stop()
 		return nil, err
 	}
 	h.process, err = startProcess(filepath.Join(dir, "log"), "haproxy", "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
 	if err == nil {
-		err = h.process.ready(ctx, h.Addrs...)
+		err = h.process.ready(ctx, append(h.Addrs, h.AddrTLS)...)
 	}
 	if err != nil {
 		h.Stop()
@@ -102,6 +108,8 @@ func (h *HAProxy) Servers(ctx context.Context) ([]HAProxyServer, error) {
 	}
 	return all, nil
 }
+// Pid is its process.
+func (h *HAProxy) Pid() int { return h.process.cmd.Process.Pid }
 
 // Stop ends HAProxy and removes its state.
 func (h *HAProxy) Stop() {
@@ -113,6 +121,8 @@ func (h *HAProxy) Stop() {
 
 const haproxyConf = `global
   stats socket %s mode 600 level user
+  maxconn 8500
+  maxpipes 500
 defaults
   mode tcp
   option splice-auto
