@@ -108,6 +108,7 @@ func (h *HAProxy) Servers(ctx context.Context) ([]HAProxyServer, error) {
 	}
 	return all, nil
 }
+
 // Pid is its process.
 func (h *HAProxy) Pid() int { return h.process.cmd.Process.Pid }
 
