@@ -14,6 +14,7 @@ type Service struct {
 	ListenTLS []string `toml:"listen_tls"` // addresses for TLS from the first octet
 	Rules     []Rule   `toml:"rule"`
 	Auth      []string `toml:"auth"` // where logins are checked; what none means is the program's affair
+	ProxyProtocol
 
 	Limits
 }
@@ -45,10 +46,14 @@ func (s *Service) Listeners(secure *tls.Config, fronts FrontEnds) []listener.Con
 	for _, address := range s.ListenTLS {
 		all = append(all, listener.Config{Address: address, Service: rules, Limits: s.limits(), TLS: secure})
 	}
+	for i := range all {
+		s.ProxyProtocol.Apply(&all[i])
+	}
 	return all
 }
 
-// Validate says what is wrong with the rules.
+// Validate says what is wrong with the rules, or with what is said of load
+// balancers.
 func (s *Service) Validate() error {
 	if err := s.Limits.validate(); err != nil {
 		return err
@@ -61,7 +66,7 @@ func (s *Service) Validate() error {
 			return fmt.Errorf("rule: %w", err)
 		}
 	}
-	return nil
+	return s.ProxyProtocol.Validate()
 }
 
 func (s *Service) rules() []listener.Rule {
