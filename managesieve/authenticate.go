@@ -85,7 +85,7 @@ func (n *session) loginFailed(ctx context.Context, user string, err error) error
 		answer.text = cmp.Or(refusal.Text, answer.text)
 	}
 	front.LogFailed(ctx, n.proxy.logger(), front.Login{
-		Service: proxy.ManageSieve.String(), Remote: n.conn.Remote().String(), User: user, Session: n.id,
+		Service: proxy.ManageSieve.String(), Remote: n.remote().String(), User: user, Session: n.id, Told: n.told,
 	}, err)
 	if !front.IsGuess(err) {
 		return answer

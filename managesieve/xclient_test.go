@@ -225,7 +225,7 @@ func TestP26P27DovecotInFrontTellsOfItsClients(t *testing.T) {
 	require.Regexp(t, `^OK`, c.ask(`AUTHENTICATE "PLAIN" "AHVzZXIwAHB3"`))
 	require.Regexp(t, `^OK`, c.ask("LISTSCRIPTS"))
 	require.Regexp(t, `^OK`, c.ask("LOGOUT"))
-	require.Regexp(t, `msg="login failed" session=\S+ remote=127.0.0.9 .*front=127.0.0.1`, p.log.String())
+	require.Regexp(t, `msg="authentication failed" service=managesieve remote=127.0.0.9 .*front=127.0.0.1`, p.log.String())
 	session := regexp.MustCompile(`msg="logged in" session="?([^ "]+)"? remote=127.0.0.9 .*front=127.0.0.1`).FindStringSubmatch(p.log.String())
 	require.NotNil(t, session, p.log.String())
 	login := regexp.MustCompile(`managesieve-login: Info: Login: user=<user0>.*rip=127\.0\.0\.9.*session=<` + regexp.QuoteMeta(session[1]) + `>`)
