@@ -230,5 +230,5 @@ func TestP26P27DovecotInFrontTellsOfItsClients(t *testing.T) {
 	require.NotNil(t, session, p.log.String())
 	login := regexp.MustCompile(`managesieve-login: Info: Login: user=<user0>.*rip=127\.0\.0\.9.*session=<` + regexp.QuoteMeta(session[1]) + `>`)
 	require.Eventually(t, func() bool { return login.MatchString(d.Log()) }, time.Minute, 10*time.Millisecond, d.Log())
-	require.Contains(t, before.Log(), session[1])
+	require.Eventually(t, func() bool { return strings.Contains(before.Log(), session[1]) }, time.Minute, 10*time.Millisecond, before.Log())
 }

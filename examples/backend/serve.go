@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/listener"
 	"github.com/posthouse-mail/posthouse/pop3"
@@ -54,9 +55,9 @@ func (b *backend) service(out io.Writer, title string, port int, engine func() s
 func (b *backend) mailFlow() (*processing.Processor, error) {
 	var rules processing.Rules
 	if len(b.config.Forward) > 0 {
-		hosts, err := hostsOf(b.config.Forward)
+		hosts, err := config.Hosts(b.config.Forward...)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("forward_to: %w", err)
 		}
 		rules = processing.Rules{{Route: sender.Route{Hosts: hosts}}}
 	}
@@ -64,23 +65,6 @@ func (b *backend) mailFlow() (*processing.Processor, error) {
 		Hostname: b.config.Hostname, Directory: b.directory, Store: b.store, Queue: b.queue,
 		Sender: sender.New(sender.Options{Hostname: b.config.Hostname}), Router: rules,
 	})
-}
-
-// hostsOf reads the addresses of front ends.
-func hostsOf(addresses []string) ([]sender.Host, error) {
-	var hosts []sender.Host
-	for _, address := range addresses {
-		name, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, fmt.Errorf("forward_to: %w", err)
-		}
-		number, err := strconv.ParseUint(port, 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("forward_to: %q is not a port", port)
-		}
-		hosts = append(hosts, sender.Host{Name: name, Port: int(number)})
-	}
-	return hosts, nil
 }
 
 func (b *backend) smtp(flow *processing.Processor, p smtp.Protocol) server.Engine {

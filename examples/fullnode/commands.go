@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
 	"github.com/posthouse-mail/posthouse/queue"
 )
 
@@ -40,8 +41,8 @@ func runCommand(ctx context.Context, c *command, args []string) error {
 	if _, err := os.Stat(c.data); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := lockDataDir(c.data)
-	if errors.Is(err, errInUse) {
+	lock, err := datadir.Lock(c.data)
+	if errors.Is(err, datadir.ErrInUse) {
 		c.node = dialControl(c.data)
 		return run(ctx)
 	}

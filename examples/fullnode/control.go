@@ -15,6 +15,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/directory"
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
 	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/message"
 	"github.com/posthouse-mail/posthouse/queue"
@@ -222,19 +223,19 @@ func messageID(s string) (queue.ID, error) {
 }
 
 // serveControl is the service that answers commands while the node runs.
-func serveControl(c *control, data *dataDir) func(ctx context.Context, ready func()) error {
+func serveControl(c *control, data *datadir.Dir) func(ctx context.Context, ready func()) error {
 	return func(ctx context.Context, ready func()) error {
-		path, done, err := socketPath(data.path)
+		path, done, err := socketPath(data.File())
 		if err != nil {
 			return err
 		}
 		defer done()
-		_ = os.Remove(data.file(controlSocket)) // of a process that was killed; the lock is ours
+		_ = os.Remove(data.File(controlSocket)) // of a process that was killed; the lock is ours
 		l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 		if err != nil {
 			return err
 		}
-		defer os.Remove(data.file(controlSocket))
+		defer os.Remove(data.File(controlSocket))
 		s := &http.Server{Handler: c, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn)}
 		stop := context.AfterFunc(ctx, func() { s.Close() })
 		defer stop()

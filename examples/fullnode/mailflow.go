@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
 	"time"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/processing"
 	"github.com/posthouse-mail/posthouse/smtp/sender"
 )
@@ -44,13 +43,9 @@ func (n *node) routes() (processing.Rules, error) {
 	if n.config.Relay.SmartHost == "" {
 		return nil, nil
 	}
-	host, port, err := net.SplitHostPort(n.config.Relay.SmartHost)
+	hosts, err := config.Hosts(n.config.Relay.SmartHost)
 	if err != nil {
 		return nil, fmt.Errorf("relay.smart_host: %w", err)
 	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return nil, fmt.Errorf("relay.smart_host: %q is not a port", port)
-	}
-	return processing.Rules{{Route: sender.Route{Hosts: []sender.Host{{Name: host, Port: int(number)}}}}}, nil
+	return processing.Rules{{Route: sender.Route{Hosts: hosts}}}, nil
 }
