@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/listener"
 	"github.com/posthouse-mail/posthouse/pop3"
@@ -49,17 +48,12 @@ func (b *backend) service(out io.Writer, title string, port int, engine func() s
 	}
 }
 
-// mailFlow delivers to the users of this back end, and sends the rest to the
-// front ends, which know where everyone lives, or where there are none to the
-// MX hosts of its domains.
+// mailFlow delivers to the users of this back end, sends mail for those of
+// others to the front ends, and the rest to the MX hosts of its domains.
 func (b *backend) mailFlow() (*processing.Processor, error) {
-	var rules processing.Rules
-	if len(b.config.Forward) > 0 {
-		hosts, err := config.Hosts(b.config.Forward...)
-		if err != nil {
-			return nil, fmt.Errorf("forward_to: %w", err)
-		}
-		rules = processing.Rules{{Route: sender.Route{Hosts: hosts}}}
+	rules, err := b.config.Routes(b.config.domains())
+	if err != nil {
+		return nil, err
 	}
 	return processing.New(processing.Options{
 		Hostname: b.config.Hostname, Directory: b.directory, Store: b.store, Queue: b.queue,

@@ -29,6 +29,8 @@ type Config struct {
 	// nobody: it may not relay, even from relay.trusted_networks.
 	TrustedFrontEnds config.FrontEnds `toml:"trusted_front_ends"`
 
+	config.Place // one back end of several, whose users LDAP directories know
+
 	TLS config.TLS `toml:"tls"`
 
 	Message struct {
@@ -106,6 +108,9 @@ func (c *Config) validate() error {
 		}
 	}
 	if err := c.validateAuth(); err != nil {
+		return err
+	}
+	if err := c.Place.Validate(c.sharedDomains()); err != nil {
 		return err
 	}
 	if err := c.validateLocations(); err != nil {

@@ -38,14 +38,16 @@ func (n *node) newProcessor() (*processing.Processor, error) {
 	})
 }
 
-// routes sends everything to the smart host, if there is one.
+// routes sends mail for users of other back ends to the front ends, and
+// everything else to the smart host, if there is one.
 func (n *node) routes() (processing.Rules, error) {
-	if n.config.Relay.SmartHost == "" {
-		return nil, nil
+	rules, err := n.config.Routes(n.config.sharedDomains())
+	if err != nil || n.config.Relay.SmartHost == "" {
+		return rules, err
 	}
 	hosts, err := config.Hosts(n.config.Relay.SmartHost)
 	if err != nil {
 		return nil, fmt.Errorf("relay.smart_host: %w", err)
 	}
-	return processing.Rules{{Route: sender.Route{Hosts: hosts}}}, nil
+	return append(rules, processing.Rule{Route: sender.Route{Hosts: hosts}}), nil
 }
