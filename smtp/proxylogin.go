@@ -130,9 +130,7 @@ func (s *Session) client(p proxy.Protocol) proxy.Client {
 func (c *conversation) handOver(ctx context.Context) {
 	link := c.link
 	c.link = nil // Relay closes it
-	if err := link.Relay(ctx, c.wire); err != nil {
-		c.logEnd(ctx, "relayed session ended", err)
-	}
+	link.LogEnd(ctx, c.log, link.Relay(ctx, c.wire))
 }
 
 // dropLink closes what a login that came to nothing has left.
