@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +20,7 @@ import (
 type Dovecot struct {
 	IMAP, POP3, LMTP int // ports
 	Sieve            int // ManageSieve's; 0 without DovecotSieve
+	host             string
 	dir              string
 	cmd              *exec.Cmd
 }
@@ -46,7 +49,7 @@ func StartDovecot(ctx context.Context, users int, extras ...DovecotExtra) (*Dove
 	if err != nil {
 		return nil, err
 	}
-	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], dir: dir}
+	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], host: "127.0.0.1", dir: dir}
 	if slices.Contains(extras, DovecotSieve) {
 		d.Sieve = ports[3]
 	}
@@ -73,7 +76,7 @@ func (d *Dovecot) start(ctx context.Context) error {
 		if p == 0 {
 			continue
 		}
-		if err := WaitPort(ctx, p); err != nil {
+		if err := waitAddress(ctx, net.JoinHostPort(d.host, strconv.Itoa(p))); err != nil {
 			log, _ := os.ReadFile(filepath.Join(d.dir, "log"))
 			d.Stop()
 			return fmt.Errorf("%w\n%s", err, log)

@@ -24,7 +24,7 @@ func StartDovecotProxy(ctx context.Context, to Backends) (*Dovecot, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], dir: dir}
+	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], host: "127.0.0.1", dir: dir}
 	if err := d.configure(0); err != nil {
 		return nil, err
 	}
