@@ -295,7 +295,7 @@ func (c *checker) counters(context.Context) error {
 
 // ownKeys are the kinds of keys that the store and the queue have, ascending.
 var ownKeys = []byte{
-	keyAccount, keyBoxNote, keyIndex, 'd', 'e', keyCounters, keyAccountNote, keyLeft, keyMessage, keyName, keyDue, keyPage,
+	keyAccount, keyBoxNote, keyIndex, 'd', 'e', keyFrozen, keyCounters, keyAccountNote, keyLeft, keyMessage, keyName, keyDue, keyPage,
 	keyRecent, keyState, keySubscription, keyValidity, keyShare, keyExpunged, keyKept, keyDoomed,
 }
 

@@ -17,7 +17,7 @@
 //   - What an account holds is the sum of the states of its mailboxes and is
 //     written nowhere else. Of accounts with a bound it is kept in memory.
 //
-// Its Store has the powers storage.Remover, storage.RoomChecker,
+// Its Store has the powers storage.Remover, storage.RoomChecker, storage.Freezer,
 // storage.Purger, storage.Watcher, storage.Finder and storage.Sharer, its
 // Account storage.ACLs, storage.ACLLister, storage.Annotations, storage.Quotas and
 // storage.Retainer, its Mailbox storage.Recenter, storage.SaveDater,
@@ -95,6 +95,7 @@ type Store struct {
 	held    *held
 	notices *notices // nil: nobody is told
 	texts   *texts   // nil: no index of words is kept
+	frozen  frozen
 
 	// mu guards lives and the states in them. The committer alone puts them in,
 	// since whoever else reads one may be late with it. What has changes that
@@ -116,6 +117,7 @@ var (
 	_ storage.Store       = (*Store)(nil)
 	_ storage.Remover     = (*Store)(nil)
 	_ storage.RoomChecker = (*Store)(nil)
+	_ storage.Freezer     = (*Store)(nil)
 	_ storage.Purger      = (*Store)(nil)
 	_ storage.Watcher     = (*Store)(nil)
 	_ storage.Account     = (*account)(nil)
@@ -170,6 +172,9 @@ func Open(dir string, o Options) (*Store, error) {
 	s.lives = newCache[storage.MailboxID, *live](o.States)
 	s.users = newCache[string, *known](o.States)
 	if s.counters, err = loadCounters(e); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	if err := s.loadFrozen(context.Background()); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	if err := s.completeShares(context.Background()); err != nil {

@@ -75,8 +75,16 @@ type grown struct {
 }
 
 // account begins a change of an account's tree. ErrNoMailbox when there is no
-// such account.
+// such account, ErrFrozen when nobody may change it.
 func (t tx) account(a tree) (*grown, error) {
+	if err := t.s.thawed(a.user); err != nil {
+		return nil, err
+	}
+	return t.grow(a)
+}
+
+// grow is account for one that may be frozen.
+func (t tx) grow(a tree) (*grown, error) {
 	b, ok, err := t.Get(accountKey(a.user))
 	if err != nil {
 		return nil, err
