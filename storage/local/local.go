@@ -84,18 +84,19 @@ const (
 
 // Store is an open mail store. Make one with Open.
 type Store struct {
-	e       *engine.Engine
-	log     *slog.Logger
-	options Options
-	closed  atomic.Bool
-	tables  *tables
-	watch   watch
-	recent  [64]sync.Mutex // by mailbox: who takes \Recent
-	purger  *purger
-	held    *held
-	notices *notices // nil: nobody is told
-	texts   *texts   // nil: no index of words is kept
-	frozen  frozen
+	e        *engine.Engine
+	log      *slog.Logger
+	options  Options
+	closed   atomic.Bool
+	tables   *tables
+	watch    watch
+	recent   [64]sync.Mutex // by mailbox: who takes \Recent
+	purger   *purger
+	held     *held
+	notices  *notices // nil: nobody is told
+	texts    *texts   // nil: no index of words is kept
+	frozen   frozen
+	arriving arriving
 
 	// mu guards lives and the states in them. The committer alone puts them in,
 	// since whoever else reads one may be late with it. What has changes that
@@ -198,7 +199,7 @@ func loadCounters(e *engine.Engine) (counters, error) {
 	if c, err := parseCounters(b); ok && err == nil {
 		return c, nil
 	}
-	c := counters{}
+	c := counters{mailbox: newOrigin()}
 	if c.validity = firstValidity(); !ok {
 		err = e.Scan(context.Background(), []byte{keyAccount}, []byte{keyAccount + 1}, func(_, _ []byte) error { return errEnough })
 		if err != errEnough {
