@@ -16,7 +16,9 @@ import (
 // Backend.ReadWrite after the last octet, after the back end's end for 30
 // seconds. A connection that was reset resets the other. What is sent must be
 // accepted within Backend.ReadWrite, and nothing at all may happen for
-// Backend.Idle.
+// Backend.Idle. A back end's host that vanishes without a word is noticed
+// after Backend.ReadWrite and at most a quarter more, also while nothing is
+// said (elsewhere than on Linux: while something is, in the system's own time).
 //
 // When the client's Conn is interrupted, because its server stops, a session
 // goes on while octets move or the client waits for an answer, and is closed

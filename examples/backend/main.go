@@ -41,6 +41,8 @@ type Config struct {
 	LogLevel  slog.Level       `toml:"log_level"`
 	TLS       config.TLS       `toml:"tls"`
 	LDAP      *config.LDAP     `toml:"ldap"` // the directory of the cluster; none: accounts of one's own
+
+	config.ProxyProtocol // of all listeners, for front ends that tell by "proxy"
 }
 
 func main() {
@@ -73,7 +75,7 @@ func run(ctx context.Context, file, data string, out io.Writer) error {
 		Domain: "example.test", Drain: config.Duration(10 * time.Second),
 	}
 	if file != "" {
-		if err := config.Load(file, c, func(string) error { return c.TLS.Validate() }); err != nil {
+		if err := config.Load(file, c, func(string) error { return errors.Join(c.TLS.Validate(), c.ProxyProtocol.Validate()) }); err != nil {
 			return err
 		}
 	}

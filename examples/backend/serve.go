@@ -46,10 +46,11 @@ func (b *backend) serve(ctx context.Context, out io.Writer) error {
 // service is an engine at a port. Its limits are for the whole of it: all
 // clients come from a few addresses, those of the front ends.
 func (b *backend) service(out io.Writer, title string, port int, engine func() server.Engine) server.Service {
+	l := listener.Config{Address: net.JoinHostPort(b.config.Address, strconv.Itoa(port)), Limits: listener.Limits{Connections: 20000}}
+	b.config.ProxyProtocol.Apply(&l)
 	return &server.Protocol{
-		Title: title, Engine: engine, Drain: time.Duration(b.config.Drain),
-		Listeners: []listener.Config{{Address: net.JoinHostPort(b.config.Address, strconv.Itoa(port)), Limits: listener.Limits{Connections: 20000}}},
-		Bound:     func(l *listener.Listener) { fmt.Fprintf(out, "%-10s  %s\n", title, l.Addr()) },
+		Title: title, Engine: engine, Drain: time.Duration(b.config.Drain), Listeners: []listener.Config{l},
+		Bound: func(l *listener.Listener) { fmt.Fprintf(out, "%-10s  %s\n", title, l.Addr()) },
 	}
 }
 

@@ -48,7 +48,7 @@ func serve(ctx context.Context, c *Config, out io.Writer) error {
 		return err
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel})))
-	f := &frontend{config: c, logins: openLogins(), sockets: sockets, drained: make(chan struct{})}
+	f := &frontend{config: c, logins: openLogins(c), sockets: sockets, drained: make(chan struct{})}
 	f.listening(nil)
 	if f.backend, err = c.Backend.backend(); err != nil {
 		return fmt.Errorf("backend: %w", err)

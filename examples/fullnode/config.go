@@ -126,6 +126,17 @@ func (c *Config) services() []namedService {
 	}
 }
 
+// manyAt returns what knows the addresses at which there are many users: those of
+// front ends, and of load balancers.
+func (c *Config) manyAt() func(netip.Addr) bool {
+	var services []config.ProxyProtocol
+	for _, s := range c.services() {
+		services = append(services, s.config.ProxyProtocol)
+	}
+	balancers := config.Balancers(services...)
+	return func(a netip.Addr) bool { return c.TrustedFrontEnds.Contains(a) || balancers(a) }
+}
+
 // write prints the configuration as a file that loadConfig reads, but for its
 // secrets.
 func (c *Config) write(out io.Writer) error {

@@ -115,7 +115,7 @@ func (l *logins) add(o *opened, c *Config, sources []string) error {
 	cache := auth.NewCache(chain, auth.CacheOptions{})
 	l.caches = append(l.caches, cache)
 	if l.throttle == nil {
-		l.throttle = auth.NewThrottle(cache, auth.ThrottleOptions{Trusted: c.TrustedFrontEnds.Contains})
+		l.throttle = auth.NewThrottle(cache, auth.ThrottleOptions{Trusted: c.manyAt()})
 		l.chains[key] = l.throttle
 	} else {
 		l.chains[key] = l.throttle.Over(cache)
