@@ -81,7 +81,7 @@ func follows(before, kind byte) bool {
 // account begins the account, under a number that nobody knows.
 func (u *unpacker) account(ctx context.Context, content []byte) error {
 	rec, err := parseAccount(content)
-	if err != nil || !clean(rec.acl) || rec.noticed < 0 || rec.noticed > latestSecond {
+	if err != nil || !clean(rec.acl) || !rec.noticesRight() || rec.noticed > latestSecond {
 		return badArchive("its account")
 	}
 	if err := believable(rec.validity); err != nil {
