@@ -23,6 +23,23 @@ type direction struct {
 	noPipe   bool        // the kernel has refused to splice these two
 	polled   bool        // the poller knows the source
 	parked   atomic.Bool // no goroutine has it; who claims it goes on with it
+
+	reading reading
+}
+
+func (d *direction) init(p *pair, src, dst *side) {
+	d.pair, d.src, d.dst = p, src, dst
+	d.reading.once = d.reading.try
+}
+
+// begin moves what is there already, if that is known or only TLS could tell,
+// or waits for more.
+func (d *direction) begin() {
+	if d.src.Raw == nil || d.src.TLS || len(d.src.Ahead) > 0 {
+		go d.burst()
+		return
+	}
+	go d.wait()
 }
 
 // claim takes a direction that is parked; false: it is not, or not any more.
@@ -84,8 +101,12 @@ func (d *direction) end(err error) {
 }
 
 // pass tells the destination that the source has ended, and reports whether
-// the other direction can go on.
+// the other direction can go on. Where that has ended, both are closed now,
+// which tells it too; TLS has a word of its own for it.
 func (d *direction) pass() bool {
+	if phase(d.pair.phase.Load()) != bothSpeak && !d.dst.TLS {
+		return true
+	}
 	ok := d.dst.conn.CloseWrite()
 	d.ended()
 	return ok

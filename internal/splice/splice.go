@@ -126,16 +126,16 @@ func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func
 	if p.client, err = newSide(client); err != nil {
 		return err
 	}
-	p.up = direction{pair: p, src: &p.client, dst: &p.server}
-	p.down = direction{pair: p, src: &p.server, dst: &p.client}
+	p.up.init(p, &p.client, &p.server)
+	p.down.init(p, &p.server, &p.client)
 	p.answered.Store(true)
 	p.running.Store(2)
 	if err := watched.add(p); err != nil {
 		return err
 	}
 	p.stop = context.AfterFunc(ctx, func() { p.abort(context.Cause(ctx)) })
-	go p.up.burst()
-	go p.down.burst()
+	p.up.begin()
+	p.down.begin()
 	return nil
 }
 
