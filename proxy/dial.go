@@ -32,7 +32,7 @@ func (f *Front) dial(ctx context.Context, l *Link) (net.Conn, error) {
 		return bind(raw, source)
 	}}
 	for tries := len(sources); ; tries-- {
-		nc, err := d.DialContext(ctx, "tcp", l.address())
+		nc, err := d.DialContext(ctx, "tcp", l.address)
 		if err == nil || tries <= 1 || !isUsedUp(err) {
 			return nc, err
 		}

@@ -47,14 +47,16 @@ func (l *Link) HandOver(ctx context.Context, client *wire.Conn, done func(error)
 // relay begins, and calls done when it has ended.
 func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 	l.LoggedIn()
-	ctx, left := l.seat.reaching(ctx) // a kick ends the relay as it ends an attempt
+	ctx, cut := context.WithCancelCause(ctx)
+	l.seat.cutBy(cut) // a kick ends the relay as it ends an attempt
 	closed := func(err error) {
 		if l.seat.wasKicked() {
 			err = ErrKicked
 		}
 		defer done(err)
 		defer client.Close()
-		left()
+		l.seat.cutBy(nil)
+		cut(nil)
 		l.Close()
 	}
 	t := splice.Timeouts{Stuck: l.backend.ReadWrite, Idle: l.backend.Idle}

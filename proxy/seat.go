@@ -32,24 +32,16 @@ type seat struct {
 	gone                  chan struct{}           // closed when the seat is free; nil: nobody waits for that
 }
 
-// reaching returns the context of the attempt to reach the back end, or of the
-// relay, which ends with ErrKicked when the session is kicked. Call done after
-// it.
-func (k *seat) reaching(ctx context.Context) (_ context.Context, done func()) {
+// cutBy names what ends the attempt to reach the back end, or the relay, with
+// ErrKicked, when the session is kicked; nil: there is neither any more.
+func (k *seat) cutBy(cancel context.CancelCauseFunc) {
 	if k == nil {
-		return ctx, func() {}
+		return
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
 	k.sessions.mu.Lock()
 	defer k.sessions.mu.Unlock()
-	if k.cancel = cancel; k.kicked {
+	if k.cancel = cancel; k.kicked && cancel != nil {
 		cancel(ErrKicked)
-	}
-	return ctx, func() {
-		k.sessions.mu.Lock()
-		k.cancel = nil
-		k.sessions.mu.Unlock()
-		cancel(nil)
 	}
 }
 
