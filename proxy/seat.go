@@ -6,7 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // farewellOctets is how much a back end may still say after a connection was
@@ -111,12 +114,35 @@ func (k *seat) Close() error {
 	if closed {
 		return nil
 	}
+	if hasEnded(k.Conn) {
+		defer k.leave()
+		return k.Conn.Close()
+	}
 	if c, ok := k.Conn.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
 		go k.sayFarewell()
 		return nil
 	}
 	defer k.leave()
 	return k.Conn.Close()
+}
+
+// hasEnded reports whether the other end has ended the connection, and all that
+// it has said was read. False where nobody knows without waiting.
+func hasEnded(nc net.Conn) (ended bool) {
+	c, ok := nc.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) {
+		var octet [1]byte
+		n, _, err := unix.Recvfrom(int(fd), octet[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		ended = n == 0 && err == nil
+	})
+	return ended
 }
 
 func (k *seat) sayFarewell() {
