@@ -61,7 +61,15 @@ type asked struct {
 
 func (s *session) ask() *asked {
 	s.dropArrival()
-	return &asked{Authenticator: s.gate.behind.authenticator(s)}
+	return &asked{Authenticator: s.authenticator()}
+}
+
+// authenticator returns who checks what the client shows.
+func (s *session) authenticator() auth.Authenticator {
+	if s.checks == nil {
+		s.checks = s.gate.behind.authenticator(s)
+	}
+	return s.checks
 }
 
 func (a *asked) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
