@@ -15,7 +15,7 @@ import (
 
 // ErrUnfit is a back end, or the configuration of one, that nobody can log in
 // at with what the client has shown. The back end is not down.
-var ErrUnfit = errors.New("back end can't be logged in to")
+var ErrUnfit = errors.New("back end can't be used as it is")
 
 // Words are what a back end is logged in to with.
 type Words struct {
