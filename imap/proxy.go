@@ -111,7 +111,7 @@ func (p *Proxy) gate() *gate {
 		caps = capsOfBackends
 	}
 	return &gate{
-		behind: p, hostname: p.Hostname, sasl: proxy.PasswordsUnlessNamed(p.SASL), tls: p.TLS, plainAuth: p.PlainAuth, fronts: p.Fronts, caps: caps, id: p.ID,
+		behind: p, hostname: p.Hostname, sasl: proxy.PasswordsUnlessNamed(p.SASL), tls: p.TLS, plainAuth: p.PlainAuth, fronts: p.Fronts, caps: caps, id: p.ID, pass: p.Pass,
 		limits: p.Limits.withDefaults(), timeouts: p.Timeouts, logger: orDefaultLogger(p.Logger),
 	}
 }
