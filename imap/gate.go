@@ -87,11 +87,7 @@ func (s *session) wake(ctx context.Context, arrived error) {
 // handOver lets octets move until the client or the back end ends. Nothing of
 // the session stays.
 func (g *gate) handOver(ctx context.Context, link *proxy.Link, c *wire.Conn) {
-	link.HandOver(ctx, c, func(err error) {
-		if err != nil {
-			g.logger.LogAttrs(ctx, slog.LevelDebug, "relay ended", slog.String("session", link.Client().Session), slog.String("err", err.Error()))
-		}
-	})
+	link.HandOver(ctx, c, func(err error) { link.LogEnd(ctx, g.logger, err) })
 }
 
 func orDefaultLogger(l *slog.Logger) *slog.Logger {

@@ -111,6 +111,10 @@ func (s *Server) authenticator(*session) auth.Authenticator { return s.Auth }
 // enter opens the account of who has proved to be somebody.
 func (s *Server) enter(ctx context.Context, n *session, _ *asked, id auth.Identity) (result, error) {
 	account, err := storage.UserAccount(ctx, s.Store, id.User)
+	if errors.Is(err, storage.ErrFrozen) {
+		n.log(ctx, slog.LevelInfo, "account is being moved", err, "login", id.User)
+		return result{}, err
+	}
 	if err != nil {
 		n.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
 		return result{}, no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")

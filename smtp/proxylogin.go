@@ -68,9 +68,7 @@ func (c *conversation) handOver(ctx context.Context) {
 	link := c.link
 	c.link, c.gone = nil, true
 	link.HandOver(ctx, c.wire, func(err error) {
-		if err != nil {
-			c.logEnd(ctx, "relayed session ended", err)
-		}
+		link.LogEnd(ctx, c.log, err)
 		c.leave()
 	})
 }

@@ -85,7 +85,7 @@ func (r *Router) each(ctx context.Context, batches []*batch, send func(*batch) [
 func (r *Router) survive(ctx context.Context, b *batch, send func(*batch) []*mail.Reply) (replies []*mail.Reply) {
 	defer func() {
 		if v := recover(); v != nil {
-			r.log().ErrorContext(ctx, "leg panicked", "backend", b.host, "panic", v, "stack", string(debug.Stack()))
+			r.log().ErrorContext(ctx, "leg panicked", "backend", b.String(), "panic", v, "stack", string(debug.Stack()))
 			replies = b.all(mail.ErrTemporary.Because(fmt.Errorf("panic: %v", v)))
 		}
 	}()

@@ -3,9 +3,10 @@
 // submission, and serves it by IMAP and POP3. It believes its front ends what
 // they tell of their clients.
 //
-//	backend [-config FILE] [-data DIR]
+//	backend [-config FILE] [-data DIR] [command]
 //
-// Without a configuration it listens on loopback, believes what comes from
+// The commands move users to and from other back ends, and ask the process that
+// serves the data directory; -help shows them. Without a configuration it listens on loopback, believes what comes from
 // there, and has one account, whose password it prints once. fullnode is the
 // program with everything that an operator needs; this one is to be read.
 package main
@@ -24,6 +25,8 @@ import (
 	"time"
 
 	"github.com/posthouse-mail/posthouse/examples/internal/config"
+	"github.com/posthouse-mail/posthouse/examples/internal/moving"
+	"github.com/posthouse-mail/posthouse/examples/internal/socket"
 )
 
 // Config is the configuration file. Every key is optional.
@@ -53,8 +56,18 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	file := flag.String("config", "", "configuration `file` (TOML); every key is optional")
 	data := flag.String("data", "./backend-data", "data `directory`")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: backend [-config FILE] [-data DIR] [COMMAND]\n\ncommands:")
+		fmt.Fprintln(flag.CommandLine.Output(), moving.Usage+"\nflags:")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
-	err := run(ctx, *file, *data, os.Stdout)
+	err := error(nil)
+	if moving.Is(flag.Arg(0)) {
+		err = (&moving.Command{Node: socket.Dial(*data), In: os.Stdin, Out: os.Stdout}).Run(ctx, flag.Args())
+	} else {
+		err = run(ctx, *file, *data, os.Stdout)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "backend:", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,8 +11,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/posthouse-mail/posthouse/directory"
+	"github.com/posthouse-mail/posthouse/examples/internal/moving"
+	"github.com/posthouse-mail/posthouse/examples/internal/socket"
 	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/listener"
+	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/pop3"
 	"github.com/posthouse-mail/posthouse/processing"
 	"github.com/posthouse-mail/posthouse/server"
@@ -26,6 +31,7 @@ func (b *backend) serve(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	s := &server.Server{Services: []server.Service{
+		server.Func("control", socket.Serve(&moving.Handler{Store: b.store, SpoolDir: b.file("spool"), Name: b.storeName}, b.data)),
 		server.Func("sending", func(ctx context.Context, ready func()) error { ready(); return flow.Run(ctx) }),
 		b.service(out, "LMTP", 2524, func() server.Engine { return b.smtp(flow, smtp.LMTP) }),
 		b.service(out, "IMAP", 2143, b.imap),
@@ -59,6 +65,18 @@ func (b *backend) mailFlow() (*processing.Processor, error) {
 		Hostname: b.config.Hostname, Directory: b.directory, Store: b.store, Queue: b.queue,
 		Sender: sender.New(sender.Options{Hostname: b.config.Hostname}), Router: rules,
 	})
+}
+
+// storeName returns under which name the store has a user, also one who has gone
+// to another back end, or is yet to come.
+func (b *backend) storeName(ctx context.Context, name string) (string, error) {
+	if accounts, ok := directory.As[directory.Accounts](b.directory); ok {
+		if a, err := accounts.Account(ctx, name); !errors.Is(err, directory.ErrUnknown) {
+			return a.Name, err
+		}
+	}
+	address, err := mail.ParseAddress(name)
+	return address.Key(), err
 }
 
 func (b *backend) smtp(flow *processing.Processor, p smtp.Protocol) server.Engine {

@@ -16,6 +16,7 @@ import (
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
+	"github.com/posthouse-mail/posthouse/examples/internal/socket"
 	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/listener"
 	"github.com/posthouse-mail/posthouse/pop3"
@@ -73,7 +74,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	}
 	s := &server.Server{Services: []server.Service{
 		server.Func("logins", n.logins.run),
-		server.Func("control", serveControl(newControl(n.opened), n.data)),
+		server.Func("control", socket.Serve(newControl(n.opened), n.data.File())),
 		server.Func("sending", func(ctx context.Context, ready func()) error {
 			ready()
 			return n.processor.Run(ctx)

@@ -31,7 +31,8 @@ type Account struct {
 
 	// Behind connects to IMAP, without TLS, of the server that has the mail, past
 	// all proxies: to put mail there and to look at it. nil: to IMAP.
-	Behind func() (net.Conn, error)
+	Behind         func() (net.Conn, error)
+	BehindPassword string // there; empty: Password
 }
 
 // Service is where a protocol is served.

@@ -73,9 +73,10 @@ func (a *Account) CurlPOP3(t testing.TB) {
 }
 
 // CurlSubmits has curl send a message to somebody.
-func (a *Account) CurlSubmits(t testing.TB, to string) {
+func (a *Account) CurlSubmits(t testing.TB, to string, more ...string) {
 	realtest.Require(t, "curl")
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "message"), "From: <"+a.User+">", "Subject: sent by curl from "+a.User, "", "a body")
-	a.Curl(t, dir, "smtp", a.Submission, "client.example.org", "--mail-from", a.User, "--mail-rcpt", to, "--crlf", "-T", "message")
+	args := append([]string{"--mail-from", a.User, "--mail-rcpt", to, "--crlf", "-T", "message"}, more...)
+	a.Curl(t, dir, "smtp", a.Submission, "client.example.org", args...)
 }

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -26,7 +27,7 @@ func (a *Account) connect(t testing.TB) *imapclient.Client {
 	require.NoError(t, nc.SetDeadline(time.Now().Add(2*time.Minute)))
 	c := imapclient.New(nc, nil)
 	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.Login(a.User, a.Password).Wait())
+	require.NoError(t, c.Login(a.User, cmp.Or(a.BehindPassword, a.Password)).Wait())
 	return c
 }
 
@@ -99,20 +100,24 @@ func Bodies(t testing.TB, c *imapclient.Client, mailbox string) [][]byte {
 	return all
 }
 
-// Arrives waits for a message in INBOX that contains a text, and returns it.
-func (a *Account) Arrives(t testing.TB, text string) []byte {
+// With returns the messages in INBOX that contain a text.
+func (a *Account) With(t testing.TB, text string) [][]byte {
 	t.Helper()
 	c := a.connect(t)
 	defer c.Close()
-	for deadline := time.Now().Add(waitLong); time.Now().Before(deadline); time.Sleep(waitTick) {
-		for _, body := range Bodies(t, c, "INBOX") {
-			if bytes.Contains(body, []byte(text)) {
-				return body
-			}
+	return slices.DeleteFunc(Bodies(t, c, "INBOX"), func(body []byte) bool { return !bytes.Contains(body, []byte(text)) })
+}
+
+// Arrives waits for a message in INBOX that contains a text, and returns it.
+func (a *Account) Arrives(t testing.TB, text string) string {
+	t.Helper()
+	for deadline := time.Now().Add(waitLong); time.Now().Before(deadline); time.Sleep(5 * waitTick) {
+		if with := a.With(t, text); len(with) > 0 {
+			return string(with[0])
 		}
 	}
 	t.Fatalf("%s gets no message with %q", a.User, text)
-	return nil
+	return ""
 }
 
 // requireOnce fails the test when a message is on the shelf already. It names

@@ -14,7 +14,9 @@ import (
 	"github.com/posthouse-mail/posthouse/internal/realtest"
 )
 
-// OfflineIMAP has offlineimap synchronize mailboxes and flags both ways.
+// OfflineIMAP has offlineimap synchronize mailboxes and flags both ways. Do not
+// ask it for STARTTLS: its library (imaplib2) reads and writes around the
+// handshake from two threads, and fails or hangs now and then with any server.
 func (a *Account) OfflineIMAP(t testing.TB) {
 	realtest.Require(t, "offlineimap")
 	a.Append(t, "INBOX", 0, 40)
@@ -30,7 +32,7 @@ func (a *Account) OfflineIMAP(t testing.TB) {
 		"[Account a]", "localrepository = near", "remoterepository = far",
 		"[Repository near]", "type = Maildir", "localfolders = "+dir+"/mail",
 		"[Repository far]", "type = IMAP", "remotehost = "+host, "remoteport = "+port, "remoteuser = "+a.User, "remotepass = "+a.Password,
-		"ssl = "+a.by("no", "no", "yes"), "starttls = "+a.by("no", "yes", "no"), secured, "auth_mechanisms = LOGIN", "maxconnections = 2")
+		"ssl = "+a.by("no", "", "yes"), "starttls = no", secured, "auth_mechanisms = LOGIN", "maxconnections = 2")
 	sync := func() {
 		t.Helper()
 		out := Run(t, dir, "offlineimap", "-c", "rc", "-o")
