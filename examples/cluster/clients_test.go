@@ -39,7 +39,7 @@ var readers = []through{
 	{"gsasl", clients.StartTLS, gsasl},
 }
 
-func mbsync(a *clients.Account, t testing.TB) { a.NewMbsync(t, 100).SyncsBothWays() }
+func mbsync(a *clients.Account, t testing.TB) { a.NewMbsync(t, 40).SyncsBothWays() }
 
 func gsasl(a *clients.Account, t testing.TB) {
 	for _, mechanism := range []string{"PLAIN", "LOGIN"} {
@@ -116,6 +116,9 @@ func submitMail(t *testing.T, m *mixed) {
 				from.CurlSubmits(t, far.User)
 				from.SwaksSubmits(t, near.User)
 				from.PythonSubmits(t, near.User, far.User)
+				if back == ours { // which is the one with a rule for senders
+					from.SwaksIsRefused(t, near.User)
+				}
 				far.Arrives(t, "Subject: sent by curl from "+from.User)
 				near.Arrives(t, "Subject: sent by swaks from "+from.User)
 				near.Arrives(t, "Subject: sent by Python from "+from.User)
