@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/internal/front"
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -73,16 +74,14 @@ func (a *asked) Authenticate(ctx context.Context, c auth.Credentials) (auth.Iden
 // Unwrap keeps the optional powers of the Authenticator.
 func (a *asked) Unwrap() auth.Authenticator { return a.Authenticator }
 
-// loginFailed logs a failed login and returns what the client may know. Wrong
-// credentials are counted and slow the client down.
+// loginFailed logs a failed login and returns what the client may know. A guess
+// is counted and slows the client down.
 func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
-	// Tools such as fail2ban look for this line: its message and the order of
-	// its attributes stay as they are, the same as in smtp.
-	s.gate.logger.LogAttrs(ctx, slog.LevelWarn, "authentication failed",
-		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
-		slog.String("user", a.creds.User), slog.String("session", s.id), slog.String("reason", err.Error()), s.told.Attr())
+	front.LogFailed(ctx, s.gate.logger, front.Login{
+		Service: "imap", Remote: s.remote().String(), User: a.creds.User, Session: s.id, Told: s.told,
+	}, err)
 	reply := authAnswer(err)
-	if !errors.Is(err, auth.ErrBadCredentials) && !errors.Is(err, auth.ErrDisabled) && !errors.Is(err, auth.ErrTooMany) {
+	if !front.IsGuess(err) {
 		return reply
 	}
 	_ = s.out.release() // answers to what was pipelined need not wait
@@ -114,6 +113,10 @@ func (s *Server) authenticator(*session) auth.Authenticator { return s.Auth }
 // enter opens the account of who has proved to be somebody.
 func (s *Server) enter(ctx context.Context, n *session, _ *asked, id auth.Identity) (result, error) {
 	account, err := storage.UserAccount(ctx, s.Store, id.User)
+	if errors.Is(err, storage.ErrFrozen) {
+		n.log(ctx, slog.LevelInfo, "account is being moved", err, "login", id.User)
+		return result{}, err
+	}
 	if err != nil {
 		n.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
 		return result{}, no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")

@@ -95,7 +95,8 @@ func (s *session) greet() {
 	_ = s.out.release()
 }
 
-// commands runs one command after the other until one ends the session.
+// commands runs one command after the other until one ends the session, or
+// lets it wait in IDLE.
 func (s *session) commands(ctx context.Context) error {
 	for s.state != imap.ConnStateLogout {
 		if err := s.await(ctx); err != nil {
@@ -110,18 +111,18 @@ func (s *session) commands(ctx context.Context) error {
 		if err := s.command(ctx); err != nil {
 			return err
 		}
-		if s.idling { // not inside command: see serve
-			if err := s.beginPushes(ctx); err != nil {
-				return err
-			}
-			if err := s.endIdle(ctx, s.conn.Await()); err != nil {
-				return err
-			}
+		if s.idling {
+			return s.beginPushes(ctx)
 		}
-		s.in.done()
-		s.running = opening{}
+		s.commandDone()
 	}
 	return nil
+}
+
+// commandDone makes ready for the next command.
+func (s *session) commandDone() {
+	s.in.done()
+	s.running = opening{}
 }
 
 // farewell says why the session ends, if the client can still hear it.

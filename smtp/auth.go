@@ -138,6 +138,7 @@ func (c *conversation) authFailed(ctx context.Context, l *login, err error) *mai
 		c.readFailed(ctx, err)
 		return nil
 	}
+	c.logLoginFailed(ctx, l, err)
 	return errAuthDown.Because(err)
 }
 

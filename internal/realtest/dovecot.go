@@ -20,6 +20,7 @@ import (
 type Dovecot struct {
 	IMAP, POP3, LMTP int // ports
 	Sieve            int // ManageSieve's; 0 without DovecotSieve
+	IMAPS            int // with TLS from the first octet; of a proxy only
 	host             string
 	dir              string
 	cmd              *exec.Cmd
@@ -102,6 +103,9 @@ func (d *Dovecot) RestartCold(ctx context.Context) error {
 	return d.start(ctx)
 }
 
+// Pid is the process that has started all others.
+func (d *Dovecot) Pid() int { return d.cmd.Process.Pid }
+
 // Stop ends the server and removes its state.
 func (d *Dovecot) Stop() {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
@@ -172,6 +176,9 @@ service pop3-login {
   service_count = 0
 }
 service imap {
+  service_count = 1000
+}
+service pop3 {
   service_count = 1000
 }
 service lmtp {

@@ -23,6 +23,23 @@ type direction struct {
 	noPipe   bool        // the kernel has refused to splice these two
 	polled   bool        // the poller knows the source
 	parked   atomic.Bool // no goroutine has it; who claims it goes on with it
+
+	reading reading
+}
+
+func (d *direction) init(p *pair, src, dst *side) {
+	d.pair, d.src, d.dst = p, src, dst
+	d.reading.once = d.reading.try
+}
+
+// begin moves what is there already, if that is known or only TLS could tell,
+// or waits for more.
+func (d *direction) begin() {
+	if d.src.Raw == nil || d.src.TLS || len(d.src.Ahead) > 0 {
+		go d.burst()
+		return
+	}
+	go d.wait()
 }
 
 // claim takes a direction that is parked; false: it is not, or not any more.
@@ -68,6 +85,7 @@ func (d *direction) burst() {
 // end ends a direction: in order, and the other goes on, or both at once.
 func (d *direction) end(err error) {
 	p := d.pair
+	d.blame(err)
 	var w *writeError
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the latter of TLS without its farewell
@@ -83,9 +101,30 @@ func (d *direction) end(err error) {
 	p.leave()
 }
 
+// blame notes whose end ends the pair, unless the pair ends already: the
+// source's, or the destination's, which takes nothing more.
+func (d *direction) blame(err error) {
+	if d.pair.closed.Load() || errors.Is(err, net.ErrClosed) || errors.Is(err, errPanicked) {
+		return
+	}
+	who := d.src
+	if _, broken := errors.AsType[*writeError](err); broken || errors.Is(err, ErrStuck) {
+		who = d.dst
+	}
+	party := Client
+	if who == &d.pair.server {
+		party = Server
+	}
+	d.pair.first.CompareAndSwap(int32(Nobody), int32(party))
+}
+
 // pass tells the destination that the source has ended, and reports whether
-// the other direction can go on.
+// the other direction can go on. Where that has ended, both are closed now,
+// which tells it too; TLS has a word of its own for it.
 func (d *direction) pass() bool {
+	if phase(d.pair.phase.Load()) != bothSpeak && !d.dst.TLS {
+		return true
+	}
 	ok := d.dst.conn.CloseWrite()
 	d.ended()
 	return ok
