@@ -39,12 +39,12 @@ func (a *Account) swaks(t testing.TB, from, to string) (string, error) {
 	return Output(t, t.TempDir(), "swaks", args...)
 }
 
-// SwaksLMTP has swaks hand a message over to an LMTP server for some people at
-// once, and returns the dialogue.
-func SwaksLMTP(t testing.TB, address, subject string, to []string, more ...string) string {
+// Swaks has swaks hand a message over by SMTP or LMTP for some people at once,
+// and returns the dialogue. It fails when all of them are refused.
+func Swaks(t testing.TB, protocol, address, subject string, to []string, more ...string) string {
 	t.Helper()
 	realtest.Require(t, "swaks")
 	host, port, _ := net.SplitHostPort(address)
-	args := []string{"--protocol", "LMTP", "--server", host, "--port", port, "--from", "someone@example.org", "--header", "Subject: " + subject}
+	args := []string{"--protocol", protocol, "--server", host, "--port", port, "--from", "someone@example.org", "--header", "Subject: " + subject}
 	return Run(t, t.TempDir(), "swaks", append(append(args, "--to", strings.Join(to, ",")), more...)...)
 }
