@@ -218,7 +218,9 @@ func (c *cell) tryLate(t *testing.T) string {
 		client.do(t, *c.d.idle)
 		upTo = client.heard.Len()
 	}
+	began := time.Now()
 	_, _ = io.Copy(&client.heard, client.in) // up to the end, however it comes
+	require.Less(t, time.Since(began), patience/2, "the end is passed on at once")
 	rest := client.heard.String()[upTo:]
 	require.NotRegexp(t, c.d.success, rest)
 	said := c.broken.sinceLogin()
