@@ -156,6 +156,11 @@ func (p *peer) serve() {
 	if !p.step(connecting, "") || !p.step(greeting, d.greeting+"\r\n") {
 		return
 	}
+	p.goOn()
+}
+
+// goOn answers lines.
+func (p *peer) goOn() {
 	for {
 		line, err := p.in.ReadString('\n')
 		if err != nil || !p.answer(strings.TrimRight(line, "\r\n")) {
@@ -288,6 +293,15 @@ func withoutEnd(more func(d *dialect) string, pause time.Duration) act {
 			text = more(p.backend.dialect)
 			time.Sleep(pause)
 		}
+	}
+}
+
+// injected agrees to TLS and says more in clear, as somebody on the way might
+// who has the same packet, and goes on as a good one.
+func injected(p *peer, says string) {
+	p.say(says + answering("%yes", "in")(p.backend.dialect))
+	if p.startTLS() {
+		p.goOn()
 	}
 }
 

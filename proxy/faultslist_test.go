@@ -117,7 +117,7 @@ var faults = []*fault{
 	}},
 	{name: "starttls_refused", at: starting, variants: secured(instead(answering("%no", "not now")))},
 	{name: "starttls_not_offered", at: greeting, variants: secured(inClearOnly)},
-	{name: "starttls_injected", at: starting, variants: secured(afterIt(instead(answering("%yes", "in"))))},
+	{name: "starttls_injected", at: starting, variants: secured(injected)},
 	{name: "starttls_garbage", at: starting, variants: secured(afterIt(killed), afterIt(brokenOff), garbage)},
 	{name: "silent_in_handshake", at: starting, variants: secured(afterIt(silent)), short: true},
 	{name: "tls_answered_in_clear", at: never, variants: []variant{{backend: proxy.Backend{TLS: mapping.TLSImplicit}}}},
