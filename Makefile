@@ -1,7 +1,7 @@
 # Everything a user needs is `go run ./examples/fullnode` and `go test ./...`.
 # These targets are for who works on Posthouse itself.
 
-.PHONY: test check bench bench-imap bench-relay relay stress fuzz
+.PHONY: test check bench bench-imap bench-proxy relay stress fuzz
 
 test: ## what every change must pass
 	go vet ./... && go tool staticcheck ./... && go test ./...
@@ -15,8 +15,8 @@ bench: ## the whole node beside Postfix and Dovecot, one run, ratios
 bench-imap: ## work with mailboxes over IMAP beside Dovecot, one run, ratios and goals
 	go run ./bench imap -million 1000000
 
-bench-relay: ## what proxies do after a login beside HAProxy and nginx, and what an idle session costs
-	go test -run '^$$' -bench 'IdlePair|Bulk' -benchtime 1x -timeout 30m ./proxy
+bench-proxy: ## front ends beside nginx, Dovecot's proxy and HAProxy, one run, ratios and goals
+	go run ./bench proxy
 
 relay: ## 1 GB both ways at once through the proxies' relay, octet by octet
 	POSTHOUSE_RELAY=1073741824 go test -count=1 -timeout 30m -run '^TestP29' ./internal/splice

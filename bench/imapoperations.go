@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -227,7 +225,7 @@ func idleMemory(ctx context.Context, s *contender, z sizes, config *tls.Config) 
 				return 0, err
 			}
 		}
-		return settledMemory(ctx, s.node.cmd.Process.Pid)
+		return settledMemory(ctx, s.node.cmd.Process.Pid, 2*time.Second)
 	}
 	before, err := connect(z.accounts) // what is paid once
 	if err != nil {
@@ -235,31 +233,4 @@ func idleMemory(ctx context.Context, s *contender, z sizes, config *tls.Config) 
 	}
 	after, err := connect(z.idle)
 	return float64(after-before) / float64(z.idle) / 1024, err
-}
-
-// settledMemory is a process's resident memory in octets once it no longer
-// shrinks.
-func settledMemory(ctx context.Context, pid int) (int, error) {
-	last := 0
-	for {
-		now, err := resident(pid)
-		if err != nil || last > 0 && now >= last {
-			return now, err
-		}
-		last = now
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(2 * time.Second):
-		}
-	}
-}
-
-func resident(pid int) (int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0, err
-	}
-	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
-	return pages * os.Getpagesize(), err
 }

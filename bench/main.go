@@ -10,7 +10,14 @@
 //	go run ./bench imap [-short] [-messages 10000] [-rounds 5] [-million 0] …
 //
 // works with mailboxes over IMAP: Posthouse's full node stands against
-// Dovecot with sdbox. Peers that are not installed are left out.
+// Dovecot with sdbox.
+//
+//	go run ./bench proxy [-short] [-rounds 5] [-only text]
+//
+// leads IMAP and POP3 through front ends: Posthouse's stands against nginx's
+// mail proxy, Dovecot's proxy and HAProxy, in logins, memory and transfers.
+//
+// Peers that are not installed are left out.
 package main
 
 import (
@@ -44,8 +51,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	run, args := deliveries, os.Args[1:]
-	if len(args) > 0 && args[0] == "imap" {
-		run, args = mailboxWork, args[1:]
+	if len(args) > 0 {
+		if named := map[string]func(context.Context, []string, io.Writer) error{"imap": mailboxWork, "proxy": proxyWork}[args[0]]; named != nil {
+			run, args = named, args[1:]
+		}
 	}
 	if err := run(ctx, args, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

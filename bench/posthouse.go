@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/posthouse-mail/posthouse/auth"
@@ -21,6 +18,7 @@ import (
 // node is a full node, built from this tree.
 type node struct {
 	dir     string
+	program string   // its file
 	env     []string // beside what the benchmark has itself
 	cmd     *exec.Cmd
 	address map[string]string // where a service listens, by its key in the configuration
@@ -41,14 +39,13 @@ func startNode(ctx context.Context, accounts int, services ...string) (*node, er
 		return nil, err
 	}
 	n := &node{dir: dir, address: map[string]string{}}
-	build := exec.CommandContext(ctx, "go", "build", "-o", n.file("fullnode"), "github.com/posthouse-mail/posthouse/examples/fullnode")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, out)
+	if n.program, err = buildExample(ctx, dir, "fullnode"); err != nil {
+		return nil, err
 	}
 	if err := n.makeAccounts(ctx, accounts); err != nil {
 		return nil, err
 	}
-	config := "log_level = \"WARN\"\n"
+	config := "log_level = \"ERROR\"\n"
 	for _, s := range []string{"smtp", "submission", "lmtp", "imap", "pop3", "http"} {
 		config += fmt.Sprintf("[%s]\nmax_connections = 0\npeer_max_connections = 0\n", s)
 		for key, service := range map[string]string{"listen": s, "listen_tls": s + "+tls"} {
@@ -96,24 +93,9 @@ func (n *node) makeAccounts(ctx context.Context, accounts int) error {
 	return nil
 }
 
-func (n *node) start() error {
-	n.cmd = exec.Command(n.file("fullnode"), "-config", n.file("config.toml"), "-data", n.file("data"))
-	n.cmd.Stderr = os.Stderr
-	n.cmd.Env = append(os.Environ(), n.env...)
-	out, err := n.cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := n.cmd.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if strings.TrimSpace(lines.Text()) == "ready" {
-			return nil
-		}
-	}
-	return fmt.Errorf("the node ended before it was ready: %w", n.cmd.Wait())
+func (n *node) start() (err error) {
+	n.cmd, err = startReady(n.program, n.env, "-config", n.file("config.toml"), "-data", n.file("data"))
+	return err
 }
 
 // deliver: the node's 250 says that the message is in its mailbox, durably.
@@ -125,14 +107,12 @@ func (n *node) deliver(ctx context.Context, l load) (float64, error) {
 
 // restart ends the process and starts it again over the same data.
 func (n *node) restart(context.Context) error {
-	_ = n.cmd.Process.Signal(syscall.SIGTERM)
-	_ = n.cmd.Wait()
+	endProgram(n.cmd)
 	return n.start()
 }
 
 func (n *node) stop() {
-	_ = n.cmd.Process.Signal(syscall.SIGTERM)
-	_ = n.cmd.Wait()
+	endProgram(n.cmd)
 	_ = os.RemoveAll(n.dir)
 }
 

@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net/netip"
 
@@ -31,35 +32,54 @@ type gate struct {
 
 // interior is what is behind a gate: accounts, or back ends.
 type interior interface {
-	// authenticator returns who checks what a session's client shows, for one
-	// login.
+	// authenticator returns who checks what a session's client shows.
 	authenticator(s *session) auth.Authenticator
 	// enter lets in who has proved to be id by what he has shown, and returns
 	// what the tagged OK says.
 	enter(ctx context.Context, s *session, a *asked, id auth.Identity) (result, error)
 }
 
-// serve runs a session from greeting to close. Its frame, and those of the
-// functions that wait for the client, stay small: a waiting session's stack
-// is the larger part of what it costs.
+// serve runs a session from its greeting on.
 func (g *gate) serve(ctx context.Context, c *wire.Conn) {
-	if link := g.converse(ctx, c); link != nil {
-		g.handOver(ctx, link, c)
+	n := g.newSession(c)
+	n.live(ctx, func() error {
+		if err := c.Handshake(ctx); err != nil {
+			return fmt.Errorf("TLS handshake: %w", err)
+		}
+		n.greet()
+		return n.commands(ctx)
+	})
+}
+
+// live runs a part of a session's life: until it waits in IDLE, after which
+// endIdle is the next part, or to its end.
+func (s *session) live(ctx context.Context, part func() error) {
+	resting := false
+	defer func() {
+		if !resting {
+			s.close()
+		}
+	}()
+	err := part()
+	if resting = err == nil && s.idling; resting {
+		s.conn.Rest(s.wake)
+		return
+	}
+	s.farewell(ctx, err)
+	if link := s.leave(); link != nil {
+		s.gate.handOver(ctx, link, s.conn)
 	}
 }
 
-// converse returns the way to a back end that goes on with the client; nil:
-// nobody does.
-func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
-	n := g.newSession(c)
-	defer n.close()
-	if err := c.Handshake(ctx); err != nil {
-		n.log(ctx, slog.LevelDebug, "TLS handshake failed", err)
-		return nil
-	}
-	n.greet()
-	n.farewell(ctx, n.commands(ctx))
-	return n.leave()
+// wake goes on with a session whose client has said something in IDLE, or won't.
+func (s *session) wake(ctx context.Context, arrived error) {
+	s.live(ctx, func() error {
+		if err := s.endIdle(ctx, arrived); err != nil {
+			return err
+		}
+		s.commandDone()
+		return s.commands(ctx)
+	})
 }
 
 // handOver lets octets move until the client or the back end ends. Nothing of

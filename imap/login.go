@@ -61,7 +61,15 @@ type asked struct {
 
 func (s *session) ask() *asked {
 	s.dropArrival()
-	return &asked{Authenticator: s.gate.behind.authenticator(s)}
+	return &asked{Authenticator: s.authenticator()}
+}
+
+// authenticator returns who checks what the client shows.
+func (s *session) authenticator() auth.Authenticator {
+	if s.checks == nil {
+		s.checks = s.gate.behind.authenticator(s)
+	}
+	return s.checks
 }
 
 func (a *asked) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
@@ -113,6 +121,10 @@ func (s *Server) authenticator(*session) auth.Authenticator { return s.Auth }
 // enter opens the account of who has proved to be somebody.
 func (s *Server) enter(ctx context.Context, n *session, _ *asked, id auth.Identity) (result, error) {
 	account, err := storage.UserAccount(ctx, s.Store, id.User)
+	if errors.Is(err, storage.ErrFrozen) {
+		n.log(ctx, slog.LevelInfo, "account is being moved", err, "login", id.User)
+		return result{}, err
+	}
 	if err != nil {
 		n.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
 		return result{}, no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -70,9 +72,18 @@ func (p *Proxy) enter(ctx context.Context, s *session, a *asked, id auth.Identit
 	s.user, s.state = id.User, imap.ConnStateLogout // the rest is the back end's
 	s.authenticated(ctx, id, slog.String("backend", at.link.Route().String()))
 	if at.caps != "" {
-		s.out.capabilities(at.caps)
+		s.out.capabilities(withoutUnauthenticate(at.caps))
+	}
+	if _, told := cutPrefixFold(at.code, "CAPABILITY "); told {
+		at.code = withoutUnauthenticate(at.code)
 	}
 	return result{code: at.code, text: at.text}, nil
+}
+
+// withoutUnauthenticate is a list of capabilities that a client is told: a
+// second login would be the back end's alone.
+func withoutUnauthenticate(list string) string {
+	return strings.Join(slices.DeleteFunc(strings.Fields(list), func(name string) bool { return strings.EqualFold(name, unauthenticate) }), " ")
 }
 
 // leave returns the link of a session that is over, once the client has been

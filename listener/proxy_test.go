@@ -269,6 +269,51 @@ func TestP21RulesAndLimitsAreAppliedToTheAddressThatTheHeaderTells(t *testing.T)
 	requireRefused(t, again)
 }
 
+// TestP21ALoadBalancerIsNoClient has it check more often than a client may
+// connect, and pass clients on whom it can't tell: they are not one peer.
+func TestP21ALoadBalancerIsNoClient(t *testing.T) {
+	l := listen(t, Config{
+		Proxy: ProxyRequired, ProxyFrom: MustParseIPSet(loopback),
+		Limits: Limits{Connections: 6, PeerConnections: 1, PeerNew: 1},
+	})
+	for _, header := range []string{v2Header(t, "", ""), "PROXY UNKNOWN\r\n"} {
+		accepted(t, l, header)
+		accepted(t, l, header)
+	}
+	accepted(t, l, v1Header)
+	again := dial(t, l)
+	_, _ = io.WriteString(again, v1Header)
+	requireRefused(t, again)
+
+	accepted(t, l, v2Header(t, "", "")) // the sixth: all peers together are bounded
+	seventh := dial(t, l)
+	_, _ = io.WriteString(seventh, v2Header(t, "", ""))
+	requireRefused(t, seventh)
+}
+
+// TestP21WhoOnlyLooksWhetherSomebodyListensIsNotLogged, however he goes.
+func TestP21WhoOnlyLooksWhetherSomebodyListensIsNotLogged(t *testing.T) {
+	var log strings.Builder // one connection at a time, and Close waits for all
+	l := Wrap(mustListen(t), Config{
+		Proxy: ProxyRequired, ProxyFrom: MustParseIPSet(loopback), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	for _, linger := range []int{-1, 0} { // an end, a reset
+		nc := dial(t, l)
+		require.NoError(t, nc.(*net.TCPConn).SetLinger(linger))
+		require.NoError(t, nc.Close())
+	}
+	accepted(t, l, v1Header) // who came before was judged before, or is waited for
+	require.NoError(t, l.Close())
+	require.Empty(t, log.String())
+}
+
+func mustListen(t *testing.T) net.Listener {
+	t.Helper()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return inner
+}
+
 func TestS19TheAddressOfAProxyIsNeverThatOfATrustedClient(t *testing.T) {
 	for _, mode := range []ProxyMode{ProxyOptional, ProxyRequired} {
 		l := listen(t, Config{

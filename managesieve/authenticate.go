@@ -85,7 +85,7 @@ func (n *session) loginFailed(ctx context.Context, user string, err error) error
 		answer.text = cmp.Or(refusal.Text, answer.text)
 	}
 	front.LogFailed(ctx, n.proxy.logger(), front.Login{
-		Service: proxy.ManageSieve.String(), Remote: n.conn.Remote().String(), User: user, Session: n.id,
+		Service: proxy.ManageSieve.String(), Remote: n.remote().String(), User: user, Session: n.id, Told: n.told,
 	}, err)
 	if !front.IsGuess(err) {
 		return answer
@@ -99,8 +99,9 @@ func (n *session) loginFailed(ctx context.Context, user string, err error) error
 
 // client is what a back end may be told of the session.
 func (n *session) client() proxy.Client {
+	remote, local := n.told.Ends(n.conn)
 	return proxy.Client{
-		Protocol: proxy.ManageSieve, Remote: n.conn.RemoteAddrPort(), Local: n.conn.LocalAddrPort(), TLS: n.conn.TLS(), Session: n.id,
+		Protocol: proxy.ManageSieve, Remote: remote, Local: local, TLS: n.conn.TLS(), Session: n.id, Hops: n.told.HopsLeft(),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/internal/front"
+	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // allowsLogin reports whether this client may send a password now.
@@ -82,6 +83,10 @@ func (s *Server) enter(ctx context.Context, n *session, id auth.Identity) error 
 	drop, err := s.openMaildrop(ctx, n, id.User)
 	if err != nil {
 		s.drops.leave(id.User)
+		if errors.Is(err, storage.ErrFrozen) {
+			n.log(ctx, slog.LevelInfo, "account is being moved", "login", id.User)
+			return refuse("[SYS/TEMP] The account is being moved, please try again later")
+		}
 		return err
 	}
 	n.drop = drop

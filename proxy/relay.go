@@ -17,7 +17,9 @@ import (
 // Backend.ReadWrite after the last octet, after the back end's end for 30
 // seconds. A connection that was reset resets the other. What is sent must be
 // accepted within Backend.ReadWrite, and nothing at all may happen for
-// Backend.Idle.
+// Backend.Idle. A back end's host that vanishes without a word is noticed
+// after Backend.ReadWrite and at most a quarter more, also while nothing is
+// said (elsewhere than on Linux: while something is, in the system's own time).
 //
 // When the client's Conn is interrupted, because its server stops, a session
 // goes on while octets move or the client waits for an answer, and is closed
@@ -48,7 +50,8 @@ func (l *Link) HandOver(ctx context.Context, client *wire.Conn, done func(error)
 // relay begins, and calls done when it has ended.
 func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 	l.LoggedIn()
-	ctx, left := l.seat.reaching(ctx) // a kick ends the relay as it ends an attempt
+	ctx, cut := context.WithCancelCause(ctx)
+	l.seat.cutBy(cut) // a kick ends the relay as it ends an attempt
 	closed := func(by splice.Party, err error) {
 		l.endedBy = by
 		if l.seat.wasKicked() {
@@ -56,7 +59,8 @@ func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 		}
 		defer done(err)
 		defer client.Close()
-		left()
+		l.seat.cutBy(nil)
+		cut(nil)
 		l.Close()
 	}
 	t := splice.Timeouts{Stuck: l.backend.ReadWrite, Idle: l.backend.Idle}

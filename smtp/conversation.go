@@ -23,6 +23,7 @@ type conversation struct {
 	tx    *transaction // nil outside of MAIL … end of message
 	guard front.Guard
 	link  *proxy.Link // of a Proxy: to the back end that the client is logged in to; nil: none
+	gone  bool        // the session goes on without this goroutine: its end is not here
 
 	errors   int  // refused commands since the last accepted message
 	commands int  // commands that moved no mail since then
@@ -86,11 +87,14 @@ const (
 	lingerLimit = 256 << 10
 )
 
-// end releases what the session holds and tells the hooks.
+// end releases what the session holds and tells the hooks, of one that is
+// handed over not yet.
 func (c *conversation) end() {
 	c.reset()
 	c.dropLink()
-	c.leave()
+	if !c.gone {
+		c.leave()
+	}
 }
 
 // leave tells the hooks that the session is over.

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"io"
@@ -248,26 +249,33 @@ func TestAProxySlowsGuessingDown(t *testing.T) {
 	require.EqualValues(t, 2, closed.Load())
 }
 
-func TestX16AProxyStopsInOrder(t *testing.T) {
-	_, way := backend(t, Submission, nil)
-	p := newProxy(routes{"alice": way})
-	address := startProxy(t, p)
-	waiting, in := dial(t, address), dial(t, address)
-	fresh := newReader(waiting)
-	_, err := fresh.ReadString('\n')
-	require.NoError(t, err)
-	r := newReader(in)
+// submitting returns a client that is logged in at a back end.
+func submitting(t *testing.T, address string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	nc := dial(t, address)
+	r := newReader(nc)
 	for _, line := range []string{"EHLO c", strings.TrimSpace(strings.TrimPrefix(plainly("", "alice", "secret"), "C: "))} {
-		_, err := io.WriteString(in, line+"\r\n")
+		_, err := io.WriteString(nc, line+"\r\n")
 		require.NoError(t, err)
 	}
 	for {
 		line, err := r.ReadString('\n')
 		require.NoError(t, err)
 		if strings.HasPrefix(line, "235") {
-			break
+			return nc, r
 		}
 	}
+}
+
+func TestX16AProxyStopsInOrder(t *testing.T) {
+	_, way := backend(t, Submission, nil)
+	p := newProxy(routes{"alice": way})
+	address := startProxy(t, p)
+	waiting := dial(t, address)
+	fresh := newReader(waiting)
+	_, err := fresh.ReadString('\n')
+	require.NoError(t, err)
+	_, r := submitting(t, address)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	require.NoError(t, p.Shutdown(ctx))

@@ -126,11 +126,18 @@ func (s *Session) client(p proxy.Protocol) proxy.Client {
 }
 
 // handOver lets the back end go on with the client, from what he has sent
-// already.
+// already, once this goroutine has ended. The hooks hear then that the session
+// is over.
 func (c *conversation) handOver(ctx context.Context) {
+	if c.wire.Flush() != nil {
+		return // he is gone
+	}
 	link := c.link
-	c.link = nil // Relay closes it
-	link.LogEnd(ctx, c.log, link.Relay(ctx, c.wire))
+	c.link, c.gone = nil, true
+	link.HandOver(ctx, c.wire, func(err error) {
+		link.LogEnd(ctx, c.log, err)
+		c.leave()
+	})
 }
 
 // dropLink closes what a login that came to nothing has left.

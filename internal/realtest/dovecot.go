@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +20,8 @@ import (
 type Dovecot struct {
 	IMAP, POP3, LMTP int // ports
 	Sieve            int // ManageSieve's; 0 without DovecotSieve
+	IMAPS            int // with TLS from the first octet; of a proxy only
+	host             string
 	dir              string
 	cmd              *exec.Cmd
 }
@@ -46,7 +50,7 @@ func StartDovecot(ctx context.Context, users int, extras ...DovecotExtra) (*Dove
 	if err != nil {
 		return nil, err
 	}
-	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], dir: dir}
+	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], host: "127.0.0.1", dir: dir}
 	if slices.Contains(extras, DovecotSieve) {
 		d.Sieve = ports[3]
 	}
@@ -73,7 +77,7 @@ func (d *Dovecot) start(ctx context.Context) error {
 		if p == 0 {
 			continue
 		}
-		if err := WaitPort(ctx, p); err != nil {
+		if err := waitAddress(ctx, net.JoinHostPort(d.host, strconv.Itoa(p))); err != nil {
 			log, _ := os.ReadFile(filepath.Join(d.dir, "log"))
 			d.Stop()
 			return fmt.Errorf("%w\n%s", err, log)
@@ -98,6 +102,9 @@ func (d *Dovecot) RestartCold(ctx context.Context) error {
 	}
 	return d.start(ctx)
 }
+
+// Pid is the process that has started all others.
+func (d *Dovecot) Pid() int { return d.cmd.Process.Pid }
 
 // Stop ends the server and removes its state.
 func (d *Dovecot) Stop() {
@@ -169,6 +176,9 @@ service pop3-login {
   service_count = 0
 }
 service imap {
+  service_count = 1000
+}
+service pop3 {
   service_count = 1000
 }
 service lmtp {

@@ -15,6 +15,7 @@ import (
 // Nginx is a running mail proxy of nginx. SMTP takes mail without a login.
 type Nginx struct {
 	IMAP, POP3, SMTP int // ports
+	IMAPS            int // with TLS from the first octet
 	dir              string
 	cmd              *exec.Cmd
 }
@@ -26,9 +27,15 @@ const nginxMail = "/usr/lib/nginx/modules/ngx_mail_module.so"
 func RequireNginx(t testing.TB) {
 	t.Helper()
 	Require(t, "nginx")
-	if _, err := os.Stat(nginxMail); err != nil {
+	if !HasNginxMail() {
 		Missing(t, nginxMail)
 	}
+}
+
+// HasNginxMail reports whether nginx has its mail proxy here.
+func HasNginxMail() bool {
+	_, err := os.Stat(nginxMail)
+	return err == nil
 }
 
 // StartNginx starts a mail proxy that asks at url ("http://127.0.0.1:80/auth")
@@ -38,12 +45,15 @@ func StartNginx(ctx context.Context, url, key string) (*Nginx, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3)
+	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
 	}
-	n := &Nginx{IMAP: ports[0], POP3: ports[1], SMTP: ports[2], dir: dir}
-	conf := fmt.Sprintf(nginxConf, nginxMail, dir, strings.TrimPrefix(url, "http://"), key, n.IMAP, n.POP3, n.SMTP)
+	n := &Nginx{IMAP: ports[0], POP3: ports[1], SMTP: ports[2], IMAPS: ports[3], dir: dir}
+	conf := fmt.Sprintf(nginxConf, nginxMail, dir, strings.TrimPrefix(url, "http://"), key, n.IMAP, n.POP3, n.SMTP, n.IMAPS)
+	if err := writeCertificate(dir); err != nil {
+		return nil, err
+	}
 	if err := write(dir, "nginx.conf", conf); err != nil {
 		return nil, err
 	}
@@ -58,7 +68,7 @@ func (n *Nginx) start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	for _, p := range []int{n.IMAP, n.POP3, n.SMTP} {
+	for _, p := range []int{n.IMAP, n.POP3, n.SMTP, n.IMAPS} {
 		if err := WaitPort(ctx, p); err != nil {
 			text, _ := os.ReadFile(log)
 			n.Stop()
@@ -67,6 +77,9 @@ func (n *Nginx) start(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Pid is the process that has started all others.
+func (n *Nginx) Pid() int { return n.cmd.Process.Pid }
 
 // Stop ends the proxy and removes its state.
 func (n *Nginx) Stop() {
@@ -77,19 +90,28 @@ func (n *Nginx) Stop() {
 
 const nginxConf = `load_module %[1]s;
 daemon off;
-worker_processes 1;
+worker_processes auto;
+worker_rlimit_nofile 20000;
 pid %[2]s/pid;
 error_log %[2]s/log warn;
 events {
-  worker_connections 256;
+  worker_connections 20000;
 }
 mail {
   server_name proxy.example.test;
   auth_http %[3]s;
   auth_http_header X-Auth-Key "%[4]s";
   proxy_pass_error_message on;
+  timeout 1h;
+  ssl_certificate %[2]s/cert.pem;
+  ssl_certificate_key %[2]s/key.pem;
   server {
     listen 127.0.0.1:%[5]d;
+    protocol imap;
+    imap_auth plain login;
+  }
+  server {
+    listen 127.0.0.1:%[8]d ssl;
     protocol imap;
     imap_auth plain login;
   }

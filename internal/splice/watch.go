@@ -83,7 +83,8 @@ func (w *watch) wake(token uint64) {
 		d = &p.down
 	}
 	if d.claim() {
-		go d.burst()
+		d.drained = false
+		go d.run()
 	}
 }
 
