@@ -54,7 +54,6 @@ var (
 		"THREAD=REFERENCES",
 		"UIDONLY",
 		"UIDPLUS",
-		"UNAUTHENTICATE",
 		"UNSELECT",
 		"UTF8=ACCEPT",
 		"WITHIN",
@@ -72,7 +71,11 @@ func (s *session) capabilityCode() string {
 		b.WriteString(c)
 	}
 	if s.states() != before {
-		b.WriteString(" " + strings.Join(append(s.capsOfStore(), capsAfter...), " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
+		caps := append(s.capsOfStore(), capsAfter...)
+		if !s.told.Relayed() {
+			caps = append(caps, unauthenticate)
+		}
+		b.WriteString(" " + strings.Join(caps, " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
 		b.WriteString(s.messageLimitCapability())
 		return b.String()
 	}

@@ -72,6 +72,7 @@ var public = []struct {
 	{storage.ErrNoMessage, "EXPUNGEISSUED", "Message no longer exists"},
 	{storage.ErrOverQuota, imap.ResponseCodeOverQuota, "Quota exceeded"},
 	{storage.ErrLimit, imap.ResponseCodeLimit, "Limit reached"},
+	{storage.ErrFrozen, imap.ResponseCodeUnavailable, "The account is being moved, please try again later"},
 	{storage.ErrClosed, imap.ResponseCodeUnavailable, "Server is stopping"},
 	{context.Canceled, imap.ResponseCodeUnavailable, "Server is stopping"},
 	{context.DeadlineExceeded, imap.ResponseCodeUnavailable, "Temporary failure, please try again later"},

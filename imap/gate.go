@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net/netip"
 
@@ -24,6 +25,7 @@ type gate struct {
 	fronts    func(netip.Addr) bool
 	caps      []string // before login, beside those of TLS and SASL
 	id        map[string]string
+	pass      Pass   // of a Proxy
 	limits    Limits // with their defaults
 	timeouts  Timeouts
 	logger    *slog.Logger
@@ -38,37 +40,53 @@ type interior interface {
 	enter(ctx context.Context, s *session, a *asked, id auth.Identity) (result, error)
 }
 
-// serve runs a session from greeting to close. Its frame, and those of the
-// functions that wait for the client, stay small: a waiting session's stack
-// is the larger part of what it costs.
+// serve runs a session from its greeting on.
 func (g *gate) serve(ctx context.Context, c *wire.Conn) {
-	if link := g.converse(ctx, c); link != nil {
-		g.handOver(ctx, link, c)
+	n := g.newSession(c)
+	n.live(ctx, func() error {
+		if err := c.Handshake(ctx); err != nil {
+			return fmt.Errorf("TLS handshake: %w", err)
+		}
+		n.greet()
+		return n.commands(ctx)
+	})
+}
+
+// live runs a part of a session's life: until it waits in IDLE, after which
+// endIdle is the next part, or to its end.
+func (s *session) live(ctx context.Context, part func() error) {
+	resting := false
+	defer func() {
+		if !resting {
+			s.close()
+		}
+	}()
+	err := part()
+	if resting = err == nil && s.idling; resting {
+		s.conn.Rest(s.wake)
+		return
+	}
+	s.farewell(ctx, err)
+	if link := s.leave(); link != nil {
+		s.gate.handOver(ctx, link, s.conn)
 	}
 }
 
-// converse returns the way to a back end that goes on with the client; nil:
-// nobody does.
-func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
-	n := g.newSession(c)
-	defer n.close()
-	if err := c.Handshake(ctx); err != nil {
-		n.log(ctx, slog.LevelDebug, "TLS handshake failed", err)
-		return nil
-	}
-	n.greet()
-	n.farewell(ctx, n.commands(ctx))
-	return n.leave()
+// wake goes on with a session whose client has said something in IDLE, or won't.
+func (s *session) wake(ctx context.Context, arrived error) {
+	s.live(ctx, func() error {
+		if err := s.endIdle(ctx, arrived); err != nil {
+			return err
+		}
+		s.commandDone()
+		return s.commands(ctx)
+	})
 }
 
 // handOver lets octets move until the client or the back end ends. Nothing of
 // the session stays.
 func (g *gate) handOver(ctx context.Context, link *proxy.Link, c *wire.Conn) {
-	link.HandOver(ctx, c, func(err error) {
-		if err != nil {
-			g.logger.LogAttrs(ctx, slog.LevelDebug, "relay ended", slog.String("session", link.Client().Session), slog.String("err", err.Error()))
-		}
-	})
+	link.HandOver(ctx, c, func(err error) { link.LogEnd(ctx, g.logger, err) })
 }
 
 func orDefaultLogger(l *slog.Logger) *slog.Logger {

@@ -70,6 +70,13 @@ func start(t testing.TB, s *Server) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	startOn(t, s, l)
+	return l.Addr().String()
+}
+
+// startOn serves on a listener until the test ends.
+func startOn(t testing.TB, s *Server, l net.Listener) {
+	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(context.Background(), l) }()
 	t.Cleanup(func() {
@@ -79,7 +86,6 @@ func start(t testing.TB, s *Server) string {
 		defer cancel()
 		require.NoError(t, s.Shutdown(ctx), "sessions still run")
 	})
-	return l.Addr().String()
 }
 
 // client is a raw connection to a server.

@@ -8,6 +8,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/internal/front"
+	"github.com/posthouse-mail/posthouse/proxy"
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -51,11 +53,10 @@ func (s *session) credentials() auth.Credentials {
 }
 
 // asked is the Authenticator of one login. It remembers what it was asked, for
-// the log and for a back end.
+// the log.
 type asked struct {
 	auth.Authenticator
 	creds auth.Credentials
-	id    auth.Identity // that they prove
 }
 
 func (s *session) ask() *asked {
@@ -64,33 +65,24 @@ func (s *session) ask() *asked {
 }
 
 // authenticator returns who checks what the client shows.
-func (s *session) authenticator() auth.Authenticator {
-	if s.checks == nil {
-		s.checks = s.gate.behind.authenticator(s)
-	}
-	return s.checks
-}
+func (s *session) authenticator() auth.Authenticator { return s.gate.behind.authenticator(s) }
 
 func (a *asked) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
 	a.creds = c
-	var err error
-	a.id, err = a.Authenticator.Authenticate(ctx, c)
-	return a.id, err
+	return a.Authenticator.Authenticate(ctx, c)
 }
 
 // Unwrap keeps the optional powers of the Authenticator.
 func (a *asked) Unwrap() auth.Authenticator { return a.Authenticator }
 
-// loginFailed logs a failed login and returns what the client may know. Wrong
-// credentials are counted and slow the client down.
+// loginFailed logs a failed login and returns what the client may know. A guess
+// is counted and slows the client down.
 func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
-	// Tools such as fail2ban look for this line: its message and the order of
-	// its attributes stay as they are, the same as in smtp.
-	s.gate.logger.LogAttrs(ctx, slog.LevelWarn, "authentication failed",
-		slog.String("service", "imap"), slog.String("remote", s.remote().String()),
-		slog.String("user", a.creds.User), slog.String("session", s.id), slog.String("reason", err.Error()), s.told.Attr())
-	reply := authAnswer(err)
-	if !errors.Is(err, auth.ErrBadCredentials) && !errors.Is(err, auth.ErrDisabled) && !errors.Is(err, auth.ErrTooMany) {
+	front.LogFailed(ctx, s.gate.logger, front.Login{
+		Service: "imap", Remote: s.remote().String(), User: a.creds.User, Session: s.id, Told: s.told,
+	}, err)
+	reply := authAnswer(err, s.gate.pass)
+	if !front.IsGuess(err) {
 		return reply
 	}
 	_ = s.out.release() // answers to what was pipelined need not wait
@@ -102,11 +94,11 @@ func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
 	return reply
 }
 
-func authAnswer(err error) error {
-	refused, ok := errors.AsType[*refusal](err)
+func authAnswer(err error, pass Pass) error {
+	refusal, ok := errors.AsType[*proxy.Refusal](err)
 	switch {
-	case ok && refused.shown:
-		return refused.answer()
+	case ok && pass&PassRefusals != 0 && refusal.Text != "":
+		return no(imap.ResponseCode(refusal.Code), refusal.Text)
 	case errors.Is(err, auth.ErrBadCredentials), errors.Is(err, auth.ErrDisabled):
 		return no(imap.ResponseCodeAuthenticationFailed, "Authentication failed")
 	case errors.Is(err, auth.ErrNeedsTLS):
@@ -122,6 +114,10 @@ func (s *Server) authenticator(*session) auth.Authenticator { return s.Auth }
 // enter opens the account of who has proved to be somebody.
 func (s *Server) enter(ctx context.Context, n *session, _ *asked, id auth.Identity) (result, error) {
 	account, err := storage.UserAccount(ctx, s.Store, id.User)
+	if errors.Is(err, storage.ErrFrozen) {
+		n.log(ctx, slog.LevelInfo, "account is being moved", err, "login", id.User)
+		return result{}, err
+	}
 	if err != nil {
 		n.log(ctx, slog.LevelError, "account could not be opened", err, "login", id.User)
 		return result{}, no(imap.ResponseCodeUnavailable, "Temporary failure, please try again later")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/internal/front"
 	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/proxy"
@@ -41,10 +40,10 @@ type session struct {
 	bad   int // commands that could not be understood; in a row, after login
 	guard front.Guard
 
-	checks   auth.Authenticator // see authenticator; nil: not asked for yet
-	clientID []idField          // what the client of a Proxy says of itself
-	arrival  *arrival           // at a back end, of a login that is not over; nil: none
-	link     *proxy.Link        // that goes on with the client; nil: none
+	clientID []idField      // what the client of a Proxy says of itself
+	visitor  *proxy.Visitor // of a Proxy, until somebody is logged in; nil: there is none yet
+	arrival  *arrival       // at a back end, of a login that is not over; nil: none
+	link     *proxy.Link    // that goes on with the client; nil: none
 
 	user     string
 	account  storage.Account
@@ -97,7 +96,8 @@ func (s *session) greet() {
 	_ = s.out.release()
 }
 
-// commands runs one command after the other until one ends the session.
+// commands runs one command after the other until one ends the session, or
+// lets it wait in IDLE.
 func (s *session) commands(ctx context.Context) error {
 	for s.state != imap.ConnStateLogout {
 		if err := s.await(ctx); err != nil {
@@ -112,18 +112,18 @@ func (s *session) commands(ctx context.Context) error {
 		if err := s.command(ctx); err != nil {
 			return err
 		}
-		if s.idling { // not inside command: see serve
-			if err := s.beginPushes(ctx); err != nil {
-				return err
-			}
-			if err := s.endIdle(ctx, s.conn.Await()); err != nil {
-				return err
-			}
+		if s.idling {
+			return s.beginPushes(ctx)
 		}
-		s.in.done()
-		s.running = opening{}
+		s.commandDone()
 	}
 	return nil
+}
+
+// commandDone makes ready for the next command.
+func (s *session) commandDone() {
+	s.in.done()
+	s.running = opening{}
 }
 
 // farewell says why the session ends, if the client can still hear it.

@@ -174,6 +174,9 @@ func (l *Listener) admit(c *Conn, rules [][]Rule) bool {
 	if d.Rule != nil && d.Rule.Limits != (Limits{}) {
 		limits, key = d.Rule.Limits, flowKey(d.Rule)
 	}
+	if c.from != nil && !c.from.Told { // the proxy itself, as for a health check, or whoever is behind it
+		limits.PeerConnections, limits.PeerNew = 0, 0
+	}
 	release, err := l.flows.enter(key, limits, addr, time.Now())
 	if err != nil {
 		l.refuse(c.Conn, addr, err.Error())

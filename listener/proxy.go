@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -38,7 +39,7 @@ type Proxied struct {
 	// Told: the header has told the client's address, and it is no proxy's. If
 	// not, the connection's address is the proxy's, and whatever is granted to
 	// that address must not be granted to whoever is behind it; Allow rules
-	// don't apply either.
+	// don't apply either, nor what bounds one peer.
 	Told bool
 
 	UniqueID  string      // what the proxy calls the connection, at most 128 octets
@@ -114,7 +115,7 @@ func (l *Listener) unwrap(nc net.Conn, proxy netip.Addr) {
 	c, err := l.readOrigin(nc)
 	l.pending.leave(proxy)
 	switch {
-	case errors.Is(err, io.EOF): // as who only looks whether somebody listens
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET): // as who only looks whether somebody listens
 		nc.Close()
 		return
 	case err != nil:

@@ -72,14 +72,14 @@ func TestX01P21HeaderOfATrustedProxyTellsTheAddresses(t *testing.T) {
 	}
 }
 
-func TestX01HeaderFromElsewhereIsRefusedWhereOneIsRequired(t *testing.T) {
+func TestX01P21HeaderFromElsewhereIsRefusedWhereOneIsRequired(t *testing.T) {
 	l := listen(t, Config{Proxy: ProxyRequired, ProxyFrom: MustParseIPSet("10.0.0.0/8")})
 	nc := dial(t, l)
 	_, _ = io.WriteString(nc, v1Header)
 	requireRefused(t, nc)
 }
 
-func TestX01HeaderFromElsewhereIsInputWhereOneIsOptional(t *testing.T) {
+func TestX01P21HeaderFromElsewhereIsInputWhereOneIsOptional(t *testing.T) {
 	l := listen(t, Config{Proxy: ProxyOptional, ProxyFrom: MustParseIPSet("10.0.0.0/8")})
 	c := accepted(t, l, v1Header)
 	require.Equal(t, "127.0.0.1", addrOf(c.RemoteAddr()).String())
@@ -168,7 +168,7 @@ func (p pipes) connect(remote string) net.Conn {
 	return client
 }
 
-func TestX01HalfAHeaderAndThenSilenceIsClosedAfter3Seconds(t *testing.T) {
+func TestX01P21HalfAHeaderAndThenSilenceIsClosedAfter3Seconds(t *testing.T) {
 	for _, half := range []string{"PROXY TCP4 192.", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0", "P"} {
 		for _, mode := range []ProxyMode{ProxyOptional, ProxyRequired} {
 			synctest.Test(t, func(t *testing.T) {
@@ -251,7 +251,7 @@ func TestConnectionsThatWaitForTheirHeaderAreBounded(t *testing.T) {
 	})
 }
 
-func TestRulesAndLimitsAreAppliedToTheAddressThatTheHeaderTells(t *testing.T) {
+func TestP21RulesAndLimitsAreAppliedToTheAddressThatTheHeaderTells(t *testing.T) {
 	l := listen(t, Config{
 		Proxy: ProxyRequired, ProxyFrom: MustParseIPSet(loopback),
 		Rules:  []Rule{rule(Deny, 1, "192.0.2.0/24"), rule(Deny, 1, loopback)},
@@ -267,6 +267,51 @@ func TestRulesAndLimitsAreAppliedToTheAddressThatTheHeaderTells(t *testing.T) {
 	again := dial(t, l)
 	_, _ = io.WriteString(again, first)
 	requireRefused(t, again)
+}
+
+// TestP21ALoadBalancerIsNoClient has it check more often than a client may
+// connect, and pass clients on whom it can't tell: they are not one peer.
+func TestP21ALoadBalancerIsNoClient(t *testing.T) {
+	l := listen(t, Config{
+		Proxy: ProxyRequired, ProxyFrom: MustParseIPSet(loopback),
+		Limits: Limits{Connections: 6, PeerConnections: 1, PeerNew: 1},
+	})
+	for _, header := range []string{v2Header(t, "", ""), "PROXY UNKNOWN\r\n"} {
+		accepted(t, l, header)
+		accepted(t, l, header)
+	}
+	accepted(t, l, v1Header)
+	again := dial(t, l)
+	_, _ = io.WriteString(again, v1Header)
+	requireRefused(t, again)
+
+	accepted(t, l, v2Header(t, "", "")) // the sixth: all peers together are bounded
+	seventh := dial(t, l)
+	_, _ = io.WriteString(seventh, v2Header(t, "", ""))
+	requireRefused(t, seventh)
+}
+
+// TestP21WhoOnlyLooksWhetherSomebodyListensIsNotLogged, however he goes.
+func TestP21WhoOnlyLooksWhetherSomebodyListensIsNotLogged(t *testing.T) {
+	var log strings.Builder // one connection at a time, and Close waits for all
+	l := Wrap(mustListen(t), Config{
+		Proxy: ProxyRequired, ProxyFrom: MustParseIPSet(loopback), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	for _, linger := range []int{-1, 0} { // an end, a reset
+		nc := dial(t, l)
+		require.NoError(t, nc.(*net.TCPConn).SetLinger(linger))
+		require.NoError(t, nc.Close())
+	}
+	accepted(t, l, v1Header) // who came before was judged before, or is waited for
+	require.NoError(t, l.Close())
+	require.Empty(t, log.String())
+}
+
+func mustListen(t *testing.T) net.Listener {
+	t.Helper()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return inner
 }
 
 func TestS19TheAddressOfAProxyIsNeverThatOfATrustedClient(t *testing.T) {

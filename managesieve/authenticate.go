@@ -68,26 +68,27 @@ func (n *session) ask(challenge []byte) ([]byte, error) {
 	return front.DecodeSASL([]byte(tokens[0].text))
 }
 
-// loginFailed counts a failed login, slows the client down, and returns what
-// it may know: missing, disabled and wrong look the same.
+// loginFailed logs a failed login and returns what the client may know. A guess
+// is counted and slows the client down; missing, disabled and wrong look the
+// same.
 func (n *session) loginFailed(ctx context.Context, user string, err error) error {
-	answer, text := refuse("TRYLATER", "Temporary failure, please try again later"), "login not possible"
-	level := slog.LevelWarn
+	answer := refuse("TRYLATER", "Temporary failure, please try again later")
 	switch {
 	case errors.Is(err, auth.ErrBadCredentials), errors.Is(err, auth.ErrDisabled):
-		answer, text, level = refuse("", "Authentication failed"), "login failed", slog.LevelInfo
+		answer = refuse("", "Authentication failed")
 	case errors.Is(err, auth.ErrTooMany):
-		answer, text, level = refuse("TRYLATER", "Too many failed attempts, please try again later"), "login failed", slog.LevelInfo
+		answer = refuse("TRYLATER", "Too many failed attempts, please try again later")
 	case errors.Is(err, auth.ErrNeedsTLS):
 		return errNeedsTLS
 	}
-	refusal, fromBackend := errors.AsType[*proxy.Refusal](err)
-	if fromBackend && n.proxy.Pass&PassRefusals != 0 {
+	if refusal, ok := errors.AsType[*proxy.Refusal](err); ok && n.proxy.Pass&PassRefusals != 0 {
 		answer.text = cmp.Or(refusal.Text, answer.text)
 	}
-	n.log(ctx, level, text, "login", user, "err", err)
-	if fromBackend && !errors.Is(err, auth.ErrBadCredentials) {
-		return answer // not a guess: the password was good
+	front.LogFailed(ctx, n.proxy.logger(), front.Login{
+		Service: proxy.ManageSieve.String(), Remote: n.remote().String(), User: user, Session: n.id, Told: n.told,
+	}, err)
+	if !front.IsGuess(err) {
+		return answer
 	}
 	_ = n.conn.Flush() // answers to what was pipelined need not wait
 	if !n.guard.Failed(ctx) {
@@ -98,8 +99,9 @@ func (n *session) loginFailed(ctx context.Context, user string, err error) error
 
 // client is what a back end may be told of the session.
 func (n *session) client() proxy.Client {
+	remote, local := n.told.Ends(n.conn)
 	return proxy.Client{
-		Protocol: proxy.ManageSieve, Remote: n.conn.RemoteAddrPort(), Local: n.conn.LocalAddrPort(), TLS: n.conn.TLS(), Session: n.id,
+		Protocol: proxy.ManageSieve, Remote: remote, Local: local, TLS: n.conn.TLS(), Session: n.id, Hops: n.told.HopsLeft(),
 	}
 }
 

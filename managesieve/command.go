@@ -14,6 +14,9 @@ func (n *session) run(ctx context.Context, tokens []token) error {
 	if len(tokens) == 0 || tokens[0].kind != atom {
 		return misunderstood("Not a command")
 	}
+	if strings.EqualFold(tokens[0].text, "XCLIENT") && n.mayTell(ctx) {
+		return n.xclient(ctx, tokens[1:])
+	}
 	args := make([]string, 0, len(tokens)-1)
 	for _, t := range tokens[1:] {
 		if t.kind != str {
@@ -64,6 +67,9 @@ func (n *session) capabilities(text string) {
 		say(`"STARTTLS"`)
 	}
 	say(`"VERSION" "1.0"`)
+	if n.told.Listens() {
+		say(`"XCLIENT"`)
+	}
 	n.ok(text)
 }
 
@@ -119,6 +125,7 @@ func (n *session) startTLS(ctx context.Context, args []string) error {
 		return nil
 	}
 	n.visitor.Close()
+	n.forgetTold()
 	n.capabilities("TLS negotiation successful")
 	return nil
 }

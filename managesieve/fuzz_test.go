@@ -27,6 +27,8 @@ type saying struct {
 
 func (s *saying) Write(p []byte) (int, error) { return s.written.Write(p) }
 
+func (s *saying) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1} }
+
 func says(octets []byte) *saying {
 	near, far := net.Pipe()
 	go func() {
@@ -66,6 +68,7 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("AUTHENTICATE {5+}\r\nPLAIN\r\n\"AGFsaWNlAHB3\"\r\nNOOP\r\n"))
 	f.Add([]byte("STARTTLS\r\n\x16\x03\x01"))
 	f.Add([]byte("PUTSCRIPT \"a\" {99999+}\r\nx"))
+	f.Add([]byte("XCLIENT ADDR=192.0.2.7 PORT=4190 SESSION=a TTL=7\r\nXCLIENT TTL=1\r\n"))
 	f.Add([]byte("NOOP \"\\\"\\\\\" {3}\r\n(\r\n"))
 	f.Fuzz(func(t *testing.T, octets []byte) {
 		p := &Proxy{
@@ -73,8 +76,8 @@ func FuzzSession(f *testing.F) {
 				return mapping.Route{}, mapping.ErrUnavailable
 			})},
 			Auth: authtest.Account{User: "alice", Password: "pw"}, TLS: testcert.Server(),
-			PlainAuth: func(netip.Addr) bool { return true },
-			Timeouts:  Timeouts{AuthDelay: -1, Handshake: time.Second}, Logger: slog.New(slog.DiscardHandler),
+			PlainAuth: func(netip.Addr) bool { return true }, Fronts: func(netip.Addr) bool { return true },
+			Timeouts: Timeouts{AuthDelay: -1, Handshake: time.Second}, Logger: slog.New(slog.DiscardHandler),
 		}
 		nc := says(octets)
 		c := wire.New(nc, p.Timeouts.wire())

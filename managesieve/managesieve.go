@@ -71,6 +71,15 @@ type Proxy struct {
 	// nil: nobody.
 	PlainAuth func(remote netip.Addr) bool
 
+	// Fronts says whose word on who their clients are is taken: front ends tell
+	// by XCLIENT before login, as Dovecot's do, and only they find it among the
+	// capabilities. What they tell counts for logins and the log, and is passed
+	// on to back ends. For everybody else there is no such command; what is told
+	// before STARTTLS is forgotten. Many users come from one such address: let
+	// listener.Rule give it limits of its own, and put it into
+	// auth.ThrottleOptions.Trusted. nil: nobody's.
+	Fronts func(netip.Addr) bool
+
 	// Sieve is the capability SIEVE: the extensions that all back ends have, with
 	// spaces between them. Most clients ask for capabilities only before login.
 	Sieve string

@@ -36,6 +36,9 @@ type session struct {
 	over    bool        // end the session after this command
 	link    *proxy.Link // to the back end that goes on with the client; nil: none
 	welcome string      // what that back end has said
+
+	told     *front.Told // by the front end whose connection it is; nil: by none
+	distrust bool        // what somebody else told was refused, and that was logged
 }
 
 // serve runs a session from its greeting to its end.
@@ -44,21 +47,15 @@ func (p *Proxy) serve(ctx context.Context, c *wire.Conn) {
 	if link == nil {
 		return
 	}
-	args := []any{"session", link.Client().Session, "remote", c.Remote().String(), "backend", link.Route().String()}
-	link.HandOver(ctx, c, func(err error) { // once this goroutine has ended
-		if err != nil {
-			args = append(args, "err", err)
-		}
-		p.logger().Log(ctx, slog.LevelInfo, "session ended", args...)
-	})
+	link.HandOver(ctx, c, func(err error) { link.LogEnd(ctx, p.logger(), err) }) // once this goroutine has ended
 }
 
 // converse returns the link to a back end that goes on with the client; nil:
 // nobody does.
 func (p *Proxy) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
-	limits := p.Limits.withDefaults()
+	limits, told := p.Limits.withDefaults(), front.NewTold(c, p.Fronts)
 	n := &session{
-		proxy: p, conn: c, limits: limits, id: front.NewID(),
+		proxy: p, conn: c, limits: limits, id: told.ID(), told: told,
 		guard: front.Guard{Max: limits.AuthFailures, Delay: p.Timeouts.AuthDelay},
 	}
 	n.visitor = &proxy.Visitor{Front: p.Front, Auth: p.Auth, Throttle: p.Throttle, Client: n.client, LogIn: n.logIn}
@@ -159,17 +156,21 @@ func (n *session) secure() bool { return n.conn.TLS() != nil }
 
 // allowsLogin reports whether this client may send a password now.
 func (n *session) allowsLogin() bool {
-	return n.secure() || n.proxy.PlainAuth != nil && n.proxy.PlainAuth(n.conn.Remote())
+	return n.secure() || n.proxy.PlainAuth != nil && n.proxy.PlainAuth(n.told.Allowed(n.conn.Remote()))
 }
 
 // credentials returns what is known of the connection.
 func (n *session) credentials() auth.Credentials {
 	return auth.Credentials{
-		Service: proxy.ManageSieve.String(), Remote: n.conn.Remote(), Secure: n.secure(), Clear: n.allowsLogin(), TLS: n.conn.TLS(),
+		Service: proxy.ManageSieve.String(), Remote: n.remote(), Secure: n.secure(), Clear: n.allowsLogin(), TLS: n.conn.TLS(),
 	}
 }
 
 // log writes a line about this session. Text from a client is only ever a value.
 func (n *session) log(ctx context.Context, level slog.Level, text string, more ...any) {
-	n.proxy.logger().Log(ctx, level, text, append([]any{"session", n.id, "remote", n.conn.Remote().String()}, more...)...)
+	args := append([]any{"session", n.id, "remote", n.remote().String()}, more...)
+	if n.told != nil {
+		args = append(args, n.told.Attr())
+	}
+	n.proxy.logger().Log(ctx, level, text, args...)
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/internal/front"
+	"github.com/posthouse-mail/posthouse/storage"
 )
 
 // allowsLogin reports whether this client may send a password now.
@@ -36,29 +38,27 @@ func (n *session) credentials() auth.Credentials {
 	}
 }
 
-// loginFailed counts a failed login, slows the client down, and returns what
-// it may know (RFC 2449 §8, RFC 3206): missing, disabled and wrong look the same.
+// loginFailed logs a failed login and returns what the client may know. A guess
+// is counted and slows the client down; missing, disabled and wrong look the
+// same (RFC 2449 §8, RFC 3206).
 func (n *session) loginFailed(ctx context.Context, user string, err error) error {
-	level, text := slog.LevelWarn, "[SYS/TEMP] Temporary failure, please try again later"
+	text := "[SYS/TEMP] Temporary failure, please try again later"
 	switch {
 	case errors.Is(err, auth.ErrBadCredentials), errors.Is(err, auth.ErrDisabled):
-		level, text = slog.LevelInfo, "[AUTH] Authentication failed"
+		text = "[AUTH] Authentication failed"
 	case errors.Is(err, auth.ErrTooMany):
-		level, text = slog.LevelInfo, "[SYS/TEMP] Too many failed attempts, please try again later"
+		text = "[SYS/TEMP] Too many failed attempts, please try again later"
 	case errors.Is(err, auth.ErrNeedsTLS):
 		return errNeedsTLS
 	}
-	told, refused := n.refusal(err)
-	if refused {
+	if told, refused := n.refusal(err); refused {
 		text = told
 	}
-	if level == slog.LevelInfo {
-		n.log(ctx, level, "login failed", "login", user, "err", err)
-	} else {
-		n.log(ctx, level, "login not possible", "login", user, "err", err)
-	}
-	if refused && !errors.Is(err, auth.ErrBadCredentials) {
-		return refuse(text) // not a guess: the password was good
+	front.LogFailed(ctx, n.gate.logger, front.Login{
+		Service: "pop3", Remote: n.remote().String(), User: user, Session: n.id, Told: n.told,
+	}, err)
+	if !front.IsGuess(err) {
+		return refuse(text)
 	}
 	_ = n.conn.Flush() // answers to what was pipelined need not wait
 	if !n.guard.Failed(ctx) {
@@ -83,6 +83,10 @@ func (s *Server) enter(ctx context.Context, n *session, id auth.Identity) error 
 	drop, err := s.openMaildrop(ctx, n, id.User)
 	if err != nil {
 		s.drops.leave(id.User)
+		if errors.Is(err, storage.ErrFrozen) {
+			n.log(ctx, slog.LevelInfo, "account is being moved", "login", id.User)
+			return refuse("[SYS/TEMP] The account is being moved, please try again later")
+		}
 		return err
 	}
 	n.drop = drop

@@ -81,7 +81,8 @@ func TestP27SessionsHaveTheFrontEndsName(t *testing.T) {
 	c.ok("PASS pw")
 	c.ok("QUIT")
 	require.Equal(t, "192.0.2.7", (<-shown).Remote.String())
-	for _, line := range []string{"login failed", "logged in", "session ended"} {
+	require.Regexp(t, `msg="authentication failed" service=pop3 remote=192.0.2.7 user=alice session=f00 reason=.* front=127.0.0.1\n`, log.String())
+	for _, line := range []string{"logged in", "session ended"} {
 		require.Regexp(t, `msg="`+line+`" session=f00 remote=192.0.2.7 .*front=127.0.0.1`, log.String())
 	}
 }

@@ -17,7 +17,7 @@ import (
 //   - A recipient of a local domain must be known to the directory, and is
 //     refused for the time being when none of the accounts that it leads to
 //     has room for the message, as far as the store can tell and the client has
-//     told its size (RFC 1870 §6.2).
+//     told its size (RFC 1870 §6.2), or all of them are being moved.
 //   - A foreign recipient needs a client that has authenticated or comes from
 //     a trusted network. Which network counts is decided by the session's
 //     Remote alone: of whom a front end or proxy has not told that, it is
@@ -81,7 +81,7 @@ func (p *Processor) checkRecipient(ctx context.Context, s *smtp.Session, e *mail
 }
 
 // checkRoom refuses a recipient when nobody that it leads to has room for a
-// message of so many octets; 0 when nobody knows. Other trouble is left to the
+// message of so many octets, 0 when nobody knows, or takes any now. Other trouble is left to the
 // delivery.
 func (p *Processor) checkRoom(ctx context.Context, to []directory.Recipient, size int64) error {
 	store, ok := storage.As[storage.RoomChecker](p.o.Store)
@@ -93,7 +93,8 @@ func (p *Processor) checkRoom(ctx context.Context, to []directory.Recipient, siz
 		if !d.Forward.IsNull() {
 			return nil
 		}
-		if full = store.CheckRoom(ctx, d.Account, size); !errors.Is(full, storage.ErrOverQuota) {
+		full = store.CheckRoom(ctx, d.Account, size)
+		if !errors.Is(full, storage.ErrOverQuota) && !errors.Is(full, storage.ErrFrozen) {
 			return nil
 		}
 	}

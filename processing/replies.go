@@ -19,6 +19,7 @@ var (
 	disabledUser = &mail.Reply{Code: 550, Enhanced: smtp.EnhancedCode{5, 2, 1}, Text: "The mailbox does not take messages"}
 	lookupFailed = &mail.Reply{Code: 451, Enhanced: smtp.EnhancedCode{4, 3, 0}, Text: "The address can't be checked now, please try again later"}
 	overQuota    = &mail.Reply{Code: 452, Enhanced: smtp.EnhancedCode{4, 2, 2}, Text: "The mailbox is full, please try again later"}
+	beingMoved   = &mail.Reply{Code: 451, Enhanced: smtp.EnhancedCode{4, 2, 1}, Text: "The mailbox is being moved, please try again later"}
 	notYours     = &mail.Reply{Code: 553, Enhanced: smtp.EnhancedCode{5, 7, 1}, Text: "The sender address does not belong to your account"}
 	expired      = &mail.Reply{Code: 554, Enhanced: smtp.EnhancedCode{5, 4, 7}, Text: "The message could not be delivered in time"}
 	delivered    = &mail.Reply{Code: 250, Enhanced: smtp.EnhancedCode{2, 1, 5}, Text: "Delivered"}
@@ -42,6 +43,8 @@ func storageReply(err error) *mail.Reply {
 	switch {
 	case errors.Is(err, storage.ErrOverQuota):
 		return overQuota.Because(err)
+	case errors.Is(err, storage.ErrFrozen):
+		return beingMoved.Because(err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, queue.ErrFull):
 		return mail.ErrStorage.Because(err)
 	}

@@ -28,7 +28,7 @@ type Backend struct {
 	Connections int           // at the same time, to one host; 0: no limit
 	Queue       time.Duration // how long a login waits for one of them; 0: 2 seconds
 	Connect     time.Duration // for connecting, TLS and the login together, until Link.LoggedIn; 0: 10 seconds
-	ReadWrite   time.Duration // a transfer may stand still; 0: 400 seconds
+	ReadWrite   time.Duration // a transfer may stand still, and nothing may be heard of a host that has vanished; 0: 400 seconds
 	Idle        time.Duration // nothing may happen at all, in IDLE for instance; 0: 31 minutes
 }
 

@@ -16,11 +16,18 @@ var errNoSource = errors.New("no source address is of its family")
 // dial connects to a link's back end. A name with several addresses is tried
 // at all of them (RFC 8305), each with a source address of its family. A
 // source address whose ports are used up is passed over.
+//
+// A back end whose host vanishes says nothing any more, not even that. What it
+// does not confirm, and whether it is there while nothing is said, is known
+// after Backend.ReadWrite, and a quarter of that.
 func (f *Front) dial(ctx context.Context, l *Link) (net.Conn, error) {
-	sources := l.backend.Sources
+	sources, patience := l.backend.Sources, l.backend.ReadWrite
 	d := net.Dialer{ControlContext: func(_ context.Context, network, address string, raw syscall.RawConn) error {
 		if f.isOwn(address) {
 			return fmt.Errorf("%w: %s is this front end's own", ErrLoop, address)
+		}
+		if err := raw.Control(func(fd uintptr) { giveUpAfter(int(fd), patience) }); err != nil {
+			return err
 		}
 		if len(sources) == 0 {
 			return nil
@@ -31,6 +38,7 @@ func (f *Front) dial(ctx context.Context, l *Link) (net.Conn, error) {
 		}
 		return bind(raw, source)
 	}}
+	d.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: patience / 4, Interval: patience / 4, Count: 3}
 	for tries := len(sources); ; tries-- {
 		nc, err := d.DialContext(ctx, "tcp", l.address)
 		if err == nil || tries <= 1 || !isUsedUp(err) {

@@ -1,30 +1,28 @@
 package proxy
 
 import (
-	"bytes"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/posthouse-mail/posthouse/internal/realtest"
 )
 
-const inNamespace = "POSTHOUSE_TEST_PORTS"
-
-// TestP18EachSourceAddressHasAllPortsForEachBackEnd runs itself in a network of
+// TestP18EachSourceAddressHasAllPortsForEachBackEnd is in a network of
 // its own, in which there are only ten ports for a source address: two
 // addresses carry twenty sessions to one back end, and twenty to another at the
 // same time.
 func TestP18EachSourceAddressHasAllPortsForEachBackEnd(t *testing.T) {
-	if os.Getenv(inNamespace) == "" {
-		runInNamespace(t)
+	if !realtest.Alone(t) {
 		return
 	}
-	tenPorts(t)
+	require.NoError(t, os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("40000 40009"), 0))
 	sources := []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}
 	for _, address := range []string{"127.0.0.1:30001", "127.0.0.1:30002"} { // none of the ten
 		l, err := net.Listen("tcp", address)
@@ -40,37 +38,28 @@ func TestP18EachSourceAddressHasAllPortsForEachBackEnd(t *testing.T) {
 	}
 }
 
-func runInNamespace(t *testing.T) {
-	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.Command(self, "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if len(out) == 0 || bytes.Contains(out, []byte("--- SKIP")) {
-		t.Skipf("no network of its own: %v %s", err, out)
-	}
-	require.NoError(t, err, "%s", out)
-}
-
-func tenPorts(t *testing.T) {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	require.NoError(t, err)
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	require.NoError(t, err)
-	lo.SetUint16(unix.IFF_UP)
-	err = unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
-	if err == nil {
-		err = os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("40000 40009"), 0)
-	}
-	if err != nil {
-		t.Skip("network can't be set up: ", err)
+// TestP30ConnectionsNoticeThatAHostHasVanished by options that the system has:
+// what they are good for is proved in cut networks, by the proxies.
+func TestConnectionsNoticeThatAHostHasVanished(t *testing.T) {
+	host := newFakeHost(t, greet)
+	for _, c := range []struct{ readWrite, confirmed, keepAlive time.Duration }{
+		{0, 400 * time.Second, 100 * time.Second},
+		{20 * time.Second, 20 * time.Second, 5 * time.Second},
+		{time.Millisecond, time.Second, time.Second},
+	} {
+		l := reach(t, frontTo(host.route, Backend{ReadWrite: c.readWrite}))
+		raw, err := l.nc.(syscall.Conn).SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, raw.Control(func(fd uintptr) {
+			option := func(level, name int) int {
+				n, err := unix.GetsockoptInt(int(fd), level, name)
+				require.NoError(t, err)
+				return n
+			}
+			require.NotZero(t, option(unix.SOL_SOCKET, unix.SO_KEEPALIVE))
+			require.Equal(t, int(c.confirmed.Milliseconds()), option(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT))
+			require.Equal(t, int(c.keepAlive.Seconds()), option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE))
+			require.Equal(t, int(c.keepAlive.Seconds()), option(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL))
+		}))
 	}
 }

@@ -144,7 +144,7 @@ func TestFailureToConnectWhileRecoveringIsDownAgain(t *testing.T) {
 	})
 }
 
-func TestP36FailuresAfterTheIdentityCountOnlyFromTwoNetworks(t *testing.T) {
+func TestP36X15FailuresAfterTheIdentityCountOnlyFromTwoNetworks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := quietHealth()
 		for i := range 100 { // all of one /24

@@ -113,6 +113,9 @@ func (f *Front) route(ctx context.Context, v *visit) (mapping.Route, error) {
 		return *v.referred, nil
 	}
 	route, err := f.Mapper.Map(ctx, v.user)
+	if err == nil {
+		err = route.Check() // an empty host would be this machine
+	}
 	if err != nil && !errors.Is(err, mapping.ErrNotMapped) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

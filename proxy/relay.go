@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/posthouse-mail/posthouse/internal/splice"
 	"github.com/posthouse-mail/posthouse/internal/wire"
@@ -16,7 +17,9 @@ import (
 // Backend.ReadWrite after the last octet, after the back end's end for 30
 // seconds. A connection that was reset resets the other. What is sent must be
 // accepted within Backend.ReadWrite, and nothing at all may happen for
-// Backend.Idle.
+// Backend.Idle. A back end's host that vanishes without a word is noticed
+// after Backend.ReadWrite and at most a quarter more, also while nothing is
+// said (elsewhere than on Linux: while something is, in the system's own time).
 //
 // When the client's Conn is interrupted, because its server stops, a session
 // goes on while octets move or the client waits for an answer, and is closed
@@ -49,7 +52,8 @@ func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 	l.LoggedIn()
 	ctx, cut := context.WithCancelCause(ctx)
 	l.seat.cutBy(cut) // a kick ends the relay as it ends an attempt
-	closed := func(err error) {
+	closed := func(by splice.Party, err error) {
+		l.endedBy = by
 		if l.seat.wasKicked() {
 			err = ErrKicked
 		}
@@ -61,6 +65,25 @@ func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 	}
 	t := splice.Timeouts{Stuck: l.backend.ReadWrite, Idle: l.backend.Idle}
 	if err := splice.Start(ctx, client, l.Conn, t, closed); err != nil {
-		closed(err)
+		closed(splice.Nobody, err)
 	}
+}
+
+// LogEnd tells the log that a relayed session has ended, and who has ended it:
+// the client, the back end, or nobody (a kick, a time-out, the end of the
+// server). err is what Relay has returned, or HandOver has told. A back end that
+// has broken off is worth a warning.
+func (l *Link) LogEnd(ctx context.Context, logger *slog.Logger, err error) {
+	attrs := []slog.Attr{
+		slog.String("service", l.client.Protocol.String()), slog.String("remote", l.client.Remote.Addr().String()),
+		slog.String("session", l.client.Session), slog.String("backend", l.route.String()), slog.String("by", l.endedBy.String()),
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		attrs = append(attrs, slog.String("err", err.Error()))
+		if l.endedBy == splice.Server {
+			level = slog.LevelWarn
+		}
+	}
+	logger.LogAttrs(ctx, level, "session ended", attrs...)
 }

@@ -22,7 +22,10 @@ type conversation struct {
 	helo  string       // of the client, as a front end has told it; empty: it has not
 	tx    *transaction // nil outside of MAIL … end of message
 	guard front.Guard
-	link  *proxy.Link // of a Proxy: to the back end that the client is logged in to; nil: none
+
+	visitor *proxy.Visitor // of a Proxy, until somebody is logged in; nil: there is none yet
+	link    *proxy.Link    // of a Proxy: to the back end that the client is logged in to; nil: none
+	gone    bool           // the session goes on without this goroutine: its end is not here
 
 	errors   int  // refused commands since the last accepted message
 	commands int  // commands that moved no mail since then
@@ -86,11 +89,14 @@ const (
 	lingerLimit = 256 << 10
 )
 
-// end releases what the session holds and tells the hooks.
+// end releases what the session holds and tells the hooks, of one that is
+// handed over not yet.
 func (c *conversation) end() {
 	c.reset()
 	c.dropLink()
-	c.leave()
+	if !c.gone {
+		c.leave()
+	}
 }
 
 // leave tells the hooks that the session is over.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 
+	"github.com/posthouse-mail/posthouse/internal/front"
 	"github.com/posthouse-mail/posthouse/mail"
 )
 
@@ -75,25 +76,23 @@ func (c *conversation) logRefused(ctx context.Context, cmd command, r *mail.Repl
 	c.log.LogAttrs(ctx, slog.LevelInfo, "command refused", append(attrs, c.told.Attr())...)
 }
 
-// logLoginFailed writes the line that tools such as fail2ban look for: its
-// message and the order of its attributes stay as they are.
 func (c *conversation) logLoginFailed(ctx context.Context, l *login, err error) {
-	c.log.LogAttrs(ctx, slog.LevelWarn, "authentication failed",
-		slog.String("service", c.Protocol.String()),
-		c.remoteAttr(),
-		slog.String("user", quoted(l.creds.User)),
-		slog.String("session", c.facts.ID),
-		slog.String("reason", quoted(err.Error())),
-		c.told.Attr())
+	front.LogFailed(ctx, c.log, front.Login{
+		Service: c.Protocol.String(), Remote: c.remoteAttr().Value.String(), User: quoted(l.creds.User), Session: c.facts.ID, Told: c.told,
+	}, err)
 }
 
 func (c *conversation) logLogin(ctx context.Context) {
-	c.log.LogAttrs(ctx, slog.LevelInfo, "authenticated",
+	attrs := []slog.Attr{
 		slog.String("service", c.Protocol.String()),
 		c.remoteAttr(),
 		slog.String("user", quoted(c.facts.User)),
 		slog.String("session", c.facts.ID),
-		c.told.Attr())
+	}
+	if c.link != nil {
+		attrs = append(attrs, slog.String("backend", c.link.Route().String()))
+	}
+	c.log.LogAttrs(ctx, slog.LevelInfo, "authenticated", append(attrs, c.told.Attr())...)
 }
 
 // logEnd tells why a connection ended before its time.

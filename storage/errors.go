@@ -15,5 +15,6 @@ var (
 	ErrOverQuota     = errors.New("over quota")
 	ErrResync        = errors.New("changes that old are no longer known")
 	ErrLimit         = errors.New("limit of the store reached")
+	ErrFrozen        = errors.New("account is being moved") // see Freezer
 	ErrClosed        = errors.New("store is closed")
 )

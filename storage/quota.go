@@ -89,6 +89,7 @@ type Quotas interface {
 // when the account of a user has no room for a message of so many octets, so
 // that it can be refused before it is sent. It makes no account, knows nothing
 // of the bounds of mailboxes, and promises nothing about the next moment.
+// ErrFrozen when the account takes nothing now, see Freezer.
 type RoomChecker interface {
 	CheckRoom(ctx context.Context, user string, size int64) error
 }

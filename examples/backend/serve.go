@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,8 +11,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/posthouse-mail/posthouse/directory"
+	"github.com/posthouse-mail/posthouse/examples/internal/moving"
+	"github.com/posthouse-mail/posthouse/examples/internal/socket"
 	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/listener"
+	"github.com/posthouse-mail/posthouse/mail"
 	"github.com/posthouse-mail/posthouse/pop3"
 	"github.com/posthouse-mail/posthouse/processing"
 	"github.com/posthouse-mail/posthouse/server"
@@ -26,6 +31,7 @@ func (b *backend) serve(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	s := &server.Server{Services: []server.Service{
+		server.Func("control", socket.Serve(&moving.Handler{Store: b.store, SpoolDir: b.file("spool"), Name: b.storeName}, b.data)),
 		server.Func("sending", func(ctx context.Context, ready func()) error { ready(); return flow.Run(ctx) }),
 		b.service(out, "LMTP", 2524, func() server.Engine { return b.smtp(flow, smtp.LMTP) }),
 		b.service(out, "IMAP", 2143, b.imap),
@@ -40,24 +46,20 @@ func (b *backend) serve(ctx context.Context, out io.Writer) error {
 // service is an engine at a port. Its limits are for the whole of it: all
 // clients come from a few addresses, those of the front ends.
 func (b *backend) service(out io.Writer, title string, port int, engine func() server.Engine) server.Service {
+	l := listener.Config{Address: net.JoinHostPort(b.config.Address, strconv.Itoa(port)), Limits: listener.Limits{Connections: 20000}}
+	b.config.ProxyProtocol.Apply(&l)
 	return &server.Protocol{
-		Title: title, Engine: engine, Drain: time.Duration(b.config.Drain),
-		Listeners: []listener.Config{{Address: net.JoinHostPort(b.config.Address, strconv.Itoa(port)), Limits: listener.Limits{Connections: 20000}}},
-		Bound:     func(l *listener.Listener) { fmt.Fprintf(out, "%-10s  %s\n", title, l.Addr()) },
+		Title: title, Engine: engine, Drain: time.Duration(b.config.Drain), Listeners: []listener.Config{l},
+		Bound: func(l *listener.Listener) { fmt.Fprintf(out, "%-10s  %s\n", title, l.Addr()) },
 	}
 }
 
-// mailFlow delivers to the users of this back end, and sends the rest to the
-// front ends, which know where everyone lives, or where there are none to the
-// MX hosts of its domains.
+// mailFlow delivers to the users of this back end, sends mail for those of
+// others to the front ends, and the rest to the MX hosts of its domains.
 func (b *backend) mailFlow() (*processing.Processor, error) {
-	var rules processing.Rules
-	if len(b.config.Forward) > 0 {
-		hosts, err := hostsOf(b.config.Forward)
-		if err != nil {
-			return nil, err
-		}
-		rules = processing.Rules{{Route: sender.Route{Hosts: hosts}}}
+	rules, err := b.config.Routes(b.config.domains())
+	if err != nil {
+		return nil, err
 	}
 	return processing.New(processing.Options{
 		Hostname: b.config.Hostname, Directory: b.directory, Store: b.store, Queue: b.queue,
@@ -65,21 +67,16 @@ func (b *backend) mailFlow() (*processing.Processor, error) {
 	})
 }
 
-// hostsOf reads the addresses of front ends.
-func hostsOf(addresses []string) ([]sender.Host, error) {
-	var hosts []sender.Host
-	for _, address := range addresses {
-		name, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, fmt.Errorf("forward_to: %w", err)
+// storeName returns under which name the store has a user, also one who has gone
+// to another back end, or is yet to come.
+func (b *backend) storeName(ctx context.Context, name string) (string, error) {
+	if accounts, ok := directory.As[directory.Accounts](b.directory); ok {
+		if a, err := accounts.Account(ctx, name); !errors.Is(err, directory.ErrUnknown) {
+			return a.Name, err
 		}
-		number, err := strconv.ParseUint(port, 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("forward_to: %q is not a port", port)
-		}
-		hosts = append(hosts, sender.Host{Name: name, Port: int(number)})
 	}
-	return hosts, nil
+	address, err := mail.ParseAddress(name)
+	return address.Key(), err
 }
 
 func (b *backend) smtp(flow *processing.Processor, p smtp.Protocol) server.Engine {

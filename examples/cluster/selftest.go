@@ -35,7 +35,7 @@ var steps = []step{
 	{"a message by SMTP to users of both back ends arrives at both", mailToBoth},
 	{"mail that Alice submits through a front end reaches Bob at the other back end", submission},
 	{"when a front end is killed, the other serves", frontEndKilled},
-	{"a user moves: his sessions end, and his next login leads to the other back end", userMoves},
+	{"a user moves: his sessions end, and his next login finds all that he had at the other back end", userMoves},
 	{"a back end that is down is told as that, and the users of others do not notice", backEndDown},
 }
 
@@ -178,7 +178,8 @@ func frontEndKilled(ctx context.Context, c *cluster) error {
 }
 
 // userMoves moves Alice to the other back end and back. Her sessions are kicked
-// while her logins wait, so that she is never at two.
+// while her logins wait, so that she is never at two, and she finds everything
+// as it was, so that her client fetches nothing anew.
 func userMoves(ctx context.Context, c *cluster) error {
 	if err := mailTo(c.back(2), "2525", "Not yet here", alice.name); err == nil {
 		return errors.New("a back end takes mail for a user of the other")
@@ -191,11 +192,20 @@ func userMoves(ctx context.Context, c *cluster) error {
 	if answer, err := session.imap(fmt.Sprintf("LOGIN %s %s", alice.name, alice.password)); !strings.Contains(answer, "T OK") {
 		return errors.Join(fmt.Errorf("no login: %q", answer), err)
 	}
+	had, err := c.inventory(1, alice)
+	if err != nil {
+		return err
+	}
 	if err := c.move(ctx, alice, 2); err != nil {
 		return err
 	}
 	if answer, err := session.imap("NOOP"); err == nil && strings.Contains(answer, "T OK") {
 		return errors.New("a session at the old back end goes on")
+	}
+	for n := 1; n <= 2; n++ {
+		if has, err := c.inventory(n, alice); err != nil || has != had {
+			return errors.Join(fmt.Errorf("through front end %d she has %q, and had %q", n, has, had), err)
+		}
 	}
 	if err := mailTo(c.front(2), "1025", "At the new back end", alice.name); err != nil {
 		return err
@@ -205,10 +215,40 @@ func userMoves(ctx context.Context, c *cluster) error {
 			return err
 		}
 	}
+	if had, err = c.inventory(1, alice); err != nil {
+		return err
+	}
 	if err := c.move(ctx, alice, 1); err != nil {
 		return err
 	}
+	if has, err := c.inventory(2, alice); err != nil || has != had {
+		return errors.Join(fmt.Errorf("back again she has %q, and had %q", has, had), err)
+	}
 	return expect(readIMAP, c.front(2), alice, "Kept at back end 1")
+}
+
+// inventory is what a client remembers of a user's mail: UIDVALIDITY, UIDs,
+// ModSeqs, flags and names.
+func (c *cluster) inventory(front int, who user) (string, error) {
+	session, err := dial(c.front(front), "1143")
+	if err != nil {
+		return "", err
+	}
+	defer session.Close()
+	all := ""
+	for _, command := range []string{
+		fmt.Sprintf("LOGIN %s %s", who.name, who.password), `LIST "" * RETURN (STATUS (UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID))`, "EXAMINE INBOX",
+		"UID FETCH 1:* (UID FLAGS MODSEQ INTERNALDATE EMAILID)",
+	} {
+		answer, err := session.imap(command)
+		if err != nil || !strings.Contains(answer, "T OK") {
+			return "", errors.Join(fmt.Errorf("%s: %q", command, answer), err)
+		}
+		if all += answer; strings.HasPrefix(command, "LOGIN ") {
+			all = ""
+		}
+	}
+	return all, nil
 }
 
 func backEndDown(ctx context.Context, c *cluster) error {

@@ -33,7 +33,7 @@ type BackendConfig struct {
 	Connections int             `toml:"max_connections"` // at the same time, to one host; 0: no limit
 	Queue       config.Duration `toml:"queue"`           // how long a login waits for one of them; 0: 2s
 	Connect     config.Duration `toml:"connect"`         // for connecting, TLS and the login together; 0: 10s
-	ReadWrite   config.Duration `toml:"read_write"`      // a transfer may stand still; 0: 400s
+	ReadWrite   config.Duration `toml:"read_write"`      // a transfer may stand still, and a host be silent that has vanished; 0: 400s
 	Idle        config.Duration `toml:"idle"`            // nothing may happen at all, in IDLE for instance; 0: 31m
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 )
 
 // one is a configuration with POP3 alone, and a map.
@@ -155,6 +156,10 @@ func TestR34AConfigurationThatCantWorkSaysWhy(t *testing.T) {
 		"half of TLS":   {"default_route = \"x.test\"\n[tls]\nkey = \"x\"\n", "tls.certificate"},
 		"syntax":        {"x = \n", "line 1"},
 		"rule":          {"default_route = \"x.test\"\n" + service + "[[service.rule]]\naddresses = \"10.0.0.1\"\naction = \"maybe\"\n", "maybe"},
+		"proxy mode":    {"default_route = \"x.test\"\n" + service + "proxy_protocol = \"v2\"\n", "proxy_protocol is \"v2\""},
+		"no proxies":    {"default_route = \"x.test\"\n" + service + "proxy_protocol = \"required\"\n", "proxy_protocol needs proxy_networks"},
+		"proxies alone": {"default_route = \"x.test\"\n" + service + "proxy_networks = [\"10.0.0.1\"]\n", "proxy_networks need proxy_protocol"},
+		"bad proxies":   {"default_route = \"x.test\"\n" + service + "proxy_protocol = \"optional\"\nproxy_networks = [\"10.0.0.0/33\"]\n", "proxy_networks: "},
 		"plain secrets": {"plaintext_auth = \"always\"\n", "plaintext_auth"},
 	} {
 		_, err := loadConfig(writeFile(t, "c.toml", c.text), "")
@@ -175,11 +180,13 @@ func TestR34AConfigurationThatCantWorkSaysWhy(t *testing.T) {
 
 func TestTheConfigurationThatIsPrintedIsReadAgainAndShowsNoSecrets(t *testing.T) {
 	var out strings.Builder
-	file := writeFile(t, "c.toml", "default_route = \"x.test\"\ndrain = \"7s\"\n[ldap.main]\nuris = [\"ldap://x.test\"]\nbase = \"dc=x\"\nbind_password = \"topsecret\"\n")
+	file := writeFile(t, "c.toml", "default_route = \"x.test\"\ndrain = \"7s\"\n[ldap.main]\nuris = [\"ldap://x.test\"]\nbase = \"dc=x\"\nbind_password = \"topsecret\"\n"+
+		"[[service]]\nprotocol = \"imap\"\nlisten = [\"127.0.0.1:0\"]\nproxy_protocol = \"required\"\nproxy_networks = [\"10.0.0.1\", \"10.1.0.0/16\"]\n")
 	require.NoError(t, run(t.Context(), []string{"-config", file, "config"}, &out))
 	require.NotContains(t, out.String(), "topsecret")
 	c, err := loadConfig(writeFile(t, "again.toml", out.String()), "")
 	require.NoError(t, err)
 	require.Equal(t, 7*time.Second, time.Duration(c.Drain))
-	require.Len(t, c.Services, len(defaultServices()))
+	require.Len(t, c.Services, 1)
+	require.Equal(t, config.ProxyProtocol{Mode: "required", Networks: []string{"10.0.0.1", "10.1.0.0/16"}}, c.Services[0].ProxyProtocol)
 }

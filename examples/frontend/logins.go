@@ -10,6 +10,7 @@ import (
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/auth/ldapauth"
 	"github.com/posthouse-mail/posthouse/auth/passwdfile"
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 )
 
 // logins are who checks logins before a back end is asked. All services count
@@ -20,8 +21,12 @@ type logins struct {
 	background []func(ctx context.Context)
 }
 
-func openLogins() *logins {
-	return &logins{throttle: auth.NewThrottle(auth.Chain(), auth.ThrottleOptions{})}
+func openLogins(c *Config) *logins {
+	var services []config.ProxyProtocol
+	for _, s := range c.Services {
+		services = append(services, s.ProxyProtocol)
+	}
+	return &logins{throttle: auth.NewThrottle(auth.Chain(), auth.ThrottleOptions{Trusted: config.Balancers(services...)})}
 }
 
 // of returns who checks the logins of a service; nil: its back ends do. From

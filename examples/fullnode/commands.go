@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +17,9 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
+	"github.com/posthouse-mail/posthouse/examples/internal/moving"
+	"github.com/posthouse-mail/posthouse/examples/internal/socket"
 	"github.com/posthouse-mail/posthouse/queue"
 )
 
@@ -40,9 +42,9 @@ func runCommand(ctx context.Context, c *command, args []string) error {
 	if _, err := os.Stat(c.data); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := lockDataDir(c.data)
-	if errors.Is(err, errInUse) {
-		c.node = dialControl(c.data)
+	lock, err := datadir.Lock(c.data)
+	if errors.Is(err, datadir.ErrInUse) {
+		c.node = socket.Dial(c.data)
 		return run(ctx)
 	}
 	if err != nil {
@@ -108,6 +110,10 @@ func (c *command) find(args []string) (func(ctx context.Context) error, error) {
 		return c.simple(http.MethodPost, "/purge"), nil
 	case args[0] == "snapshot" && len(args) == 2:
 		return c.snapshot(args[1])
+	case moving.Is(args[0]):
+		return func(ctx context.Context) error {
+			return (&moving.Command{Node: c.node, In: c.in, Out: c.out}).Run(ctx, args)
+		}, nil
 	case args[0] == "export" || args[0] == "import":
 		return c.transfer(args)
 	}
@@ -200,16 +206,4 @@ func (c *command) queueRemove(ids []string) func(ctx context.Context) error {
 		}
 		return nil
 	}
-}
-
-// dialControl reaches the node that serves a data directory.
-func dialControl(data string) http.RoundTripper {
-	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		path, done, err := socketPath(data)
-		if err != nil {
-			return nil, err
-		}
-		defer done()
-		return (&net.Dialer{}).DialContext(ctx, "unix", path)
-	}}
 }

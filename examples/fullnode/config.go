@@ -29,6 +29,8 @@ type Config struct {
 	// nobody: it may not relay, even from relay.trusted_networks.
 	TrustedFrontEnds config.FrontEnds `toml:"trusted_front_ends"`
 
+	config.Place // one back end of several, whose users LDAP directories know
+
 	TLS config.TLS `toml:"tls"`
 
 	Message struct {
@@ -108,6 +110,9 @@ func (c *Config) validate() error {
 	if err := c.validateAuth(); err != nil {
 		return err
 	}
+	if err := c.Place.Validate(c.sharedDomains()); err != nil {
+		return err
+	}
 	if err := c.validateLocations(); err != nil {
 		return err
 	}
@@ -124,6 +129,17 @@ func (c *Config) services() []namedService {
 		{"lmtp", &c.LMTP}, {"imap", &c.IMAP}, {"pop3", &c.POP3},
 		{"submission", &c.Submission}, {"smtp", &c.SMTP}, {"http", &c.HTTP},
 	}
+}
+
+// manyAt returns what knows the addresses at which there are many users: those of
+// front ends, and of load balancers.
+func (c *Config) manyAt() func(netip.Addr) bool {
+	var services []config.ProxyProtocol
+	for _, s := range c.services() {
+		services = append(services, s.config.ProxyProtocol)
+	}
+	balancers := config.Balancers(services...)
+	return func(a netip.Addr) bool { return c.TrustedFrontEnds.Contains(a) || balancers(a) }
 }
 
 // write prints the configuration as a file that loadConfig reads, but for its

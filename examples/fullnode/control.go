@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"sync"
 
@@ -21,9 +17,6 @@ import (
 	"github.com/posthouse-mail/posthouse/storage"
 	"github.com/posthouse-mail/posthouse/storage/transfer"
 )
-
-// controlSocket is where a serving node takes commands, in its data directory.
-const controlSocket = "control.sock"
 
 // control is the one way in which a node is administered: an HTTP handler,
 // served on a socket of the data directory while the node runs, called
@@ -68,6 +61,8 @@ func newControl(o *opened) *control {
 	c.handle("POST /purge", c.purge)
 	c.handle("POST /users/{name}/export", c.transferMail(transfer.Export, "exported"))
 	c.handle("POST /users/{name}/import", c.transferMail(transfer.Import, "imported"))
+	c.mux.Handle("/moving", c.moving())
+	c.mux.Handle("/moving/", c.moving())
 	return c
 }
 
@@ -219,40 +214,4 @@ func messageID(s string) (queue.ID, error) {
 		return 0, fmt.Errorf("%w: %q is not the number of a message", errBadRequest, s)
 	}
 	return queue.ID(id), nil
-}
-
-// serveControl is the service that answers commands while the node runs.
-func serveControl(c *control, data *dataDir) func(ctx context.Context, ready func()) error {
-	return func(ctx context.Context, ready func()) error {
-		path, done, err := socketPath(data.path)
-		if err != nil {
-			return err
-		}
-		defer done()
-		_ = os.Remove(data.file(controlSocket)) // of a process that was killed; the lock is ours
-		l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
-		if err != nil {
-			return err
-		}
-		defer os.Remove(data.file(controlSocket))
-		s := &http.Server{Handler: c, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn)}
-		stop := context.AfterFunc(ctx, func() { s.Close() })
-		defer stop()
-		ready()
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	}
-}
-
-// socketPath returns a path of the control socket short enough for the
-// 108 octets that the system allows, however long the data directory's is.
-// done ends its use.
-func socketPath(data string) (path string, done func(), err error) {
-	dir, err := os.Open(data)
-	if err != nil {
-		return "", nil, err
-	}
-	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), controlSocket), func() { dir.Close() }, nil
 }

@@ -33,7 +33,7 @@ func TestP27DovecotInFrontTellsOfItsClients(t *testing.T) {
 		require.NoError(t, err)
 		dialogue.Play(t, nc, t.Name(), strings.NewReplacer("NAME", n.user, "PASSWORD", n.password).Replace(text))
 	}
-	say(front.LMTP, "S~ 220 .*\nC: LHLO client.test\nS~ 250-.*\nS~ 250-.*\nS~ 250-.*\nS~ 250-.*\nS~ 250 .*\n"+
+	say(front.LMTP, "S~ 220 .*\nC: LHLO client.test\nS~ 250-.*\nS~ 250-.*\nS~ 250-.*\nS~ 250-.*\nS~ 250-.*\nS~ 250 .*\n"+
 		"C: MAIL FROM:<a@b.test>\nS~ 250 .*\nC: RCPT TO:<NAME>\nS~ 250 .*\nC: DATA\nS~ 354 .*\nC: Subject: x\nC: \nC: x\nC: .\nS~ 250 .*\nC: QUIT\nS~ 221 .*\n")
 	say(front.IMAP, "S~ .* OK .*\nC: a LOGIN NAME wrong\nS~ a NO .*\nC: a LOGIN NAME PASSWORD\nS~ a OK .*\nC: b LOGOUT\nS~ .*\nS~ b OK.*\n")
 	say(front.POP3, "S~ .OK .*\nC: USER NAME\nS~ .OK.*\nC: PASS PASSWORD\nS~ .OK.*\nC: QUIT\nS~ .OK.*\n")

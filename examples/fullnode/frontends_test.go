@@ -35,6 +35,22 @@ func TestFrontEndsHaveLimitsOfTheirOwn(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestP21AServiceMayStandBehindLoadBalancers(t *testing.T) {
+	c, err := configOf(t, "trusted_front_ends = [\"10.1.0.0/16\"]\n[imap]\nproxy_protocol = \"required\"\nproxy_networks = [\"10.0.0.1\", \"10.0.0.4-10.0.0.5\"]\n")
+	require.NoError(t, err)
+	for _, l := range c.IMAP.Listeners(nil, nil) {
+		require.Equal(t, listener.ProxyRequired, l.Proxy)
+		require.True(t, l.ProxyFrom.Contains(netip.MustParseAddr("10.0.0.5")))
+		require.False(t, l.ProxyFrom.Contains(netip.MustParseAddr("10.0.0.2")))
+	}
+	require.Equal(t, listener.ProxyOff, c.POP3.Listeners(nil, nil)[0].Proxy)
+	for address, many := range map[string]bool{"10.0.0.1": true, "10.1.2.3": true, "10.0.0.2": false} {
+		require.Equal(t, many, c.manyAt()(netip.MustParseAddr(address)), address)
+	}
+	_, err = configOf(t, "[imap]\nproxy_protocol = \"required\"\n")
+	require.ErrorContains(t, err, "imap: proxy_protocol needs proxy_networks")
+}
+
 // TestP27BackEndLogsTheClientOfAFrontEnd in all services, with the front end's
 // name for the session.
 func TestP27BackEndLogsTheClientOfAFrontEnd(t *testing.T) {

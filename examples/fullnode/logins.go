@@ -78,10 +78,18 @@ func (o *opened) openResolver(c *Config) error {
 		if err != nil {
 			return fmt.Errorf("ldap.%s: %w", name, err)
 		}
-		all = append(all, d)
+		all = append(all, c.Here(d))
 	}
 	o.resolver = directory.Chain(all...)
 	return nil
+}
+
+// sharedDomains are those whose addresses LDAP directories know.
+func (c *Config) sharedDomains() (domains []string) {
+	for _, l := range c.LDAP {
+		domains = append(domains, l.Domains...)
+	}
+	return domains
 }
 
 // sources returns where the logins of a service are checked.
@@ -115,7 +123,7 @@ func (l *logins) add(o *opened, c *Config, sources []string) error {
 	cache := auth.NewCache(chain, auth.CacheOptions{})
 	l.caches = append(l.caches, cache)
 	if l.throttle == nil {
-		l.throttle = auth.NewThrottle(cache, auth.ThrottleOptions{Trusted: c.TrustedFrontEnds.Contains})
+		l.throttle = auth.NewThrottle(cache, auth.ThrottleOptions{Trusted: c.manyAt()})
 		l.chains[key] = l.throttle
 	} else {
 		l.chains[key] = l.throttle.Over(cache)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/internal/realtest"
+	"github.com/posthouse-mail/posthouse/internal/realtest/clients"
 )
 
 // TestPasswordFilesAreSourcesOfLogins logs in somebody of a file, and lets the
@@ -43,7 +44,7 @@ func TestR343MechanismsAreOfferedSeparatelyWithTLSAndWithout(t *testing.T) {
 	require.Contains(t, said, "AUTH=SCRAM-SHA-256")
 	require.NotContains(t, said, "AUTH=PLAIN")
 	realtest.Require(t, "curl")
-	out := runTool(t, t.TempDir(), "curl", "-sSkv", "--user", "alice:"+n.password, "imaps://"+n.address["IMAP (TLS)"]+"/", "--sasl-ir")
+	out := clients.Run(t, t.TempDir(), "curl", "-sSkv", "--user", "alice:"+n.password, "imaps://"+n.address["IMAP (TLS)"]+"/", "--sasl-ir")
 	require.Contains(t, out, "AUTH=PLAIN")
 	require.NotContains(t, out, "SCRAM")
 }

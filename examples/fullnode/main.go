@@ -17,6 +17,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/posthouse-mail/posthouse/examples/internal/moving"
 )
 
 const usage = `usage: fullnode [-config FILE] [-data DIR] [COMMAND]
@@ -99,8 +101,6 @@ commands:
                              the first line of standard input is the password; exit status 1 and a
                              sentence when something is missing (needs no data directory)
   config                     print the effective configuration
-
-flags:
 `
 
 func main() {
@@ -122,7 +122,7 @@ var errReported = errors.New("reported")
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet("fullnode", flag.ContinueOnError)
 	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), usage)
+		fmt.Fprint(flags.Output(), usage+moving.Usage+"\nflags:\n")
 		flags.PrintDefaults()
 	}
 	configFile := flags.String("config", "", "configuration `file` (TOML); every key is optional")

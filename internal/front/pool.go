@@ -39,7 +39,7 @@ const (
 )
 
 // Handler serves one connection until it ends, or until it has handed it over
-// (wire.Conn.HandOver). The context is cancelled when the pool is closed or
+// (wire.Conn.HandOver) or lets it rest (wire.Conn.Rest). The context is cancelled when the pool is closed or
 // the session has ended.
 type Handler func(ctx context.Context, c *wire.Conn)
 
@@ -99,10 +99,25 @@ func (p *Pool) run(ctx context.Context, c *wire.Conn, handle Handler) {
 		}
 	}()
 	handle(ctx, c)
-	if next := c.HandedOver(); next != nil {
+	if goOn := c.Resting(); goOn != nil {
+		handedOver = true
+		go p.rest(ctx, c, goOn)
+	} else if next := c.HandedOver(); next != nil {
 		handedOver = true
 		next(func() { p.end(c) })
 	}
+}
+
+// rest waits for a session's next input. Its stack is all that a session has
+// meanwhile.
+func (p *Pool) rest(ctx context.Context, c *wire.Conn, goOn func(context.Context, error)) {
+	err := c.Doze()
+	go p.run(ctx, c, func(ctx context.Context, c *wire.Conn) {
+		if err == nil {
+			err = c.Await()
+		}
+		goOn(ctx, err)
+	})
 }
 
 // end closes and forgets a session, once.

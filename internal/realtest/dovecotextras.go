@@ -14,15 +14,7 @@ func (d *Dovecot) configureExtras(extras []DovecotExtra) error {
 	for _, e := range extras {
 		switch e {
 		case DovecotSieve:
-			fmt.Fprintf(&b, `
-protocols = $protocols sieve
-service managesieve-login {
-  inet_listener sieve {
-    port = %d
-  }
-  service_count = 0
-}
-`, d.Sieve)
+			b.WriteString(sieveService(d.Sieve))
 		case DovecotTrusts:
 			b.WriteString("login_trusted_networks = 127.0.0.0/8\n")
 		case DovecotTLS:
@@ -41,4 +33,17 @@ service managesieve-login {
 func (d *Dovecot) Log() string {
 	log, _ := os.ReadFile(filepath.Join(d.dir, "log"))
 	return string(log)
+}
+
+// sieveService serves ManageSieve on a port.
+func sieveService(port int) string {
+	return fmt.Sprintf(`
+protocols = $protocols sieve
+service managesieve-login {
+  inet_listener sieve {
+    port = %d
+  }
+  service_count = 0
+}
+`, port)
 }

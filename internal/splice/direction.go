@@ -87,6 +87,7 @@ func (d *direction) wait() (parked bool, err error) {
 // end ends a direction: in order, and the other goes on, or both at once.
 func (d *direction) end(err error) {
 	p := d.pair
+	d.blame(err)
 	var w *writeError
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the latter of TLS without its farewell
@@ -100,6 +101,23 @@ func (d *direction) end(err error) {
 		p.abort(err)
 	}
 	p.leave()
+}
+
+// blame notes whose end ends the pair, unless the pair ends already: the
+// source's, or the destination's, which takes nothing more.
+func (d *direction) blame(err error) {
+	if d.pair.closed.Load() || errors.Is(err, net.ErrClosed) || errors.Is(err, errPanicked) {
+		return
+	}
+	who := d.src
+	if _, broken := errors.AsType[*writeError](err); broken || errors.Is(err, ErrStuck) {
+		who = d.dst
+	}
+	party := Client
+	if who == &d.pair.server {
+		party = Server
+	}
+	d.pair.first.CompareAndSwap(int32(Nobody), int32(party))
 }
 
 // pass tells the destination that the source has ended, and reports whether

@@ -37,6 +37,19 @@ var (
 	ErrStuck = errors.New("what was sent was not accepted for too long")
 )
 
+// Party says who has ended a pair.
+type Party int32
+
+// The parties. Nobody is a time-out, or whoever has ended the context.
+const (
+	Nobody Party = iota
+	Client
+	Server
+)
+
+// String names a party.
+func (p Party) String() string { return [...]string{"nobody", "client", "back end"}[p] }
+
 // Timeouts of a pair. A zero field means its default.
 type Timeouts struct {
 	Stuck time.Duration // one side accepts nothing of what the other sent; default 400 seconds
@@ -66,7 +79,7 @@ type pair struct {
 	client, server side
 	up, down       direction // client to server, server to client
 	t              Timeouts
-	done           func(error)
+	done           func(Party, error)
 	stop           func() bool // takes the pair off its context
 	start          time.Time
 	id             uint64 // see watch
@@ -77,7 +90,8 @@ type pair struct {
 	moved    atomic.Int64 // when something moved last, since start
 	answered atomic.Bool  // it was the server's
 	phase    atomic.Int32
-	closed   atomic.Bool // both connections were closed here
+	first    atomic.Int32 // the Party that has ended, or broken off, before the other
+	closed   atomic.Bool  // both connections were closed here
 
 	mu     sync.Mutex // guards what follows, and closing
 	err    error      // why it ends
@@ -98,8 +112,8 @@ func newSide(c *wire.Conn) (side, error) {
 // Start moves octets between a client and a server, beginning with what both
 // have read ahead, until both have ended, one breaks off, a time-out passes or
 // ctx ends. It returns at once; done is then called once, after both
-// connections were closed: nil when the end was in order. After an error nothing
-// was started: close both.
+// connections were closed, with the party that was the first to end, and nil
+// when the end was in order. After an error nothing was started: close both.
 //
 // The end of one side's octets is passed on; the other may finish what it
 // says. A connection that was reset resets the other.
@@ -109,13 +123,13 @@ func newSide(c *wire.Conn) (side, error) {
 // seconds and the server spoke last. No farewell is said: whether the
 // last octet ended a message or is in the middle of a mail, nobody knows who
 // does not speak the protocol.
-func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func(error)) error {
+func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func(Party, error)) error {
 	p := &pair{t: t, start: time.Now()}
-	p.done = func(err error) {
+	p.done = func(first Party, err error) {
 		if ctx.Err() != nil && errors.Is(err, net.ErrClosed) {
 			err = context.Cause(ctx) // whoever ended it closed the connection too
 		}
-		done(err)
+		done(first, err)
 	}
 	p.t.Stuck = cmp.Or(t.Stuck, 400*time.Second)
 	p.t.Idle = cmp.Or(t.Idle, 31*time.Minute)
@@ -185,7 +199,7 @@ func (p *pair) leave() {
 	p.abort(nil)
 	watched.remove(p)
 	defer logPanic()
-	p.done(p.err)
+	p.done(Party(p.first.Load()), p.err)
 }
 
 // logPanic keeps a panic in one pair from ending all others.

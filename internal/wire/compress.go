@@ -68,27 +68,40 @@ func (c *Conn) Compressed() bool { return c.zip != nil }
 // inflate fills the input buffer with what is decoded, and waits for more only
 // while that is nothing.
 func (c *Conn) inflate(deadline time.Time, stoppable bool) error {
-	z := c.zip
 	for {
-		if z.in != nil || z.more {
-			buf := getBuffer()
-			n, err := z.decode(buf.b[:])
-			if n > 0 {
-				c.dropInput()
-				c.in, c.r, c.w = buf, 0, n
-				return nil
-			}
-			putBuffer(buf)
-			if err != nil {
-				return err
-			}
+		if err := c.decodeHeld(); err != nil || c.Buffered() > 0 {
+			return err
 		}
 		if err := c.receive(deadline, stoppable); err != nil {
 			return err
 		}
-		z.in, z.r, z.w = c.in, c.r, c.w
-		c.in, c.r, c.w = nil, 0, 0
+		c.toDecode()
 	}
+}
+
+// decodeHeld fills the input buffer with what is decoded without more input, if
+// that is anything.
+func (c *Conn) decodeHeld() error {
+	z := c.zip
+	if z.in == nil && !z.more {
+		return nil
+	}
+	buf := getBuffer()
+	n, err := z.decode(buf.b[:])
+	if n == 0 {
+		putBuffer(buf)
+		return err
+	}
+	c.dropInput()
+	c.in, c.r, c.w = buf, 0, n
+	return nil
+}
+
+// toDecode makes what was received input of the decoder.
+func (c *Conn) toDecode() {
+	z := c.zip
+	z.in, z.r, z.w = c.in, c.r, c.w
+	c.in, c.r, c.w = nil, 0, 0
 }
 
 func (z *compression) decode(p []byte) (int, error) {

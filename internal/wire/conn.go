@@ -18,6 +18,7 @@
 package wire
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -72,8 +73,10 @@ type Conn struct {
 	long        []byte  // a line that did not fit the buffer
 	transfer    transfer
 	interrupted atomic.Bool
-	zip         *compression     // nil: none
-	next        func(end func()) // see HandOver
+	zip         *compression                             // nil: none
+	next        func(end func())                         // see HandOver
+	goOn        func(ctx context.Context, arrived error) // see Rest
+	awake       bool                                     // Rest has found something to read
 
 	mu  sync.Mutex // guards out
 	out *buffer    // nil while nothing is pending

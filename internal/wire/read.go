@@ -150,6 +150,12 @@ func (c *Conn) receive(deadline time.Time, stoppable bool) error {
 			return c.filled(buf, n, err)
 		}
 	}
+	return c.untilDeadline(deadline, stoppable, c.read)
+}
+
+// untilDeadline calls what reads or waits, with a deadline. stoppable says that
+// an Interrupt may end that.
+func (c *Conn) untilDeadline(deadline time.Time, stoppable bool, read func() error) error {
 	for {
 		if err := c.outer.SetReadDeadline(deadline); err != nil {
 			return err
@@ -157,7 +163,7 @@ func (c *Conn) receive(deadline time.Time, stoppable bool) error {
 		if stoppable && c.interrupted.Load() {
 			return ErrInterrupted
 		}
-		err := c.read()
+		err := read()
 		if errors.Is(err, os.ErrDeadlineExceeded) && c.interrupted.Load() && time.Now().Before(deadline) {
 			continue // Interrupt moved the deadline, not the client
 		}

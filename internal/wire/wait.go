@@ -16,6 +16,7 @@ import (
 // buffer that comes back with octets belongs to the caller.
 type waiter interface {
 	held() (*buffer, int, error) // what has left the descriptor already; never blocks, changes the deadline
+	readable() error             // waits until read would not block, or a deadline passes
 	read() (*buffer, int, error)
 }
 
@@ -71,6 +72,8 @@ func newPlainWaiter(raw syscall.RawConn) *plainWaiter {
 
 func (p *plainWaiter) held() (*buffer, int, error) { return nil, 0, nil }
 
+func (p *plainWaiter) readable() error { return p.raw.Read(readable) }
+
 func (p *plainWaiter) read() (*buffer, int, error) {
 	p.buf, p.n, p.err = nil, 0, nil
 	if err := p.raw.Read(p.try); err != nil {
@@ -124,9 +127,11 @@ func (t *tlsWaiter) held() (*buffer, int, error) {
 	return buf, n, err
 }
 
+func (t *tlsWaiter) readable() error { return t.raw.Read(readable) }
+
 func (t *tlsWaiter) read() (*buffer, int, error) {
 	for {
-		if err := t.raw.Read(readable); err != nil {
+		if err := t.readable(); err != nil {
 			return nil, 0, err
 		}
 		if buf, n, err := t.enter(); n > 0 || err != nil {

@@ -21,7 +21,7 @@ func (s *Store) Account(ctx context.Context, user string) (storage.Account, erro
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	if err := checkUser(user); err != nil {
+	if err := cmp.Or(checkUser(user), s.thawed(user)); err != nil {
 		return nil, err
 	}
 	rec, ok, err := getAccount(s.e, user)
@@ -264,10 +264,11 @@ func (s *Store) RemoveAccount(ctx context.Context, user string) error {
 		return err
 	}
 	err := s.commit(ctx, nil, func(t tx) error {
-		g, err := t.account(tree{user: user})
+		g, err := t.grow(tree{user: user})
 		if err != nil {
 			return err
 		}
+		t.thaw(user)
 		return g.removeAll()
 	})
 	if errors.Is(err, storage.ErrNoMailbox) {

@@ -81,7 +81,7 @@ func (p *purger) purge(ctx context.Context, pace *pacer) (n int, err error) {
 		var users []tree
 		scan := p.s.e.Scan(ctx, from, []byte{keyAccount + 1}, func(k, v []byte) error {
 			from = append(append(from[:0], k...), 0)
-			if rec, err := parseAccount(v); err == nil && len(p.s.rules(string(k[1:]))) > 0 {
+			if rec, err := parseAccount(v); err == nil && len(p.s.rules(string(k[1:]))) > 0 && p.s.thawed(string(k[1:])) == nil {
 				users = append(users, tree{string(k[1:]), rec.id})
 			}
 			if len(users) == userBatch {
@@ -175,9 +175,10 @@ func (m *mailbox) purge(ctx context.Context, age time.Duration, pace *pacer) (n 
 	}
 }
 
-// unlessGone is nil for the error of a mailbox that was deleted meanwhile.
+// unlessGone is nil for the error of a mailbox that was deleted meanwhile, or
+// of which the account was frozen.
 func unlessGone(err error) error {
-	if errors.Is(err, storage.ErrNoMailbox) {
+	if errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrFrozen) {
 		return nil
 	}
 	return err

@@ -42,6 +42,9 @@ func (s *Store) commit(ctx context.Context, body message.Body, build func(tx) er
 // commit makes one change of the account's mailboxes.
 func (a *account) commit(ctx context.Context, body message.Body, build func(tx) error) error {
 	return a.s.commit(ctx, body, func(t tx) error {
+		if err := a.s.thawed(a.user); err != nil {
+			return err
+		}
 		t.owner = a.user
 		return build(t)
 	})
@@ -105,6 +108,9 @@ func (s *Store) done(o *op) {
 		if c.tail.rows != nil {
 			s.tails.keep(c.live, c.tail, c.after.modSeq)
 		}
+	}
+	if o.thawed != "" {
+		s.frozen.remove(o.thawed)
 	}
 	s.watch.tell(o)
 }

@@ -69,7 +69,11 @@ func (s *Store) Inspect(ctx context.Context, in Inspection) (Summary, error) {
 	if c.others, err = collect(c.snap, in.Others); err != nil {
 		return c.sum, failure(err)
 	}
-	for _, stage := range [...]func(context.Context) error{c.accounts, c.shared, c.trees, c.states, c.notes, c.retained, c.bodies, c.counters, c.unknown, c.held} {
+	if b, _, err := c.snap.Get([]byte{keyCounters}); err == nil { // else counters tells of it
+		own, _ := parseCounters(b)
+		c.origin = originOf(own.mailbox)
+	}
+	for _, stage := range [...]func(context.Context) error{c.accounts, c.shared, c.trees, c.states, c.notes, c.retained, c.arrivals, c.bodies, c.counters, c.unknown, c.held} {
 		err := stage(ctx)
 		if errors.Is(err, engine.ErrDamaged) {
 			c.found(DamageIndex, subject{}, "index", "%v", err)
@@ -97,6 +101,7 @@ type checker struct {
 	there  []storage.MailboxID
 	doomed []storage.MailboxID
 	given  counters            // the highest numbers that are in use
+	origin uint64              // of the store's own mailboxes, see originOf
 	shares map[string]struct{} // keys of what lists allow
 
 	told time.Time

@@ -12,7 +12,7 @@ import (
 func (c *checker) notes(ctx context.Context) error {
 	err := c.notesOf(ctx, keyBoxNote, func(n uint64) (subject, string, bool) {
 		id := storage.MailboxID(n)
-		c.given.mailbox = max(c.given.mailbox, id)
+		c.gave(id)
 		return subject{mailbox: id}, fmt.Sprintf("mailbox %d", n), c.isThere(id)
 	})
 	if err != nil {

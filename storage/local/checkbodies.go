@@ -118,6 +118,9 @@ func (c *checker) window(ctx context.Context, from, to engine.BlobID, list []cou
 	if err == nil {
 		err = c.keptReferences(ctx, from, to, find)
 	}
+	if err == nil {
+		err = c.arrivedReferences(ctx, from, to, find)
+	}
 	if err != nil {
 		return err
 	}
@@ -152,7 +155,7 @@ func (c *checker) outside(from, to engine.BlobID, find func(engine.BlobID) *coun
 
 // owner checks that the mailbox of a record is there, or is being cleared away.
 func (c *checker) owner(id storage.MailboxID) {
-	c.given.mailbox = max(c.given.mailbox, id)
+	c.gave(id)
 	if !c.isThere(id) {
 		c.found(DamageOrphans, subject{mailbox: id}, fmt.Sprintf("mailbox %d", id), "has messages and is not there")
 	}

@@ -76,7 +76,7 @@ func (t *treeCheck) name(ctx context.Context, name string, v []byte) error {
 	if name == storage.Inbox && b.kind != storage.Mail {
 		t.found(DamageWrongKind, "INBOX is for %v", b.kind)
 	}
-	t.c.given.mailbox = max(t.c.given.mailbox, b.id)
+	t.c.gave(b.id)
 	if !isClean(name) {
 		t.found(DamageBadName, "mailbox %q has a name that none can have", name)
 	} else if i := strings.LastIndex(name, storage.Separator); i > 0 {
@@ -243,7 +243,7 @@ func (c *checker) mailboxes(ctx context.Context, kind byte, length int, f func(i
 		if !ok || len(k) != length {
 			return c.unknownKey(k)
 		}
-		c.given.mailbox = max(c.given.mailbox, storage.MailboxID(n))
+		c.gave(storage.MailboxID(n))
 		return f(storage.MailboxID(n), v)
 	})
 }
@@ -274,6 +274,13 @@ func (c *checker) isThere(id storage.MailboxID) bool {
 	return ok
 }
 
+// gave counts a mailbox that is in use, unless another store gave out its number.
+func (c *checker) gave(id storage.MailboxID) {
+	if originOf(id) == c.origin {
+		c.given.mailbox = max(c.given.mailbox, id)
+	}
+}
+
 // counters compares what was given out with what is in use.
 func (c *checker) counters(context.Context) error {
 	b, ok, err := c.snap.Get([]byte{keyCounters})
@@ -295,7 +302,7 @@ func (c *checker) counters(context.Context) error {
 
 // ownKeys are the kinds of keys that the store and the queue have, ascending.
 var ownKeys = []byte{
-	keyAccount, keyBoxNote, keyIndex, 'd', 'e', keyCounters, keyAccountNote, keyLeft, keyMessage, keyName, keyDue, keyPage,
+	keyAccount, keyBoxNote, keyIndex, 'd', 'e', keyFrozen, keyCounters, keyArrival, keyArrived, keyAccountNote, keyLeft, keyMessage, keyName, keyDue, keyPage,
 	keyRecent, keyState, keySubscription, keyValidity, keyShare, keyExpunged, keyKept, keyDoomed,
 }
 

@@ -18,7 +18,12 @@ var ErrDamaged = errors.New("damaged record of the mail store")
 //
 //	2 mailboxes have a kind, mailboxes and accounts bounds and access lists of
 //	  their own, and messages the time when they were saved
-const version = 2
+//
+// A message that has a name from another store begins with namedVersion.
+const (
+	version      = 2
+	namedVersion = 3
+)
 
 // reader reads the fields of a record one after the other. After something
 // that it can't read all of its methods return zero values, and end returns
@@ -29,9 +34,12 @@ type reader struct {
 	bad     bool
 }
 
-func newReader(record []byte) *reader {
+func newReader(record []byte) *reader { return newReaderUpTo(version, record) }
+
+// newReaderUpTo is newReader for records of which there are later versions.
+func newReaderUpTo(latest byte, record []byte) *reader {
 	r := &reader{rest: record}
-	if r.version = r.octet(); r.version < 1 || r.version > version {
+	if r.version = r.octet(); r.version < 1 || r.version > latest {
 		r.fail()
 	}
 	return r

@@ -251,12 +251,15 @@ func (st *Staged) sort() {
 // refusesOne reports errors that concern one target alone.
 func refusesOne(err error) bool {
 	return errors.Is(err, storage.ErrNoMailbox) || errors.Is(err, storage.ErrBadName) || errors.Is(err, storage.ErrLimit) ||
-		errors.Is(err, storage.ErrOverQuota) || err == errUncounted // which is for the whole, when all are known
+		errors.Is(err, storage.ErrOverQuota) || errors.Is(err, storage.ErrFrozen) || err == errUncounted // which is for the whole, when all are known
 }
 
 // find finds or makes a target's mailbox.
 func (st *Staged) find(t tx, i int) (err error) {
 	target := &st.d.Targets[i]
+	if err := t.s.thawed(target.User); err != nil {
+		return err
+	}
 	t.owner = target.User
 	st.receipts[i].Mailbox, err = t.target(target, st.names[i], st.size(i))
 	return err

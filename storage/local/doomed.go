@@ -106,12 +106,12 @@ func (p *purger) someMessages(ctx context.Context, id storage.MailboxID) (int, e
 	if d.until <= p.s.second() {
 		d.origin = origin{}
 	}
-	gone, err := p.messagesOf(ctx, id)
+	gone, err := someRecords(ctx, p.s.e, id, 0)
 	if err != nil || len(gone) == 0 {
 		return 0, err
 	}
 	if d.until > 0 {
-		err = p.s.asOnPages(id, gone)
+		err = asOnPages(p.s.e, id, gone)
 	}
 	if err != nil {
 		return 0, err
@@ -136,10 +136,16 @@ func (p *purger) someMessages(ctx context.Context, id storage.MailboxID) (int, e
 	return len(gone), nil
 }
 
-// messagesOf reads some messages of a deleted mailbox.
-func (p *purger) messagesOf(ctx context.Context, id storage.MailboxID) (gone []record, err error) {
+// scanner is the engine, or a snapshot of it.
+type scanner interface {
+	getter
+	Scan(ctx context.Context, from, to []byte, f func(key, value []byte) error) error
+}
+
+// someRecords reads some messages of a mailbox, from a UID on.
+func someRecords(ctx context.Context, from scanner, id storage.MailboxID, uid uint32) (gone []record, err error) {
 	size := 0
-	err = p.s.e.Scan(ctx, messageKey(id, 0), behind(keyMessage, uint64(id)), func(k, v []byte) error {
+	err = from.Scan(ctx, messageKey(id, uid), behind(keyMessage, uint64(id)), func(k, v []byte) error {
 		m, err := parseMessage(k, v)
 		if err != nil {
 			return err
@@ -157,15 +163,15 @@ func (p *purger) messagesOf(ctx context.Context, id storage.MailboxID) (gone []r
 	return gone, err
 }
 
-// asOnPages gives messages of a mailbox that nobody changes the flags that they
-// had last.
-func (s *Store) asOnPages(id storage.MailboxID, list []record) error {
+// asOnPages gives messages of a mailbox that nobody changes, or of one moment,
+// the flags that they had last.
+func asOnPages(from getter, id storage.MailboxID, list []record) error {
 	c, upto := (*chunk)(nil), uint32(0)
 	for i := range list {
 		m := &list[i]
 		if page := pageOf(m.uid); c == nil || c.page != page {
 			c, upto = newChunk(page), 0
-			v, ok, err := s.e.Get(pageKey(id, page))
+			v, ok, err := from.Get(pageKey(id, page))
 			if err == nil && ok {
 				c, upto, err = parsePage(page, v)
 			}

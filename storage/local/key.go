@@ -26,6 +26,9 @@ import (
 //	b mailbox whom name  an annotation of a mailbox
 //	k account whom name  an annotation of an account itself
 //	w identifier account mailbox  whose list allows the identifier something; w alone: all are listed
+//	f user           since when the account is frozen
+//	i user           an account that is arriving from another store
+//	j arrival body   a body that has arrived, by its name there
 //	g                what was given out last: accounts, mailboxes, UIDVALIDITY, numbers of retained messages
 //
 // Two are hints, in the index only and not in the log:
@@ -53,12 +56,23 @@ const (
 	keyCounters     = 'g'
 	keyIndex        = 'c'
 	keyRecent       = 'r'
+	keyFrozen       = 'f'
+	keyArrival      = 'i'
+	keyArrived      = 'j'
 )
 
 // accountID names an account for ever.
 type accountID uint64
 
 func accountKey(user string) []byte { return append([]byte{keyAccount}, user...) }
+
+func frozenKey(user string) []byte { return append([]byte{keyFrozen}, user...) }
+
+func arrivalKey(user string) []byte { return append([]byte{keyArrival}, user...) }
+
+func arrivedKey(a accountID, there engine.BlobID) []byte {
+	return binary.BigEndian.AppendUint64(numberKey(keyArrived, uint64(a)), uint64(there))
+}
 
 // nameKey is a key of one of the kinds that go by account and name.
 func nameKey(kind byte, a accountID, name string) []byte {

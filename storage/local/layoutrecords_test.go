@@ -235,13 +235,16 @@ type layoutRow struct {
 }
 
 func (l *layout) record(uid uint64, b []byte) (m layoutRow, err error) {
-	r := newFields(b, 2)
+	r := newFields(b, 3)
 	m.UID, m.Flags = uid, r.u8()
 	m.blob, m.offset, m.ModSeq = r.uvarint(), r.uvarint(), r.uvarint()
 	m.Seconds, m.Minutes = stamp(r.varint())
 	m.size, m.Keywords = r.uvarint(), r.words()
 	if r.version > 1 {
 		m.Saved = r.varint()
+	}
+	if r.version > 2 {
+		_ = r.text() // how another store named it
 	}
 	m.prefix = string(r.take(len(r.rest)))
 	if err := r.end("message"); err != nil {

@@ -17,7 +17,7 @@
 //   - What an account holds is the sum of the states of its mailboxes and is
 //     written nowhere else. Of accounts with a bound it is kept in memory.
 //
-// Its Store has the powers storage.Remover, storage.RoomChecker,
+// Its Store has the powers storage.Remover, storage.RoomChecker, storage.Freezer,
 // storage.Purger, storage.Watcher, storage.Finder and storage.Sharer, its
 // Account storage.ACLs, storage.ACLLister, storage.Annotations, storage.Quotas and
 // storage.Retainer, its Mailbox storage.Recenter, storage.SaveDater,
@@ -84,17 +84,19 @@ const (
 
 // Store is an open mail store. Make one with Open.
 type Store struct {
-	e       *engine.Engine
-	log     *slog.Logger
-	options Options
-	closed  atomic.Bool
-	tables  *tables
-	watch   watch
-	recent  [64]sync.Mutex // by mailbox: who takes \Recent
-	purger  *purger
-	held    *held
-	notices *notices // nil: nobody is told
-	texts   *texts   // nil: no index of words is kept
+	e        *engine.Engine
+	log      *slog.Logger
+	options  Options
+	closed   atomic.Bool
+	tables   *tables
+	watch    watch
+	recent   [64]sync.Mutex // by mailbox: who takes \Recent
+	purger   *purger
+	held     *held
+	notices  *notices // nil: nobody is told
+	texts    *texts   // nil: no index of words is kept
+	frozen   frozen
+	arriving arriving
 
 	// mu guards lives and the states in them. The committer alone puts them in,
 	// since whoever else reads one may be late with it. What has changes that
@@ -116,6 +118,7 @@ var (
 	_ storage.Store       = (*Store)(nil)
 	_ storage.Remover     = (*Store)(nil)
 	_ storage.RoomChecker = (*Store)(nil)
+	_ storage.Freezer     = (*Store)(nil)
 	_ storage.Purger      = (*Store)(nil)
 	_ storage.Watcher     = (*Store)(nil)
 	_ storage.Account     = (*account)(nil)
@@ -172,6 +175,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if s.counters, err = loadCounters(e); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	if err := s.loadFrozen(context.Background()); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	if err := s.completeShares(context.Background()); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -193,7 +199,7 @@ func loadCounters(e *engine.Engine) (counters, error) {
 	if c, err := parseCounters(b); ok && err == nil {
 		return c, nil
 	}
-	c := counters{}
+	c := counters{mailbox: newOrigin()}
 	if c.validity = firstValidity(); !ok {
 		err = e.Scan(context.Background(), []byte{keyAccount}, []byte{keyAccount + 1}, func(_, _ []byte) error { return errEnough })
 		if err != errEnough {

@@ -179,8 +179,10 @@ func (m *mailbox) TakeRecent(ctx context.Context) (first imap.UID, err error) {
 }
 
 // told is the first UID that no session was told of.
-func (m *mailbox) told() (uint32, error) {
-	v, ok, err := m.s.e.Get(recentKey(m.id))
+func (m *mailbox) told() (uint32, error) { return toldAt(m.s.e, m.id) }
+
+func toldAt(g getter, id storage.MailboxID) (uint32, error) {
+	v, ok, err := g.Get(recentKey(id))
 	if err != nil {
 		return 0, failure(err)
 	}

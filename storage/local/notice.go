@@ -74,7 +74,7 @@ func (n *notices) run(ctx context.Context) {
 			switch {
 			case ctx.Err() != nil || errors.Is(err, storage.ErrClosed):
 				return
-			case err != nil && !errors.Is(err, storage.ErrNoMailbox):
+			case err != nil && !errors.Is(err, storage.ErrNoMailbox) && !errors.Is(err, storage.ErrFrozen):
 				n.s.log.Error("threshold of a quota can't be looked at now", "account", user, "error", err)
 			}
 		}

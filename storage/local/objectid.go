@@ -24,8 +24,12 @@ func (m *mailbox) ObjectIDs(ctx context.Context, set imap.UIDSet) iter.Seq2[stor
 // email names the content of a message: where its octets were first written,
 // and its prefix. It is a digest, so that nobody learns from it how much mail
 // others have, or that they were sent the same. What has no body is told apart
-// by its date as well, which no two messages of one name may differ in.
+// by its date as well, which no two messages of one name may differ in. What
+// came from another store keeps the name that it had there.
 func (m *record) email(a accountID) string {
+	if m.named != "" {
+		return m.named
+	}
 	b := make([]byte, 0, 64)
 	for _, n := range [...]uint64{uint64(a), uint64(m.blob), uint64(m.offset), uint64(m.size), uint64(m.date)} {
 		b = binary.BigEndian.AppendUint64(b, n)

@@ -14,6 +14,7 @@ type op struct {
 
 	uncounted *uncounted // accounts of which it has to be found out first what they hold
 	now       int64      // see tx.now
+	thawed    string     // the account that is not frozen any more when it is made; empty: none
 }
 
 // newChange returns space for a change of a mailbox. Many changes share a block

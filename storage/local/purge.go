@@ -88,6 +88,9 @@ func (p *purger) failed(ctx context.Context, text string, err error) {
 
 // clear clears all deleted mailboxes and removed accounts away.
 func (p *purger) clear(ctx context.Context) error {
+	if err := p.arrivals(ctx); err != nil {
+		return err
+	}
 	// The accounts are listed first: all mailboxes of theirs are listed then.
 	accounts, err := p.numbers(ctx, keyLeft)
 	if err != nil {
@@ -98,6 +101,9 @@ func (p *purger) clear(ctx context.Context) error {
 		return err
 	}
 	for _, id := range mailboxes {
+		if p.s.arriving.hasBox(storage.MailboxID(id)) {
+			continue
+		}
 		// One that has a state is damage, see Repair, and no reason to lose mail.
 		_, there, failed := p.s.e.Get(stateKey(storage.MailboxID(id)))
 		if failed == nil && !there {
@@ -106,7 +112,7 @@ func (p *purger) clear(ctx context.Context) error {
 		err = errors.Join(err, failed)
 	}
 	for _, id := range accounts {
-		if err == nil {
+		if err == nil && !p.s.arriving.hasAccount(accountID(id)) {
 			err = p.account(ctx, accountID(id))
 		}
 	}

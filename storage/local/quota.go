@@ -138,6 +138,9 @@ func (s *Store) CheckRoom(ctx context.Context, user string, size int64) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
+	if err := s.thawed(user); err != nil {
+		return err
+	}
 	rec, ok, err := getAccount(s.e, user)
 	if err != nil {
 		return err

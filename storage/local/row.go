@@ -76,12 +76,17 @@ func zoneOf(minutes int) *time.Location {
 type record struct {
 	listed
 	place
-	saved  int64 // when it came into this mailbox, in seconds since 1970; 0: not known
+	saved  int64  // when it came into this mailbox, in seconds since 1970; 0: not known
+	named  string // how another store named the content, see email; empty: this one names it
 	prefix []byte
 }
 
 func (m *record) append(b []byte) []byte {
-	b = append(b, version, byte(m.flags))
+	v := byte(version)
+	if m.named != "" {
+		v = namedVersion
+	}
+	b = append(b, v, byte(m.flags))
 	b = binary.AppendUvarint(b, uint64(m.blob))
 	b = binary.AppendUvarint(b, uint64(m.offset))
 	b = binary.AppendUvarint(b, m.modSeq)
@@ -89,12 +94,15 @@ func (m *record) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(m.size))
 	b = appendWords(b, m.words)
 	b = binary.AppendVarint(b, m.saved)
+	if m.named != "" {
+		b = appendBytes(b, m.named)
+	}
 	return append(b, m.prefix...)
 }
 
 // parseRecord reads a record. Its prefix is a piece of b.
 func parseRecord(uid uint32, b []byte) (m record, err error) {
-	r := newReader(b)
+	r := newReaderUpTo(namedVersion, b)
 	m.uid = uid
 	m.flags = storage.SystemFlags(r.octet())
 	m.blob = engine.BlobID(r.number())
@@ -105,6 +113,9 @@ func parseRecord(uid uint32, b []byte) (m record, err error) {
 	m.words = words[imap.Flag](r)
 	if r.version > 1 {
 		m.saved = r.signed()
+	}
+	if r.version > version {
+		m.named = string(r.bytes())
 	}
 	if r.bad || int64(len(r.rest)) > m.size {
 		return record{}, ErrDamaged

@@ -3,6 +3,7 @@ package local
 import (
 	"encoding/binary"
 	"math"
+	"math/rand/v2"
 
 	"github.com/posthouse-mail/posthouse/storage"
 )
@@ -72,6 +73,20 @@ type counters struct {
 	mailbox  storage.MailboxID
 	validity uint32
 	retained storage.RetainedID
+}
+
+// originBits is where the part of a mailbox's number begins that says which
+// store gave it out.
+const originBits = 32
+
+// originOf returns what the numbers of all mailboxes of one store have in
+// common: it was drawn when the store was made. It is 0 for stores of earlier
+// versions.
+func originOf(id storage.MailboxID) uint64 { return uint64(id) >> originBits }
+
+// newOrigin is the number before the first that a new store gives to a mailbox.
+func newOrigin() storage.MailboxID {
+	return storage.MailboxID(1+rand.Uint32N(1<<31-1)) << originBits
 }
 
 func (c *counters) append(b []byte) []byte {

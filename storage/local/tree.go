@@ -75,8 +75,16 @@ type grown struct {
 }
 
 // account begins a change of an account's tree. ErrNoMailbox when there is no
-// such account.
+// such account, ErrFrozen when nobody may change it.
 func (t tx) account(a tree) (*grown, error) {
+	if err := t.s.thawed(a.user); err != nil {
+		return nil, err
+	}
+	return t.grow(a)
+}
+
+// grow is account for one that may be frozen.
+func (t tx) grow(a tree) (*grown, error) {
 	b, ok, err := t.Get(accountKey(a.user))
 	if err != nil {
 		return nil, err
@@ -98,12 +106,9 @@ func (t tx) account(a tree) (*grown, error) {
 
 // newAccount makes an account with its mailboxes. It must not exist.
 func (t tx) newAccount(user string) (*grown, error) {
-	c := &t.s.counters
-	if c.account++; c.account == 1 { // all that is shared from here on is listed
-		t.Set([]byte{keyShare}, nil)
-	}
+	id := t.newAccountID()
 	t.owner = user
-	g := &grown{tx: t, tree: tree{user, c.account}, accountRecord: accountRecord{id: c.account}, over: true}
+	g := &grown{tx: t, tree: tree{user, id}, accountRecord: accountRecord{id: id}, over: true}
 	for _, d := range storage.First(user, t.s.options.Mailboxes) {
 		if _, err := g.create(d.Name, storage.NewMailbox{Kind: d.Kind, Attrs: d.Attrs}, subscribed); err != nil && !errors.Is(err, storage.ErrMailboxExists) {
 			return nil, err
@@ -112,6 +117,16 @@ func (t tx) newAccount(user string) (*grown, error) {
 	g.saveCounters() // of an account that begins without mailboxes, too
 	g.save()
 	return g, nil
+}
+
+// newAccountID gives out the number of an account. Whoever calls it saves the
+// counters.
+func (t tx) newAccountID() accountID {
+	c := &t.s.counters
+	if c.account++; c.account == 1 { // all that is shared from here on is listed
+		t.Set([]byte{keyShare}, nil)
+	}
+	return c.account
 }
 
 // save writes the account itself.

@@ -48,6 +48,7 @@ func Run(t *testing.T, open Open) {
 		{"Watch", watchTests},
 		{"Feed", feedTests},
 		{"Powers", powerTests},
+		{"Freeze", freezeTests},
 		{"ObjectIDs", objectIDTests},
 		{"Replace", replaceTests},
 		{"Text", textTests},

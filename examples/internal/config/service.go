@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/posthouse-mail/posthouse/listener"
 )
@@ -15,26 +14,25 @@ type Service struct {
 	ListenTLS []string `toml:"listen_tls"` // addresses for TLS from the first octet
 	Rules     []Rule   `toml:"rule"`
 	Auth      []string `toml:"auth"` // where logins are checked; what none means is the program's affair
+	ProxyProtocol
 
-	MaxConnections         int      `toml:"max_connections"` // 0: no limit; so below
-	MaxIntervalConnections int      `toml:"max_interval_connections"`
-	Interval               Duration `toml:"interval"`
-	PeerConnections        int      `toml:"peer_max_connections"`
-	PeerIntervalConns      int      `toml:"peer_max_interval_connections"`
-	PeerInterval           Duration `toml:"peer_interval"`
+	Limits
 }
 
-// Rule is an allow or deny rule of a service.
+// Rule is an allow or deny rule of a service. Where an allow rule has limits of
+// its own, they hold in place of all those of the service: its totals are of
+// everybody whom it lets in, and who comes by another way is not among them.
 type Rule struct {
 	Addresses listener.IPSet `toml:"addresses"` // "ip", "ip/bits", "ip/mask", "first-last", separated by commas
 	Action    string         `toml:"action"`    // "allow" or "deny"
 	Priority  int            `toml:"priority"`  // the lowest number decides
+	Limits
 }
 
 // NewService bounds simultaneous connections, in all and of one peer, and
 // listens on an address and, where there is a second one, with TLS there.
 func NewService(connections, ofPeer int, addresses ...string) Service {
-	return Service{MaxConnections: connections, PeerConnections: ofPeer, Listen: addresses[:1], ListenTLS: addresses[1:]}
+	return Service{Limits: Limits{MaxConnections: connections, PeerConnections: ofPeer}, Listen: addresses[:1], ListenTLS: addresses[1:]}
 }
 
 // Listeners returns what listens: the plain addresses, then those with TLS.
@@ -48,34 +46,37 @@ func (s *Service) Listeners(secure *tls.Config, fronts FrontEnds) []listener.Con
 	for _, address := range s.ListenTLS {
 		all = append(all, listener.Config{Address: address, Service: rules, Limits: s.limits(), TLS: secure})
 	}
+	for i := range all {
+		s.ProxyProtocol.Apply(&all[i])
+	}
 	return all
 }
 
-// Validate says what is wrong with the rules.
+// Validate says what is wrong with the rules, or with what is said of load
+// balancers.
 func (s *Service) Validate() error {
+	if err := s.Limits.validate(); err != nil {
+		return err
+	}
 	for _, r := range s.Rules {
 		if r.Action != "allow" && r.Action != "deny" {
 			return fmt.Errorf("the action of a rule is %q, not \"allow\" or \"deny\"", r.Action)
 		}
+		if err := r.validateLimits(); err != nil {
+			return fmt.Errorf("rule: %w", err)
+		}
 	}
-	return nil
+	return s.ProxyProtocol.Validate()
 }
 
 func (s *Service) rules() []listener.Rule {
 	var rules []listener.Rule
 	for _, r := range s.Rules {
-		rule := listener.Rule{Prefixes: r.Addresses, Priority: r.Priority}
+		rule := listener.Rule{Prefixes: r.Addresses, Priority: r.Priority, Limits: r.limits()}
 		if strings.EqualFold(r.Action, "deny") {
 			rule.Action = listener.Deny
 		}
 		rules = append(rules, rule)
 	}
 	return rules
-}
-
-func (s *Service) limits() listener.Limits {
-	return listener.Limits{
-		Connections: s.MaxConnections, NewConnections: s.MaxIntervalConnections, Interval: time.Duration(s.Interval),
-		PeerConnections: s.PeerConnections, PeerNew: s.PeerIntervalConns, PeerInterval: time.Duration(s.PeerInterval),
-	}
 }
