@@ -37,6 +37,8 @@ type frontend struct {
 	stop        context.CancelFunc
 	drained     chan struct{} // closed when all sessions have ended
 
+	keepers map[string]*keeper // of the queues, by name
+
 	own   atomic.Pointer[func(host string, port int) bool] // knows the own listeners
 	bound []net.Addr
 	table [][2]string // what listens where, in the order of binding
@@ -49,7 +51,7 @@ func serve(ctx context.Context, c *Config, out io.Writer) error {
 		return err
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel})))
-	f := &frontend{config: c, logins: openLogins(c), sockets: sockets, succeeds: sockets.Succeeds(), drained: make(chan struct{})}
+	f := &frontend{config: c, logins: openLogins(c), sockets: sockets, succeeds: sockets.Succeeds(), drained: make(chan struct{}), keepers: make(map[string]*keeper)}
 	f.listening(nil)
 	if f.backend, err = c.Backend.backend(); err != nil {
 		return fmt.Errorf("backend: %w", err)

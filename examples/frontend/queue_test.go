@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -95,7 +96,7 @@ func queueing(state, users, more string) string {
 	return fmt.Sprintf(`drain = "2s"
 state = %q
 hostname = "front.example.test"
-control = ""
+control = "127.0.0.1:0"
 domains = ["example.test"]
 [queue]
 retry = ["100ms"]
@@ -108,6 +109,18 @@ map = "users"
 listen = ["127.0.0.1:0"]
 queue = "main"
 `, state, more, users)
+}
+
+func request(t *testing.T, method, url string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	require.NoError(t, err)
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return answer.StatusCode, string(text)
 }
 
 // sends plays a client that sends a message, and hears in the end what a
@@ -133,6 +146,15 @@ func TestMailForABackEndThatIsDownIsAcceptedAndArrivesOnce(t *testing.T) {
 	sends(t, f.address("SMTP", 0), "both", "250 .*", "alice@example.test", "bob@example.test")
 	require.Equal(t, []string{"alice@example.test Subject: both"}, up.all(), "whose back end is there has it at once")
 	sends(t, f.address("SMTP", 0), "one", "250 .*", "bob@example.test")
+	control := "http://" + f.address("control", 0)
+	status, waiting := request(t, http.MethodGet, control+"/queue/main")
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, 2, strings.Count(waiting, `"to":"bob@example.test"`), waiting)
+	require.Contains(t, waiting, `"last_reply":"451 4.4.1`)
+	status, _ = request(t, http.MethodPost, control+"/queue/main/retry")
+	require.Equal(t, http.StatusOK, status)
+	status, _ = request(t, http.MethodGet, control+"/queue/other")
+	require.Equal(t, http.StatusNotFound, status)
 	f.stop()
 	require.Empty(t, down.all())
 

@@ -80,6 +80,7 @@ func (d *door) route() {
 	}
 	if d.Queue != "" {
 		d.kept = d.keeper()
+		d.keepers[d.Queue] = d.kept
 	}
 }
 

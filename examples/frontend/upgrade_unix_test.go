@@ -125,7 +125,7 @@ func TestP39AnUpgradeTakesTheQueueOver(t *testing.T) {
 	require.NoError(t, err)
 	down, address := notYetThere(t), net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	users := fmt.Sprintf("\"file:%s\"", writeFile(t, "users.map", "bob@example.test "+down.route()+"\n"))
-	u := startUpgradable(t, port, strings.Replace(queueing(t.TempDir(), users, ""), "127.0.0.1:0", address, 1))
+	u := startUpgradable(t, port, strings.Replace(queueing(t.TempDir(), users, ""), "listen = [\"127.0.0.1:0\"]", fmt.Sprintf("listen = [%q]", address), 1))
 	sends(t, address, "before", "250 .*", "bob@example.test")
 	busy, err := net.Dial("tcp", address) // keeps the first process, and so the queue, until it is cut
 	require.NoError(t, err)
