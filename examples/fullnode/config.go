@@ -29,6 +29,12 @@ type Config struct {
 	// nobody: it may not relay, even from relay.trusted_networks.
 	TrustedFrontEnds config.FrontEnds `toml:"trusted_front_ends"`
 
+	// FrontEndUser is the name that they log in with for users whom they have
+	// checked, their master_user; empty: there is none. It can do nothing for
+	// itself, and is no postmaster.
+	FrontEndUser         string `toml:"front_end_user"`
+	FrontEndPasswordFile string `toml:"front_end_password_file"` // its first line
+
 	TLS config.TLS `toml:"tls"`
 
 	Message struct {

@@ -17,8 +17,7 @@ func TestP54FoldersOfAUserElsewhereAreRefused(t *testing.T) {
 		n.mustRun("secret\n", "user", "add", "bob@example.test")
 	}
 	alice := hers.user
-	bob := *his
-	bob.user, bob.password = "bob@example.test", "secret"
+	bob := &testNode{t: t, dir: his.dir, address: his.address, user: "bob@example.test", password: "secret"}
 	require.Regexp(t, "^250 ", his.lmtp(bob.user, "of bob"))
 	require.Regexp(t, "^250 ", hers.lmtp(alice, "of alice"))
 	b := bob.imapLogin()
@@ -44,7 +43,7 @@ func TestP54FoldersOfAUserElsewhereAreRefused(t *testing.T) {
 	require.Contains(t, a.imapLines("SELECT "+shared), "T NO [NONEXISTENT] ")
 
 	his.mustRun("", "freeze", bob.user)
-	require.Contains(t, pipe(t, &bob, hers), "is here: ")
+	require.Contains(t, pipe(t, bob, hers), "is here: ")
 	require.Contains(t, a.imapOK(`LIST "" *`), "Other Users/bob@example.test/Shared")
 	original := a.imapOK("SELECT " + shared)
 	require.Contains(t, original, "* 1 EXISTS")
