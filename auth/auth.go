@@ -56,6 +56,7 @@ var (
 type Credentials struct {
 	Service   string               // "smtp", "submission", "imap", "pop3", …
 	Remote    netip.Addr           // the client's address
+	Peer      netip.Addr           // who is connected: the client, or a front end that tells of it; the zero Addr: not known
 	Secure    bool                 // the connection is encrypted
 	Clear     bool                 // passwords may be shown even where it is not
 	TLS       *tls.ConnectionState `json:"-"` // of the connection, for channel binding and client certificates; nil: not known, or no TLS
@@ -64,6 +65,7 @@ type Credentials struct {
 	Password  string               `json:"-"`
 	Proof     Proof                `json:"-"` // what was shown instead of a password; nil: the password
 	AuthzID   string               // authorization identity; empty means User. An Authenticator that gives nobody such a right refuses any other
+	Acting    bool                 // the authorization identity is another user's, for whom a Delegator is asked behind this
 }
 
 // Identity is who somebody proved to be.

@@ -152,7 +152,7 @@ func (e *Exchange) ask(authzID string) error {
 	if other && !delegates {
 		return fmt.Errorf("%w: nobody acts for somebody else", ErrBadCredentials)
 	}
-	if !other {
+	if c.Acting = other; !other {
 		c.AuthzID = authzID
 	}
 	id, err := e.check.Authenticate(e.ctx, c)

@@ -48,7 +48,7 @@ func (r *loginRequest) run(ctx context.Context, s *session) (result, error) {
 // credentials returns what is known of the connection.
 func (s *session) credentials() auth.Credentials {
 	return auth.Credentials{
-		Service: "imap", Remote: s.remote(), Secure: s.secure(), Clear: s.mayShowPassword(), TLS: s.conn.TLS(),
+		Service: "imap", Remote: s.remote(), Peer: s.conn.Remote(), Secure: s.secure(), Clear: s.mayShowPassword(), TLS: s.conn.TLS(),
 	}
 }
 

@@ -34,7 +34,7 @@ func (n *session) mechanisms() []string {
 // credentials returns what is known of the connection.
 func (n *session) credentials() auth.Credentials {
 	return auth.Credentials{
-		Service: "pop3", Remote: n.remote(), Secure: n.secure(), Clear: n.allowsLogin(), TLS: n.conn.TLS(),
+		Service: "pop3", Remote: n.remote(), Peer: n.conn.Remote(), Secure: n.secure(), Clear: n.allowsLogin(), TLS: n.conn.TLS(),
 	}
 }
 

@@ -49,7 +49,7 @@ func (c *conversation) authenticator() auth.Authenticator {
 func (c *conversation) credentials() auth.Credentials {
 	peer := c.wire.Remote()
 	return auth.Credentials{
-		Service: c.Protocol.String(), Remote: c.told.Addr(peer), Secure: c.facts.Secure(),
+		Service: c.Protocol.String(), Remote: c.told.Addr(peer), Peer: peer, Secure: c.facts.Secure(),
 		Clear: c.PlainAuth != nil && c.PlainAuth(c.told.Allowed(peer)), TLS: c.facts.TLS,
 	}
 }

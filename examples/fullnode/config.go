@@ -30,6 +30,11 @@ type Config struct {
 	TrustedFrontEnds config.FrontEnds `toml:"trusted_front_ends"`
 
 	config.Place // one back end of several, whose users LDAP directories know
+	// FrontEndUser is the name that they log in with for users whom they have
+	// checked, their master_user; empty: there is none. It can do nothing for
+	// itself, and is no postmaster.
+	FrontEndUser         string `toml:"front_end_user"`
+	FrontEndPasswordFile string `toml:"front_end_password_file"` // its first line
 
 	TLS config.TLS `toml:"tls"`
 

@@ -17,8 +17,7 @@ func TestP54FoldersOfAUserElsewhereAreRefused(t *testing.T) {
 		n.mustRun("secret\n", "user", "add", "bob@example.test")
 	}
 	alice := hers.user
-	bob := his
-	bob.user, bob.password = "bob@example.test", "secret"
+	bob := &testNode{t: t, dir: his.dir, address: his.address, user: "bob@example.test", password: "secret"}
 	require.Regexp(t, "^250 ", his.lmtp(bob.user, "of bob"))
 	require.Regexp(t, "^250 ", hers.lmtp(alice, "of alice"))
 	b := bob.imapLogin()

@@ -63,6 +63,13 @@ func (o *opened) openLogins(c *Config) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	actFor, err := o.actFor(c)
+	if err != nil {
+		return err
+	}
+	for key, chain := range l.chains {
+		l.chains[key] = actFor(chain)
+	}
 	return nil
 }
 
