@@ -81,7 +81,7 @@ func TestP27AllTiersLogOneSession(t *testing.T) {
 		require.Regexp(t, line, p.log.String())
 		require.Regexp(t, line, one.log.String())
 		require.Eventually(t, func() bool {
-			return strings.Contains(one.log.String(), `msg="session ended" session=`+got[2]+` remote=127.0.0.9 `)
+			return strings.Contains(one.log.String(), `msg="session ended" service=managesieve remote=127.0.0.9 session=`+got[2]+` `)
 		}, time.Minute, time.Millisecond)
 	}
 	require.Regexp(t, `msg="logged in" .* front=127.0.0.1`, one.log.String())
