@@ -31,12 +31,7 @@ const (
 	maxBackendTalk = 64 << 10
 )
 
-var (
-	errNotIMAP = errors.New("back end does not speak IMAP")
-	// errUnfit is a back end, or a configuration of one, that no login can do
-	// anything with. It is not down.
-	errUnfit = errors.New("back end can't be logged in to")
-)
+var errNotIMAP = errors.New("back end does not speak IMAP")
 
 func newBackend(link *proxy.Link) *backend {
 	return &backend{link: link, conn: link.Conn, budget: maxBackendTalk}
@@ -68,7 +63,7 @@ func (b *backend) greeting() error {
 	case r.kind == "OK":
 		return nil
 	case r.kind == "PREAUTH":
-		return fmt.Errorf("%w: it has logged somebody in unasked", errUnfit)
+		return fmt.Errorf("%w: it has logged somebody in unasked", proxy.ErrUnfit)
 	case r.kind == "BYE":
 		return b.goodbye(r)
 	}
@@ -81,14 +76,14 @@ func (b *backend) startTLS(ctx context.Context) error {
 		return err
 	}
 	if !b.has("STARTTLS") {
-		return fmt.Errorf("%w: it offers no STARTTLS", errUnfit)
+		return fmt.Errorf("%w: it offers no STARTTLS", proxy.ErrUnfit)
 	}
 	r, err := b.command("STARTTLS")
 	switch {
 	case err != nil:
 		return fmt.Errorf("STARTTLS: %w", err)
 	case r.kind != "OK":
-		return fmt.Errorf("%w: it refuses STARTTLS: %s", errUnfit, r)
+		return fmt.Errorf("%w: it refuses STARTTLS: %s", proxy.ErrUnfit, r)
 	case b.conn.Buffered() > 0:
 		return fmt.Errorf("STARTTLS: %w", wire.ErrEarlyInput)
 	}
@@ -185,7 +180,7 @@ func (b *backend) say(line string) error {
 // goodbye is the error of a back end that ends the connection.
 func (b *backend) goodbye(r backendReply) error {
 	if to, ok := referralIn(r.code); ok {
-		return &referral{to}
+		return &proxy.Referral{To: to}
 	}
 	return fmt.Errorf("back end says goodbye: %s", r)
 }

@@ -25,6 +25,7 @@ type gate struct {
 	fronts    func(netip.Addr) bool
 	caps      []string // before login, beside those of TLS and SASL
 	id        map[string]string
+	pass      Pass   // of a Proxy
 	limits    Limits // with their defaults
 	timeouts  Timeouts
 	logger    *slog.Logger

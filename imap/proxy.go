@@ -110,16 +110,8 @@ func (p *Proxy) gate() *gate {
 	if caps == nil {
 		caps = capsOfBackends
 	}
-	policy := p.SASL
-	passwords := []string{"PLAIN", "LOGIN"}
-	if policy.Secure == nil {
-		policy.Secure = passwords
-	}
-	if policy.Plain == nil {
-		policy.Plain = passwords
-	}
 	return &gate{
-		behind: p, hostname: p.Hostname, sasl: policy, tls: p.TLS, plainAuth: p.PlainAuth, fronts: p.Fronts, caps: caps, id: p.ID,
+		behind: p, hostname: p.Hostname, sasl: proxy.PasswordsUnlessNamed(p.SASL), tls: p.TLS, plainAuth: p.PlainAuth, fronts: p.Fronts, caps: caps, id: p.ID, pass: p.Pass,
 		limits: p.Limits.withDefaults(), timeouts: p.Timeouts, logger: orDefaultLogger(p.Logger),
 	}
 }

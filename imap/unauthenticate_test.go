@@ -13,7 +13,7 @@ import (
 func TestUnauthenticateKnowsEveryFieldOfASession(t *testing.T) {
 	ofConnection := []string{"gate", "server", "conn", "limits", "in", "id", "guard", "pace", "mu", "out", "told", "distrust", "checks"}
 	ofCommand := []string{"running", "idling", "idle", "pushing", "waiting"}
-	ofProxy := []string{"clientID", "arrival", "link"} // which has no UNAUTHENTICATE
+	ofProxy := []string{"clientID", "visitor", "arrival", "link"} // which has no UNAUTHENTICATE
 	forgotten := []string{"state", "bad", "user", "account", "unwatch", "view", "extensions", "heard", "vanished", "contexts", "notify", "unfollow", "stale", "selected", "dirty"}
 	var known []string
 	for _, names := range [][]string{ofConnection, ofCommand, ofProxy, forgotten} {

@@ -64,7 +64,7 @@ func (r *Router) send(ctx context.Context, j *sender.Job, s *Session, b *batch) 
 	defer link.Close()
 	h := &hop{link: link, name: r.hostname()}
 	if err := h.begin(ctx, s); err != nil {
-		if !errors.Is(err, errUnfit) && ctx.Err() == nil {
+		if !errors.Is(err, proxy.ErrUnfit) && ctx.Err() == nil {
 			link.Failed(err)
 		}
 		return b.results(r.unreachable(ctx, j, b, err))
