@@ -17,11 +17,12 @@ import (
 // is logged in there. What a back end says is bounded, each line and all of
 // it; who bounds its time is the link.
 type backend struct {
-	link   *proxy.Link // nil in tests of the dialogue alone
-	conn   *wire.Conn
-	budget int // octets that may still come
-	tags   int
-	caps   []string // nil: not known
+	link    *proxy.Link // nil in tests of the dialogue alone
+	conn    *wire.Conn
+	budget  int // octets that may still come
+	tags    int
+	ignored string   // tag of a command whose answer is still to come and means nothing; empty: there is none
+	caps    []string // nil: not known
 }
 
 // Bounds of what a back end says before and with its answer to a login.
@@ -117,7 +118,7 @@ func (b *backend) has(capability string) bool {
 // end asks for is one of the answers, in order.
 func (b *backend) command(text string, answers ...string) (backendReply, error) {
 	b.tags++
-	tag := "p" + strconv.Itoa(b.tags)
+	tag := b.tag()
 	if err := b.say(tag + " " + text); err != nil {
 		return backendReply{}, err
 	}
@@ -127,10 +128,12 @@ func (b *backend) command(text string, answers ...string) (backendReply, error) 
 		case err != nil:
 			return r, err
 		case r.tag == tag:
-			return r, nil
+			return r, b.hearIgnored()
 		case r.tag == untagged && r.kind == "BYE":
 			return r, b.goodbye(r)
 		case r.tag == untagged:
+			continue
+		case b.isIgnored(r):
 			continue
 		case r.tag != continuation || len(answers) == 0:
 			return r, fmt.Errorf("%w: an answer to nothing", errNotIMAP)
@@ -140,6 +143,33 @@ func (b *backend) command(text string, answers ...string) (backendReply, error) 
 		}
 		answers = answers[1:]
 	}
+}
+
+// tag is that of the latest command.
+func (b *backend) tag() string { return "p" + strconv.Itoa(b.tags) }
+
+// isIgnored reports whether a reply is the answer that means nothing.
+func (b *backend) isIgnored(r backendReply) bool {
+	if b.ignored == "" || r.tag != b.ignored {
+		return false
+	}
+	b.ignored = ""
+	return true
+}
+
+// hearIgnored takes the answer that means nothing where it comes late: the
+// client must not get it.
+func (b *backend) hearIgnored() error {
+	for b.ignored != "" {
+		r, err := b.read()
+		switch {
+		case err != nil:
+			return err
+		case !b.isIgnored(r) && r.tag != untagged:
+			return fmt.Errorf("%w: no answer to %s", errNotIMAP, b.ignored)
+		}
+	}
+	return nil
 }
 
 func (b *backend) say(line string) error {

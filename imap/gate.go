@@ -33,8 +33,7 @@ type gate struct {
 
 // interior is what is behind a gate: accounts, or back ends.
 type interior interface {
-	// authenticator returns who checks what a session's client shows, for one
-	// login.
+	// authenticator returns who checks what a session's client shows.
 	authenticator(s *session) auth.Authenticator
 	// enter lets in who has proved to be id by what he has shown, and returns
 	// what the tagged OK says.

@@ -61,8 +61,11 @@ type asked struct {
 
 func (s *session) ask() *asked {
 	s.dropArrival()
-	return &asked{Authenticator: s.gate.behind.authenticator(s)}
+	return &asked{Authenticator: s.authenticator()}
 }
+
+// authenticator returns who checks what the client shows.
+func (s *session) authenticator() auth.Authenticator { return s.gate.behind.authenticator(s) }
 
 func (a *asked) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
 	a.creds = c

@@ -80,8 +80,9 @@ func TestP27AllTiersLogOneSession(t *testing.T) {
 		line := regexp.MustCompile(`msg="logged in" session=` + got[2] + ` remote=127.0.0.9 `)
 		require.Regexp(t, line, p.log.String())
 		require.Regexp(t, line, one.log.String())
-		end := regexp.MustCompile(`msg="session ended" .*remote=127.0.0.9 session=` + got[2] + ` `)
-		require.Eventually(t, func() bool { return end.MatchString(one.log.String()) }, time.Minute, time.Millisecond)
+		require.Eventually(t, func() bool {
+			return strings.Contains(one.log.String(), `msg="session ended" service=managesieve remote=127.0.0.9 session=`+got[2]+` `)
+		}, time.Minute, time.Millisecond)
 	}
 	require.Regexp(t, `msg="logged in" .* front=127.0.0.1`, one.log.String())
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,8 +27,10 @@ import (
 	"github.com/posthouse-mail/posthouse/proxy"
 )
 
-// patience is how long anything may take that must not take long.
-const patience = 30 * time.Second
+const (
+	patience = 30 * time.Second // how long anything may take that must not take long
+	alice    = "alice@example.test"
+)
 
 // TestFaultMatrixX05X06X08P37 puts a front end of each protocol before a back
 // end with each fault. Whatever goes wrong behind a front end, the client gets
@@ -133,13 +136,19 @@ func newCell(t *testing.T, f *fault, d *dialect, v *variant) *cell {
 		conf.auth, conf.throttle = auth.AuthenticatorFunc(c.check), nil
 	}
 	c.serving = d.serve(c.front, conf)
+	c.address = serve(t, c.serving)
+	return c
+}
+
+// serve runs a front end until the test ends, and returns its address.
+func serve(t *testing.T, s server) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	c.address = l.Addr().String()
 	done := make(chan error, 1)
-	go func() { done <- c.serving.Serve(context.Background(), l) }()
-	t.Cleanup(func() { c.serving.Close(); <-done })
-	return c
+	go func() { done <- s.Serve(context.Background(), l) }()
+	t.Cleanup(func() { s.Close(); <-done })
+	return l.Addr().String()
 }
 
 // lead is the map.
@@ -168,9 +177,9 @@ func (c *cell) check(_ context.Context, creds auth.Credentials) (auth.Identity, 
 // tryEarly is for faults that come before the client is let in, or while his
 // message is sent on: he is refused for now, and comes again.
 func (c *cell) tryEarly(t *testing.T) string {
-	client := c.dial(t)
+	client := dial(t, c.d, c.address)
 	began := time.Now()
-	got := client.attempt(t)
+	got := client.attempt(t, alice)
 	require.Less(t, time.Since(began), c.budget()+patience/2, "the budget")
 	refusal := c.d.refusal
 	if c.refusal != nil {
@@ -181,12 +190,12 @@ func (c *cell) tryEarly(t *testing.T) string {
 	require.Eventually(t, func() bool { return len(c.seats()) == 0 }, patience, time.Millisecond, "no seat is kept")
 	c.blames(t)
 	if c.at < login {
-		for _, secret := range []string{password, plain, "bob@example.test"} {
+		for _, secret := range []string{password, plain(alice), alice} {
 			require.NotContains(t, c.broken.all(), secret)
 		}
 	}
 	c.healed.Store(true)
-	require.Regexp(t, c.d.good, client.attempt(t), "the same session goes on: %s", &c.log)
+	require.Regexp(t, c.d.good, client.attempt(t, alice), "the same session goes on: %s", &c.log)
 	client.Close()
 	client.neverHeardOfAPassword(t)
 	return short(got)
@@ -195,8 +204,8 @@ func (c *cell) tryEarly(t *testing.T) string {
 // tryLate is for faults that come after the client was let in: his connection
 // ends as the back end's does.
 func (c *cell) tryLate(t *testing.T) string {
-	client := c.dial(t)
-	require.Regexp(t, c.d.good, client.attempt(t))
+	client := dial(t, c.d, c.address)
+	require.Regexp(t, c.d.good, client.attempt(t, alice))
 	upTo := client.heard.Len()
 	switch c.at {
 	case downloading:
@@ -209,7 +218,9 @@ func (c *cell) tryLate(t *testing.T) string {
 		client.do(t, *c.d.idle)
 		upTo = client.heard.Len()
 	}
+	began := time.Now()
 	_, _ = io.Copy(&client.heard, client.in) // up to the end, however it comes
+	require.Less(t, time.Since(began), patience/2, "the end is passed on at once")
 	rest := client.heard.String()[upTo:]
 	require.NotRegexp(t, c.d.success, rest)
 	said := c.broken.sinceLogin()
@@ -223,8 +234,8 @@ func (c *cell) tryLate(t *testing.T) string {
 	client.neverHeardOfAPassword(t)
 
 	c.healed.Store(true)
-	again := c.dial(t)
-	require.Regexp(t, c.d.good, again.attempt(t), "others go on: %s", &c.log)
+	again := dial(t, c.d, c.address)
+	require.Regexp(t, c.d.good, again.attempt(t, alice), "others go on: %s", &c.log)
 	again.Close()
 	return "closed"
 }
@@ -294,34 +305,57 @@ type client struct {
 	heard bytes.Buffer
 }
 
-func (c *cell) dial(t *testing.T) *client {
+func dial(t *testing.T, d *dialect, address string) *client {
 	t.Helper()
-	nc, err := net.Dial("tcp", c.address)
+	c, err := connect(d, address)
 	require.NoError(t, err)
-	require.NoError(t, nc.SetDeadline(time.Now().Add(2*patience)))
-	t.Cleanup(func() { nc.Close() })
-	one := &client{Conn: nc, d: c.d, in: bufio.NewReader(nc)}
-	for _, e := range c.d.hello {
-		require.Regexp(t, c.d.good, one.do(t, e))
-	}
-	return one
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
-// do says something and reads up to the line that ends the answer, which it
+func connect(d *dialect, address string) (*client, error) {
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{Conn: nc, d: d, in: bufio.NewReader(nc)}
+	_ = nc.SetDeadline(time.Now().Add(2 * patience))
+	for _, e := range d.hello {
+		if _, err := c.try(e); err != nil {
+			return nil, errors.Join(err, nc.Close())
+		}
+	}
+	return c, nil
+}
+
+// try says something and reads up to the line that ends the answer, which it
 // returns.
-func (c *client) do(t *testing.T, e exchange) string {
-	t.Helper()
+func (c *client) try(e exchange) (string, error) {
 	if e.say != "" {
-		_, err := io.WriteString(c, e.say+"\r\n")
-		require.NoError(t, err)
+		if _, err := io.WriteString(c, e.say+"\r\n"); err != nil {
+			return "", err
+		}
 	}
 	ends := regexp.MustCompile(e.until)
 	for e.until != "" {
-		if line := c.line(t); ends.MatchString(line) {
-			return line
+		line, err := c.in.ReadString('\n')
+		c.heard.WriteString(line)
+		if err != nil {
+			return "", fmt.Errorf("%w after %q", err, c.heard.String())
+		}
+		if line = strings.TrimSuffix(line, "\r\n"); ends.MatchString(line) {
+			return line, nil
 		}
 	}
-	return ""
+	return "", nil
+}
+
+// do is try that must end with an answer.
+func (c *client) do(t *testing.T, e exchange) string {
+	t.Helper()
+	line, err := c.try(e)
+	require.NoError(t, err)
+	return line
 }
 
 // next says something and returns the next line.
@@ -330,24 +364,23 @@ func (c *client) next(t *testing.T, say string) string {
 	return c.do(t, exchange{say, "^"})
 }
 
-func (c *client) line(t *testing.T) string {
+// attempt logs somebody in, or sends him a message. It returns the first answer
+// that is not good, or the last one.
+func (c *client) attempt(t *testing.T, user string) string {
 	t.Helper()
-	line, err := c.in.ReadString('\n')
-	c.heard.WriteString(line)
-	require.NoError(t, err, "after %q", c.heard.String())
-	return strings.TrimSuffix(line, "\r\n")
+	got, err := c.tryAs(user)
+	require.NoError(t, err)
+	return got
 }
 
-// attempt returns the first answer that is not good, or the last one.
-func (c *client) attempt(t *testing.T) (got string) {
-	t.Helper()
+func (c *client) tryAs(user string) (got string, err error) {
 	good := regexp.MustCompile(c.d.good)
-	for _, e := range c.d.attempt {
-		if got = c.do(t, e); !good.MatchString(got) {
+	for _, e := range c.d.attempt(user) {
+		if got, err = c.try(e); err != nil || !good.MatchString(got) {
 			break
 		}
 	}
-	return got
+	return got, err
 }
 
 // neverHeardOfAPassword is in no form: a user who is told so types another one,

@@ -44,9 +44,10 @@ type backend struct {
 	act      act
 	sessions sync.WaitGroup
 
-	mu    sync.Mutex
-	heard bytes.Buffer
-	said  bytes.Buffer // since it has let somebody in
+	mu     sync.Mutex
+	heard  bytes.Buffer
+	logins int
+	said   bytes.Buffer // since it has let somebody in
 }
 
 // peer is one of its connections.
@@ -59,10 +60,19 @@ type peer struct {
 // startBackend serves until the test ends.
 func startBackend(t testing.TB, d *dialect, at stage, act act) *backend {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return startBackendOn(t, "127.0.0.1", &backend{dialect: d, at: at, act: act})
+}
+
+// startBackendOn serves on an address of loopback.
+func startBackendOn(t testing.TB, host string, b *backend) *backend {
+	t.Helper()
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil && host != "127.0.0.1" {
+		t.Skip("no second loopback address: ", err)
+	}
 	require.NoError(t, err)
 	address := l.Addr().(*net.TCPAddr)
-	b := &backend{route: mapping.Route{Host: address.IP.String(), Port: address.Port, TLS: mapping.TLSNone}, dialect: d, at: at, act: act}
+	b.route = mapping.Route{Host: address.IP.String(), Port: address.Port, TLS: mapping.TLSNone}
 	var accepting sync.WaitGroup
 	accepting.Go(func() {
 		for {
@@ -106,7 +116,14 @@ func (p *peer) say(text string) {
 	_, _ = io.WriteString(p.Conn, text)
 }
 
-// sinceLogin is what the back end has said since it has let somebody in.
+// entries is how many have been let in.
+func (b *backend) entries() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.logins
+}
+
+// sinceLogin is what the back end has said since it has let the last one in.
 func (b *backend) sinceLogin() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,12 +139,15 @@ func (p *peer) step(at stage, says string) bool {
 		p.backend.act(p, says)
 		return false
 	}
-	p.say(says)
-	if at == login {
-		p.backend.mu.Lock()
-		defer p.backend.mu.Unlock()
-		p.backend.said.Reset()
+	if at != login {
+		p.say(says)
+		return true
 	}
+	p.backend.mu.Lock()
+	defer p.backend.mu.Unlock()
+	p.backend.logins++
+	p.backend.said.Reset()
+	_, _ = io.WriteString(p.Conn, says)
 	return true
 }
 
@@ -136,6 +156,11 @@ func (p *peer) serve() {
 	if !p.step(connecting, "") || !p.step(greeting, d.greeting+"\r\n") {
 		return
 	}
+	p.goOn()
+}
+
+// goOn answers lines.
+func (p *peer) goOn() {
 	for {
 		line, err := p.in.ReadString('\n')
 		if err != nil || !p.answer(strings.TrimRight(line, "\r\n")) {
@@ -268,6 +293,15 @@ func withoutEnd(more func(d *dialect) string, pause time.Duration) act {
 			text = more(p.backend.dialect)
 			time.Sleep(pause)
 		}
+	}
+}
+
+// injected agrees to TLS and says more in clear, as somebody on the way might
+// who has the same packet, and goes on as a good one.
+func injected(p *peer, says string) {
+	p.say(says + answering("%yes", "in")(p.backend.dialect))
+	if p.startTLS() {
+		p.goOn()
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/posthouse-mail/posthouse/proxy"
 	"github.com/posthouse-mail/posthouse/smtp"
 	"github.com/posthouse-mail/posthouse/smtp/sender"
+	"github.com/posthouse-mail/posthouse/storage/memory"
 )
 
 // dialect is how a protocol is spoken by a back end and by a client.
@@ -33,12 +34,14 @@ type dialect struct {
 	answers                  []answer
 
 	// A client's side. An attempt ends with the first answer that is not good.
-	hello, attempt         []exchange
+	hello                  []exchange
+	attempt                func(user string) []exchange
 	download, upload, idle *exchange
 	good, success          string   // of lines: that an attempt goes on, and that something was done for who is logged in
 	ping                   exchange // answered by one line
 	refusal, mapDown       string   // what the attempt is answered when nothing can be done now
 	serve                  func(*proxy.Front, config) server
+	server                 func(config) server // that has accounts itself; nil: there is none
 }
 
 // answer is a back end's, to lines that match.
@@ -72,10 +75,12 @@ const (
 	script   = "line one\r\nline two\r\n.\r\n"
 )
 
-var (
-	plain  = base64.StdEncoding.EncodeToString([]byte("\x00alice\x00" + password))
-	octets = strconv.Itoa(len(script))
-)
+var octets = strconv.Itoa(len(script))
+
+// plain is the response of PLAIN.
+func plain(user string) string {
+	return base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
+}
 
 func anyone(netip.Addr) bool { return true }
 
@@ -98,12 +103,15 @@ var imapDialect = &dialect{
 		{line(`^(\S+) IDLE$`), idling, "+ idling"},
 	},
 	hello:    []exchange{{"", `^\* OK `}},
-	attempt:  []exchange{{"a LOGIN alice " + password, "^a "}},
+	attempt:  func(user string) []exchange { return []exchange{{"a LOGIN " + user + " " + password, "^a "}} },
 	download: &exchange{"a FETCH 1 BODY[]", ""}, upload: &exchange{"a APPEND INBOX {" + octets + "}", `^\+ `}, idle: &exchange{"a IDLE", `^\+ `},
 	good: `^(\* OK|a OK|\+) `, success: `(?m)^a OK.*\n`, ping: exchange{"b NOOP", "^b OK "},
 	refusal: `^a NO \[UNAVAILABLE\] ` + tryLater + `$`, mapDown: `^a NO \[UNAVAILABLE\] ` + tryLater + `$`,
 	serve: func(f *proxy.Front, c config) server {
 		return &imap.Proxy{Front: f, Auth: c.auth, Throttle: c.throttle, PlainAuth: anyone, Limits: imap.Limits{AuthFailures: 1}, Timeouts: imap.Timeouts{AuthDelay: -1}, Logger: c.logger}
+	},
+	server: func(c config) server {
+		return &imap.Server{Store: memory.New(), Auth: c.auth, PlainAuth: anyone, Timeouts: imap.Timeouts{AuthDelay: -1}, Logger: c.logger}
 	},
 }
 
@@ -118,13 +126,18 @@ var pop3Dialect = &dialect{
 		{line(`^RETR `), downloading, "+OK 100 octets\r\nSubject: x\r\n\r\nfirst half" + strings.Repeat("x", 78) + "\r\n."},
 		{line(`^NOOP$`), idling, "+OK"},
 	},
-	hello:    []exchange{{"", `^\+OK `}},
-	attempt:  []exchange{{"USER alice", `^(\+OK|-ERR)`}, {"PASS " + password, `^(\+OK|-ERR)`}},
+	hello: []exchange{{"", `^\+OK `}},
+	attempt: func(user string) []exchange {
+		return []exchange{{"USER " + user, `^(\+OK|-ERR)`}, {"PASS " + password, `^(\+OK|-ERR)`}}
+	},
 	download: &exchange{"RETR 1", ""}, idle: &exchange{"NOOP", `^\+OK`},
 	good: `^\+OK`, success: `(?m)^\.\r\n`, ping: exchange{"WHAT", "^-ERR Unknown command$"},
 	refusal: `^-ERR \[SYS/TEMP\] ` + tryLater + `$`, mapDown: `^-ERR \[SYS/TEMP\] ` + tryLater + `$`,
 	serve: func(f *proxy.Front, c config) server {
 		return &pop3.Proxy{Front: f, Auth: c.auth, Throttle: c.throttle, PlainAuth: anyone, Limits: pop3.Limits{AuthFailures: 1}, Timeouts: pop3.Timeouts{AuthDelay: -1}, Logger: c.logger}
+	},
+	server: func(c config) server {
+		return &pop3.Server{Store: memory.New(), Auth: c.auth, PlainAuth: anyone, Timeouts: pop3.Timeouts{AuthDelay: -1}, Logger: c.logger}
 	},
 }
 
@@ -139,8 +152,10 @@ var managesieveDialect = &dialect{
 		{line(`^PUTSCRIPT `), uploading, ""},
 		{line(`^NOOP$`), idling, "OK"},
 	},
-	hello:    []exchange{{"", "^OK "}},
-	attempt:  []exchange{{`AUTHENTICATE "PLAIN" "` + plain + `"`, "^(OK|NO|BYE) "}},
+	hello: []exchange{{"", "^OK "}},
+	attempt: func(user string) []exchange {
+		return []exchange{{`AUTHENTICATE "PLAIN" "` + plain(user) + `"`, "^(OK|NO|BYE) "}}
+	},
 	download: &exchange{`GETSCRIPT "a"`, ""}, upload: &exchange{`PUTSCRIPT "a" {` + octets + "+}", ""}, idle: &exchange{"NOOP", "^OK"},
 	good: "^OK", success: `(?m)^OK.*\n`, ping: exchange{"NOOP", "^OK "},
 	refusal: `^NO \(TRYLATER\) "` + tryLater + `"$`, mapDown: `^NO \(TRYLATER\) "` + tryLater + `"$`,
@@ -161,12 +176,16 @@ var submissionDialect = &dialect{
 		{line(`^NOOP$`), idling, "250 2.0.0 OK"},
 	},
 	hello:   []exchange{{"", "^220 "}, {"EHLO client.example", `^250 `}},
-	attempt: []exchange{{"AUTH PLAIN " + plain, `^\d{3} `}},
+	attempt: func(user string) []exchange { return []exchange{{"AUTH PLAIN " + plain(user), `^\d{3} `}} },
 	upload:  &exchange{"DATA", "^354 "}, idle: &exchange{"NOOP", "^250 "},
 	good: "^(220|250|235) ", success: `(?m)^250 .*\n`, ping: exchange{"NOOP", "^250 "},
 	refusal: `^454 4\.7\.0 Authentication is not available now`, mapDown: `^454 4\.7\.0 Authentication is not available now`,
 	serve: func(f *proxy.Front, c config) server {
 		return &smtp.Proxy{Front: f, Auth: c.auth, Throttle: c.throttle, PlainAuth: anyone, Limits: smtp.Limits{Delay: -1, AuthFailures: 1}, Logger: c.logger}
+	},
+	server: func(c config) server {
+		takes := smtp.HandlerFunc(func(context.Context, *smtp.Message) error { return nil })
+		return &smtp.Server{Protocol: smtp.Submission, Handler: takes, Auth: c.auth, PlainAuth: anyone, Limits: smtp.Limits{Delay: -1}, Logger: c.logger}
 	},
 }
 
@@ -188,9 +207,11 @@ func routing(name, hello string, by smtp.Protocol, to proxy.Protocol) *dialect {
 			{line(`^QUIT$`), never, "221 2.0.0 bye"},
 		},
 		hello: []exchange{{"", "^220 "}, {hello + " client.example", "^250 "}},
-		attempt: []exchange{
-			{"RSET", `^\d{3} `}, {"MAIL FROM:<bob@example.test>", `^\d{3} `}, {"RCPT TO:<alice@example.test>", `^\d{3} `},
-			{"DATA", `^\d{3} `}, {"Subject: x\r\n\r\n" + strings.TrimSuffix(script, "\r\n"), `^\d{3} `},
+		attempt: func(user string) []exchange {
+			return []exchange{
+				{"RSET", `^\d{3} `}, {"MAIL FROM:<sender@example.net>", `^\d{3} `}, {"RCPT TO:<" + user + ">", `^\d{3} `},
+				{"DATA", `^\d{3} `}, {"Subject: x\r\n\r\n" + strings.TrimSuffix(script, "\r\n"), `^\d{3} `},
+			}
 		},
 		good: "^(220|250|354) ", success: `(?m)^250 .*\n`, ping: exchange{"NOOP", "^250 "},
 		refusal: `^451 4\.[34]\.\d `, mapDown: `^451 4\.4\.3 `,

@@ -117,8 +117,10 @@ var faults = []*fault{
 	}},
 	{name: "starttls_refused", at: starting, variants: secured(instead(answering("%no", "not now")))},
 	{name: "starttls_not_offered", at: greeting, variants: secured(inClearOnly)},
-	{name: "starttls_injected", at: starting, variants: secured(afterIt(instead(answering("%yes", "in"))))},
+	{name: "starttls_injected", at: starting, variants: secured(injected)},
 	{name: "starttls_garbage", at: starting, variants: secured(afterIt(killed), afterIt(brokenOff), garbage)},
+	{name: "silent_in_handshake", at: starting, variants: secured(afterIt(silent)), short: true},
+	{name: "tls_answered_in_clear", at: never, variants: []variant{{backend: proxy.Backend{TLS: mapping.TLSImplicit}}}},
 	{name: "map_down", variants: []variant{
 		leads(mapping.Route{}, fmt.Errorf("%w: the directory", mapping.ErrUnavailable)), leads(mapping.Route{}, fmt.Errorf("the directory: unforeseen")),
 	}, blame: "the directory", refusal: func(d *dialect) string { return d.mapDown }},

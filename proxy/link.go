@@ -20,6 +20,7 @@ type Link struct {
 
 	user    string
 	route   mapping.Route
+	address string // where it leads in its protocol
 	backend Backend
 	client  Client
 	nc      net.Conn // below Conn and its TLS layer

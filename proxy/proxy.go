@@ -102,7 +102,9 @@ func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.take(ctx, &Link{user: v.user, route: route, backend: b, client: v.client, seat: seat})
+	return f.take(ctx, &Link{
+		user: v.user, route: route, address: addressOf(route, v.client.Protocol), backend: b, client: v.client, seat: seat,
+	})
 }
 
 // route returns where a visit leads.
@@ -122,9 +124,11 @@ func (f *Front) route(ctx context.Context, v *visit) (mapping.Route, error) {
 
 // take connects a link that has a seat; errAgain when it was kicked meanwhile.
 func (f *Front) take(ctx context.Context, l *Link) (*Link, error) {
-	reaching, done := l.seat.reaching(ctx)
-	err := f.connect(reaching, l)
-	done()
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	l.seat.cutBy(cut)
+	err := f.connect(ctx, cut, l)
+	l.seat.cutBy(nil)
 	switch {
 	case !l.seat.wasKicked() && err == nil:
 		return l, nil

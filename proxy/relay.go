@@ -50,7 +50,8 @@ func (l *Link) HandOver(ctx context.Context, client *wire.Conn, done func(error)
 // relay begins, and calls done when it has ended.
 func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 	l.LoggedIn()
-	ctx, left := l.seat.reaching(ctx) // a kick ends the relay as it ends an attempt
+	ctx, cut := context.WithCancelCause(ctx)
+	l.seat.cutBy(cut) // a kick ends the relay as it ends an attempt
 	closed := func(by splice.Party, err error) {
 		l.endedBy = by
 		if l.seat.wasKicked() {
@@ -58,7 +59,8 @@ func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 		}
 		defer done(err)
 		defer client.Close()
-		left()
+		l.seat.cutBy(nil)
+		cut(nil)
 		l.Close()
 	}
 	t := splice.Timeouts{Stuck: l.backend.ReadWrite, Idle: l.backend.Idle}

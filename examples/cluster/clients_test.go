@@ -39,7 +39,7 @@ var readers = []through{
 	{"gsasl", clients.StartTLS, gsasl},
 }
 
-func mbsync(a *clients.Account, t testing.TB) { a.NewMbsync(t, 100).SyncsBothWays() }
+func mbsync(a *clients.Account, t testing.TB) { a.NewMbsync(t, 40).SyncsBothWays() }
 
 func gsasl(a *clients.Account, t testing.TB) {
 	for _, mechanism := range []string{"PLAIN", "LOGIN"} {
@@ -116,6 +116,9 @@ func submitMail(t *testing.T, m *mixed) {
 				from.CurlSubmits(t, far.User)
 				from.SwaksSubmits(t, near.User)
 				from.PythonSubmits(t, near.User, far.User)
+				if back == ours { // which is the one with a rule for senders
+					from.SwaksIsRefused(t, near.User)
+				}
 				far.Arrives(t, "Subject: sent by curl from "+from.User)
 				near.Arrives(t, "Subject: sent by swaks from "+from.User)
 				near.Arrives(t, "Subject: sent by Python from "+from.User)
@@ -135,11 +138,18 @@ func sendMail(t *testing.T, m *mixed) {
 			require.Len(t, a.With(t, subject), 20)
 		}
 		subject := fmt.Sprintf("by swaks through %d", front)
-		said := clients.SwaksLMTP(t, m.front(front)+":1024", subject, []string{own.User, "nobody@example.test", other.User})
+		said := clients.Swaks(t, "LMTP", m.front(front)+":1024", subject, []string{own.User, "nobody@example.test", other.User})
 		require.Contains(t, said, "550 5.1.1")
 		for _, a := range []*clients.Account{own, other} {
 			require.Len(t, a.With(t, subject), 1)
 		}
+	}
+	both := []string{own.User, other.User}
+	require.Contains(t, clients.Swaks(t, "ESMTP", m.front(overTLS)+":1025", "without a queue", both), "452 4.5.3")
+	require.Len(t, own.With(t, "without a queue"), 1)
+	require.NotContains(t, clients.Swaks(t, "ESMTP", m.front(checks)+":1025", "with a queue", both), "452")
+	for _, a := range []*clients.Account{own, other} {
+		require.Len(t, a.With(t, "with a queue"), 1)
 	}
 }
 
@@ -192,7 +202,7 @@ func oneNameEach(t *testing.T, m *mixed) {
 	require.NoError(t, err)
 	dialogue.Play(t, nc, "ManageSieve", "S~ .IMPLEMENTATION.*\nS~ .SASL.*\nS~ .SIEVE.*\nS: \"STARTTLS\"\nS~ .VERSION.*\nS~ OK.*\n"+
 		"C: AUTHENTICATE \"PLAIN\" \""+base64.StdEncoding.EncodeToString([]byte("\x00"+other.User+"\x00pw"))+"\"\nS~ OK.*\nC: LOGOUT\nS~ OK.*\n")
-	clients.SwaksLMTP(t, m.front(overTLS)+":1024", "named", []string{own.User, other.User}, "--local-interface", client)
+	clients.Swaks(t, "LMTP", m.front(overTLS)+":1024", "named", []string{own.User, other.User}, "--local-interface", client)
 
 	logged := map[int]func() string{
 		ours:   func() string { return m.log("backend1") },

@@ -31,7 +31,7 @@ type mixed struct {
 // The front ends of a mixed cluster.
 const (
 	overTLS = 1 + iota // reaches back ends over TLS, which check passwords
-	checks             // checks passwords in the directory, and reaches back ends without TLS
+	checks             // checks passwords in the directory, reaches back ends without TLS, and has a queue
 	master             // logs in as a master user, after it has checked passwords
 	frontEnds
 )
@@ -186,6 +186,9 @@ func (m *mixed) frontConfig(n int) string {
 		text += fmt.Sprintf("[[service]]\nprotocol = %q\nmap = \"users\"\nlisten = [%q]\nbackend_port = %d\n", s.protocol, m.front(n)+":"+s.plain, s.back)
 		if s.secure != "" {
 			text += fmt.Sprintf("listen_tls = [%q]\n", m.front(n)+":"+s.secure)
+		}
+		if s.protocol == "smtp" && n == checks {
+			text += "queue = \"main\"\n"
 		}
 		if s.protocol != "smtp" && s.protocol != "lmtp" {
 			text += auth

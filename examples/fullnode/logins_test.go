@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
 	"github.com/posthouse-mail/posthouse/internal/realtest"
 	"github.com/posthouse-mail/posthouse/internal/realtest/clients"
 )
@@ -56,7 +57,10 @@ func TestBansAreListedAndLifted(t *testing.T) {
 		return auth.Identity{}, auth.ErrBadCredentials
 	})
 	throttle := auth.NewThrottle(never, auth.ThrottleOptions{BanAfter: 2, UserFailures: 100, NetworkFailures: 100})
-	c := newControl(&opened{logins: &logins{throttle: throttle}})
+	data, err := datadir.Lock(t.TempDir())
+	require.NoError(t, err)
+	defer data.Close()
+	c := newControl(&opened{data: data, logins: &logins{throttle: throttle}})
 	say := func(method, path string) string {
 		answer := httptest.NewRecorder()
 		c.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, path, nil))

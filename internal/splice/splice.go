@@ -5,11 +5,11 @@
 //
 //   - While nothing arrives, a pair holds no buffer, no pipe and no timer: each
 //     direction waits until the descriptor is readable, and takes what it needs
-//     then. It waits in a goroutine of the smallest stack, and on Linux, after a
-//     second, in none. (A connection that gives no access to its descriptor keeps a
-//     goroutine and a buffer.)
-//   - What moves octets runs in a goroutine of its own, which ends with the burst:
-//     the stack that it needs, TLS needs a deep one, does not outlive it.
+//     then. After a second it waits in no goroutine on Linux, elsewhere always in
+//     one of the smallest stack. (A connection that gives no access to its
+//     descriptor keeps a goroutine and a buffer.)
+//   - The stack of who moves octets, TLS needs a deep one, does not outlive the
+//     burst by more than that.
 //   - A direction holds one buffer or one pipe at most, whatever is moved: a slow
 //     reader slows the writer, and nobody else.
 //   - Every octet that one side sent before it ended in order is written to the
@@ -148,8 +148,8 @@ func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func
 		return err
 	}
 	p.stop = context.AfterFunc(ctx, func() { p.abort(context.Cause(ctx)) })
-	p.up.begin()
-	p.down.begin()
+	go p.up.run()
+	go p.down.run()
 	return nil
 }
 

@@ -40,7 +40,7 @@ type Unpacked struct {
 // replaced, as one is that a login has made; of one that is frozen, Replace and
 // then the new one end that.
 //
-// Memory is 20 MiB, and what the tree of mailboxes takes, 64 MiB at most
+// Memory is 30 MiB, and what the tree of mailboxes takes, 64 MiB at most
 // (ErrLimit). Errors are ErrBadArchive, ErrOtherArchive, ErrAccountExists,
 // ErrBusy and those of r.
 func (s *Store) Unpack(ctx context.Context, user string, r io.Reader, o UnpackOptions) (Unpacked, error) {
@@ -57,6 +57,7 @@ func (s *Store) Unpack(ctx context.Context, user string, r io.Reader, o UnpackOp
 	u := &unpacker{s: s, user: user, o: o}
 	defer u.close()
 	err := u.run(ctx, r)
+	u.sum.Bodies = u.new.Load()
 	return u.sum, failure(err)
 }
 
@@ -70,11 +71,12 @@ type unpacker struct {
 	sum  Unpacked
 
 	arrival
-	last   engine.BlobID // of the archive, that was read
-	sent   int64         // bodies of the archive
-	batch  []arrived
-	held   int64 // octets of batch
-	stored atomic.Int64
+	last    engine.BlobID // of the archive, that was read
+	sent    int64         // bodies of the archive
+	batch   []arrived     // read, and not stored yet
+	held    int64         // octets of batch in memory
+	storing chan stored   // tells of the batch before; nil: there is none
+	new     atomic.Int64  // bodies that were stored
 
 	*coming // nil: not yet
 }
@@ -92,7 +94,7 @@ func (u *unpacker) run(ctx context.Context, r io.Reader) (err error) {
 		}
 		kind, content, err := u.r.next()
 		if err != nil {
-			return errors.Join(err, u.flush(context.WithoutCancel(ctx)))
+			return errors.Join(err, u.settled(context.WithoutCancel(ctx)))
 		}
 		switch {
 		case kind == frameBody && u.coming == nil:
@@ -162,7 +164,7 @@ func (u *unpacker) end(ctx context.Context, content []byte) error {
 	if r.end() != nil || bodies != uint64(u.sent) || messages != uint64(u.sum.Messages) {
 		return badArchive("it has not what its end says")
 	}
-	if err := u.flush(ctx); err != nil {
+	if err := u.settled(ctx); err != nil {
 		return err
 	}
 	if u.head.part == Bodies {

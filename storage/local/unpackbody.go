@@ -60,31 +60,64 @@ func (u *unpacker) data(b arrived, size int64) error {
 	return nil
 }
 
-// flush stores the batch, and then says that it is here.
+// flush begins to store the batch, while the next one is read, when the one
+// before is stored.
 func (u *unpacker) flush(ctx context.Context) error {
-	if len(u.batch) == 0 {
+	if err := u.wait(); err != nil || len(u.batch) == 0 {
+		return err
+	}
+	now := u.arrival
+	now.upto = max(now.upto, u.last)
+	batch := u.batch
+	u.batch, u.held = nil, 0
+	u.storing = make(chan stored, 1)
+	go func() { u.storing <- stored{now, u.storeAll(ctx, batch, now)} }()
+	return nil
+}
+
+// stored is what became of a batch.
+type stored struct {
+	arrival // how far it has come, if err is nil
+	err     error
+}
+
+// wait waits for the batch that is being stored, if there is one.
+func (u *unpacker) wait() error {
+	if u.storing == nil {
 		return nil
 	}
-	defer u.drop()
-	defer func() { u.sum.Bodies = u.stored.Load() }()
+	done := <-u.storing
+	u.storing = nil
+	if done.err == nil {
+		u.arrival = done.arrival
+	}
+	return done.err
+}
+
+// settled is flush for who goes on when all is stored.
+func (u *unpacker) settled(ctx context.Context) error {
+	if err := u.flush(ctx); err != nil {
+		return err
+	}
+	return u.wait()
+}
+
+// storeAll stores a batch, and then says that it is here.
+func (u *unpacker) storeAll(ctx context.Context, batch []arrived, now arrival) error {
+	defer func() {
+		for _, b := range batch {
+			b.Close()
+		}
+	}()
 	var all errgroup.Group
 	all.SetLimit(arriveAtOnce)
-	for _, b := range u.batch {
+	for _, b := range batch {
 		all.Go(func() error { return u.store(ctx, b) })
 	}
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	if u.last <= u.upto {
-		return nil
-	}
-	now := u.arrival
-	now.upto = u.last
-	err := u.s.commit(ctx, nil, func(t tx) error { t.Set(arrivalKey(u.user), now.append(nil)); return nil })
-	if err == nil {
-		u.arrival = now
-	}
-	return err
+	return u.s.commit(ctx, nil, func(t tx) error { t.Set(arrivalKey(u.user), now.append(nil)); return nil })
 }
 
 // store stores a body, unless it is here.
@@ -99,15 +132,16 @@ func (u *unpacker) store(ctx context.Context, b arrived) error {
 		return nil
 	})
 	if err == nil {
-		u.stored.Add(1)
+		u.new.Add(1)
 	}
 	return err
 }
 
-// drop forgets the batch.
+// drop forgets what is read and not stored.
 func (u *unpacker) drop() {
+	_ = u.wait()
 	for _, b := range u.batch {
 		b.Close()
 	}
-	u.batch, u.held = u.batch[:0], 0
+	u.batch, u.held = nil, 0
 }

@@ -20,7 +20,7 @@ func (u *unpacker) meta(ctx context.Context, kind byte, content []byte) error {
 		if kind != frameAccount {
 			return badArchive("it has no account")
 		}
-		if err := u.flush(ctx); err != nil {
+		if err := u.settled(ctx); err != nil {
 			return err
 		}
 		return u.account(ctx, content)

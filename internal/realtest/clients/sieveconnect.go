@@ -19,29 +19,25 @@ func (a *Account) SieveConnect(t testing.TB, whileActive func()) {
 	host, port, _ := net.SplitHostPort(a.Sieve.Plain)
 	const text = "require [\"fileinto\", \"mailbox\"];\nfileinto :create \"Elsewhere\";\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "script"), []byte(text), 0o600))
-	sieve := func(args ...string) string {
+	writeFile(t, filepath.Join(dir, "password"), a.Password)
+	sieve := func(commands ...string) string {
 		t.Helper()
-		all := []string{"--server", host, "--port", port, "--user", a.User, "--passwordfd", "0", "--tlscafile=" + a.Authorities}
-		cmd, cancel := command(t, dir, "sieve-connect", append(all, args...)...)
+		writeFile(t, filepath.Join(dir, "commands"), commands...)
+		cmd, cancel := command(t, dir, "sieve-connect", "--server", host, "--port", port, "--user", a.User, "--passwordfd", "0",
+			"--tlscafile="+a.Authorities, "--exec", "commands")
 		defer cancel()
 		password, err := os.Open(filepath.Join(dir, "password"))
 		require.NoError(t, err)
 		defer password.Close()
 		cmd.Stdin = password
 		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%v: %s", args, out)
+		require.NoError(t, err, "%v: %s", commands, out)
 		return string(out)
 	}
-	writeFile(t, filepath.Join(dir, "password"), a.Password)
-	sieve("--upload", "--localsieve", "script", "--remotesieve", "rules")
-	sieve("--activate", "--remotesieve", "rules")
-	require.Regexp(t, `"?rules"? ACTIVE`, sieve("--list"))
-	sieve("--download", "--remotesieve", "rules", "--localsieve", "back")
+	require.Regexp(t, `"?rules"? ACTIVE`, sieve("put script rules", "activate rules", "list", "get rules back"))
 	back, err := os.ReadFile(filepath.Join(dir, "back"))
 	require.NoError(t, err)
 	require.Equal(t, text, string(back))
 	whileActive()
-	sieve("--deactivate")
-	sieve("--delete", "--remotesieve", "rules")
-	require.NotContains(t, sieve("--list"), "rules")
+	require.NotContains(t, sieve("deactivate", "delete rules", "list"), `"rules"`)
 }
