@@ -64,6 +64,7 @@ var floors = map[string]int{
 	"internal/realtest": 24, // starts real servers for tests
 
 	"examples/internal/": 49, // shared by the examples
+	"internal/realtest/": 25, // drives real clients
 }
 
 func floorOf(t *testing.T, path string) int {

@@ -1,6 +1,9 @@
 package auth
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // Mechanism is one SASL mechanism's dialogue. When it has all that it needs it
 // calls CheckPassword or CheckProof, once, and returns their error; it says
@@ -53,7 +56,7 @@ type Policy struct {
 // credentials it looks at Secure, Clear and TLS.
 func Mechanisms(a Authenticator, p Policy, c Credentials) []string {
 	var names []string
-	for _, m := range kindsFor(a) {
+	for m := range kindsFor(a) {
 		if p.allows(&m, c) && m.fits(c) {
 			names = append(names, m.Name)
 		}
@@ -61,45 +64,44 @@ func Mechanisms(a Authenticator, p Policy, c Credentials) []string {
 	return names
 }
 
-// mechanisms returns the table of this package, strongest first.
-func mechanisms() []MechanismKind {
-	return []MechanismKind{
-		{"EXTERNAL", Certificates, Certified, func() Mechanism { return external{} }},
-		{"SCRAM-SHA-256-PLUS", SCRAMSHA256Secrets | ClearSecrets, Binds, newSCRAM(scramSHA256(), true)},
-		{"SCRAM-SHA-1-PLUS", SCRAMSHA1Secrets | ClearSecrets, Binds, newSCRAM(scramSHA1(), true)},
-		{"SCRAM-SHA-256", SCRAMSHA256Secrets | ClearSecrets, 0, newSCRAM(scramSHA256(), false)},
-		{"SCRAM-SHA-1", SCRAMSHA1Secrets | ClearSecrets, 0, newSCRAM(scramSHA1(), false)},
-		{"OAUTHBEARER", Tokens, Reveals, func() Mechanism { return &bearer{form: oauthBearer{}} }},
-		{"XOAUTH2", Tokens, Reveals, func() Mechanism { return &bearer{form: xoauth2{}} }},
-		{"DIGEST-MD5", ClearSecrets, Weak | ServerFirst, newDigestMD5},
-		{"CRAM-MD5", ClearSecrets, Weak | ServerFirst, newCRAMMD5},
-		{"PLAIN", Passwords, Reveals, func() Mechanism { return plain{} }},
-		{"LOGIN", Passwords, Reveals, func() Mechanism { return &login{} }},
-	}
+// mechanisms are those of this package, strongest first. Nobody changes them.
+var mechanisms = []MechanismKind{
+	{"EXTERNAL", Certificates, Certified, func() Mechanism { return external{} }},
+	{"SCRAM-SHA-256-PLUS", SCRAMSHA256Secrets | ClearSecrets, Binds, newSCRAM(scramSHA256(), true)},
+	{"SCRAM-SHA-1-PLUS", SCRAMSHA1Secrets | ClearSecrets, Binds, newSCRAM(scramSHA1(), true)},
+	{"SCRAM-SHA-256", SCRAMSHA256Secrets | ClearSecrets, 0, newSCRAM(scramSHA256(), false)},
+	{"SCRAM-SHA-1", SCRAMSHA1Secrets | ClearSecrets, 0, newSCRAM(scramSHA1(), false)},
+	{"OAUTHBEARER", Tokens, Reveals, func() Mechanism { return &bearer{form: oauthBearer{}} }},
+	{"XOAUTH2", Tokens, Reveals, func() Mechanism { return &bearer{form: xoauth2{}} }},
+	{"DIGEST-MD5", ClearSecrets, Weak | ServerFirst, newDigestMD5},
+	{"CRAM-MD5", ClearSecrets, Weak | ServerFirst, newCRAMMD5},
+	{"PLAIN", Passwords, Reveals, func() Mechanism { return plain{} }},
+	{"LOGIN", Passwords, Reveals, func() Mechanism { return &login{} }},
 }
 
-// kindsFor returns the mechanisms that an Authenticator can serve.
-func kindsFor(a Authenticator) []MechanismKind {
-	can := ProofsOf(a)
-	if can == 0 {
-		return nil
-	}
-	all := mechanisms()
-	if more, ok := As[Mechanist](a); ok {
-		all = append(more.Mechanisms(), all...)
-	}
-	var kinds []MechanismKind
-	for _, m := range all {
-		if m.Needs&can != 0 {
-			kinds = append(kinds, m)
+// kindsFor yields the mechanisms that an Authenticator can serve, strongest
+// first.
+func kindsFor(a Authenticator) iter.Seq[MechanismKind] {
+	return func(yield func(MechanismKind) bool) {
+		can := ProofsOf(a)
+		if can == 0 {
+			return
+		}
+		all := mechanisms
+		if more, ok := As[Mechanist](a); ok {
+			all = append(more.Mechanisms(), all...)
+		}
+		for _, m := range all {
+			if m.Needs&can != 0 && !yield(m) {
+				return
+			}
 		}
 	}
-	return kinds
 }
 
 // find returns the mechanism of a name, if it may be used on a connection.
 func (p Policy) find(name string, a Authenticator, c Credentials) (*MechanismKind, error) {
-	for _, m := range kindsFor(a) {
+	for m := range kindsFor(a) {
 		if !strings.EqualFold(m.Name, name) {
 			continue
 		}

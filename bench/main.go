@@ -12,7 +12,7 @@
 // works with mailboxes over IMAP: Posthouse's full node stands against
 // Dovecot with sdbox.
 //
-//	go run ./bench proxy [-short] [-rounds 5] [-only text]
+//	go run ./bench proxy [-short] [-rounds 9] [-only text]
 //
 // leads IMAP and POP3 through front ends: Posthouse's stands against nginx's
 // mail proxy, Dovecot's proxy and HAProxy, in logins, memory and transfers.

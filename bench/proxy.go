@@ -41,13 +41,13 @@ func proxyWork(ctx context.Context, args []string, out io.Writer) error {
 		clients: []int{1, 10, 50}, idle: []int{2000, 8000}, messages: 1000, accounts: 100, slow: 10, others: 10, settle: 2 * time.Second,
 	}}
 	flags := flag.NewFlagSet("bench proxy", flag.ExitOnError)
-	flags.IntVar(&b.rounds, "rounds", 5, "`rounds`, alternating between the front ends")
-	flags.DurationVar(&b.round, "round", 700*time.Millisecond, "how long a round is")
+	flags.IntVar(&b.rounds, "rounds", 9, "`rounds`, alternating between the front ends")
+	flags.DurationVar(&b.round, "round", 200*time.Millisecond, "how long a round is")
 	flags.StringVar(&b.only, "only", "", "measure only the rows whose names contain `text`")
 	short := flags.Bool("short", false, "short rounds and few sessions, to see that it works")
 	_ = flags.Parse(args)
 	if *short {
-		b.rounds, b.round, b.messages, b.clients = 1, 200*time.Millisecond, 200, []int{10}
+		b.rounds, b.round, b.messages, b.clients = 2, 150*time.Millisecond, 200, []int{10}
 		b.idle, b.settle = []int{400}, 500*time.Millisecond
 	}
 	return b.run(ctx, out)
@@ -64,11 +64,11 @@ func (b *proxyBench) run(ctx context.Context, out io.Writer) error {
 	}
 	reportMissing(out)
 	for _, part := range []func(context.Context) error{b.beforeStub, b.beforeDovecot, b.beforeNode, b.idling} {
-		if err := part(ctx); err != nil {
-			return err
+		if err = part(ctx); err != nil {
+			break
 		}
 	}
-	return printProxy(out, b)
+	return errors.Join(err, printProxy(out, b)) // what there is, after an error too
 }
 
 // wants reports whether any of some rows is to be measured.
@@ -106,6 +106,9 @@ func (b *proxyBench) beforeStub(ctx context.Context) error {
 func (b *proxyBench) beforeDovecot(ctx context.Context) error {
 	if !installed("dovecot") || os.Getuid() != 0 {
 		fmt.Fprintln(b.progress, "no Dovecot as a back end: it is not installed, or only root can start it")
+		return nil
+	}
+	if !b.wants(append(b.loginNames("Dovecot"), fetchName("Dovecot", 1))...) {
 		return nil
 	}
 	d, err := realtest.StartDovecot(ctx, b.accounts)

@@ -11,7 +11,7 @@ import (
 
 // fetching measures bulk FETCH of bodies, with the sessions logged in before.
 func (b *proxyBench) fetching(ctx context.Context, to backEnds, ways []*way, clients int) error {
-	name := fmt.Sprintf("FETCH of 50 KB bodies at %s, %d clients", to.name, clients)
+	name := fetchName(to.name, clients)
 	if !b.wants(name) {
 		return nil
 	}
@@ -48,6 +48,11 @@ func (b *proxyBench) fetching(ctx context.Context, to backEnds, ways []*way, cli
 	}
 	r.figures = medians(taken)
 	return nil
+}
+
+// fetchName names a row of bulk FETCH.
+func fetchName(back string, clients int) string {
+	return fmt.Sprintf("FETCH of 50 KB bodies at %s, %d clients", back, clients)
 }
 
 // fetch lets sessions fetch for a round, and returns the megabytes of a second.

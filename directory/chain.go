@@ -11,14 +11,15 @@ import (
 // Chain returns a Directory that asks several in their order: a domain is
 // local when it is to one of them, and the first that knows an address
 // decides. One that can't answer ends the search with ErrUnavailable, because
-// it might have known. It has the powers Accounts and Memberships, of those
-// that have them.
+// it might have known. It has the powers Accounts, Elsewhere and Memberships, of
+// those that have them.
 func Chain(directories ...Directory) Directory { return chain(directories) }
 
 type chain []Directory
 
 var (
 	_ Accounts    = chain(nil)
+	_ Elsewhere   = chain(nil)
 	_ Memberships = chain(nil)
 )
 
@@ -45,6 +46,24 @@ func (c chain) Local(ctx context.Context, domain string) (bool, error) {
 		if local, err := d.Local(ctx, domain); local || err != nil {
 			return local, err
 		}
+	}
+	return false, nil
+}
+
+// Elsewhere asks the first that knows the address.
+func (c chain) Elsewhere(ctx context.Context, a mail.Address) (bool, error) {
+	for _, d := range c {
+		_, err := d.Resolve(ctx, a)
+		if errors.Is(err, ErrUnknown) || errors.Is(err, ErrNotLocal) {
+			continue
+		}
+		if e, ok := As[Elsewhere](d); ok {
+			return e.Elsewhere(ctx, a)
+		}
+		if errors.Is(err, ErrDisabled) {
+			err = nil
+		}
+		return false, err
 	}
 	return false, nil
 }

@@ -53,6 +53,34 @@ func (b book) GroupsOf(_ context.Context, account string) ([]string, error) {
 	return []string{b["group"], "everybody"}, nil
 }
 
+func TestAChainKnowsWhoLivesElsewhere(t *testing.T) {
+	ctx, bob := context.Background(), mail.MustParseAddress("bob@example.test")
+	shared := directory.Here(housed{two, map[string]string{"bob@example.test": "backend2"}}, func(host string) bool { return host == "backend1" })
+	elsewhere := func(a mail.Address, all ...directory.Directory) (bool, error) {
+		e, ok := directory.As[directory.Elsewhere](directory.Chain(all...))
+		require.True(t, ok)
+		return e.Elsewhere(ctx, a)
+	}
+	for name, c := range map[string]struct {
+		address   string
+		elsewhere bool
+	}{
+		"of another back end":          {"bob@example.test", true},
+		"of the first directory":       {"alice@example.test", false},
+		"nobody":                       {"carol@example.test", false},
+		"in another domain altogether": {"bob@far.test", false},
+	} {
+		is, err := elsewhere(mail.MustParseAddress(c.address), one, shared)
+		require.NoError(t, err, name)
+		require.Equal(t, c.elsewhere, is, name)
+	}
+	_, err := elsewhere(bob, one, book(nil), shared)
+	require.ErrorIs(t, err, directory.ErrUnavailable)
+	is, err := elsewhere(bob, two, shared)
+	require.NoError(t, err)
+	require.False(t, is, "a directory without the power has its accounts here")
+}
+
 var (
 	one = book{"example.test": "y", "alice@example.test": "alice@example.test", "group": "staff"}
 	two = book{"example.test": "y", "other.test": "y", "alice@example.test": "wrong", "bob@example.test": "bob@example.test", "group": "cooks"}

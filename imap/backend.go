@@ -17,11 +17,12 @@ import (
 // is logged in there. What a back end says is bounded, each line and all of
 // it; who bounds its time is the link.
 type backend struct {
-	link   *proxy.Link // nil in tests of the dialogue alone
-	conn   *wire.Conn
-	budget int // octets that may still come
-	tags   int
-	caps   []string // nil: not known
+	link    *proxy.Link // nil in tests of the dialogue alone
+	conn    *wire.Conn
+	budget  int // octets that may still come
+	tags    int
+	ignored string   // tag of a command whose answer is still to come and means nothing; empty: there is none
+	caps    []string // nil: not known
 }
 
 // Bounds of what a back end says before and with its answer to a login.
@@ -30,12 +31,7 @@ const (
 	maxBackendTalk = 64 << 10
 )
 
-var (
-	errNotIMAP = errors.New("back end does not speak IMAP")
-	// errUnfit is a back end, or a configuration of one, that no login can do
-	// anything with. It is not down.
-	errUnfit = errors.New("back end can't be logged in to")
-)
+var errNotIMAP = errors.New("back end does not speak IMAP")
 
 func newBackend(link *proxy.Link) *backend {
 	return &backend{link: link, conn: link.Conn, budget: maxBackendTalk}
@@ -67,7 +63,7 @@ func (b *backend) greeting() error {
 	case r.kind == "OK":
 		return nil
 	case r.kind == "PREAUTH":
-		return fmt.Errorf("%w: it has logged somebody in unasked", errUnfit)
+		return fmt.Errorf("%w: it has logged somebody in unasked", proxy.ErrUnfit)
 	case r.kind == "BYE":
 		return b.goodbye(r)
 	}
@@ -80,14 +76,14 @@ func (b *backend) startTLS(ctx context.Context) error {
 		return err
 	}
 	if !b.has("STARTTLS") {
-		return fmt.Errorf("%w: it offers no STARTTLS", errUnfit)
+		return fmt.Errorf("%w: it offers no STARTTLS", proxy.ErrUnfit)
 	}
 	r, err := b.command("STARTTLS")
 	switch {
 	case err != nil:
 		return fmt.Errorf("STARTTLS: %w", err)
 	case r.kind != "OK":
-		return fmt.Errorf("%w: it refuses STARTTLS: %s", errUnfit, r)
+		return fmt.Errorf("%w: it refuses STARTTLS: %s", proxy.ErrUnfit, r)
 	case b.conn.Buffered() > 0:
 		return fmt.Errorf("STARTTLS: %w", wire.ErrEarlyInput)
 	}
@@ -122,7 +118,7 @@ func (b *backend) has(capability string) bool {
 // end asks for is one of the answers, in order.
 func (b *backend) command(text string, answers ...string) (backendReply, error) {
 	b.tags++
-	tag := "p" + strconv.Itoa(b.tags)
+	tag := b.tag()
 	if err := b.say(tag + " " + text); err != nil {
 		return backendReply{}, err
 	}
@@ -132,10 +128,12 @@ func (b *backend) command(text string, answers ...string) (backendReply, error) 
 		case err != nil:
 			return r, err
 		case r.tag == tag:
-			return r, nil
+			return r, b.hearIgnored()
 		case r.tag == untagged && r.kind == "BYE":
 			return r, b.goodbye(r)
 		case r.tag == untagged:
+			continue
+		case b.isIgnored(r):
 			continue
 		case r.tag != continuation || len(answers) == 0:
 			return r, fmt.Errorf("%w: an answer to nothing", errNotIMAP)
@@ -147,6 +145,33 @@ func (b *backend) command(text string, answers ...string) (backendReply, error) 
 	}
 }
 
+// tag is that of the latest command.
+func (b *backend) tag() string { return "p" + strconv.Itoa(b.tags) }
+
+// isIgnored reports whether a reply is the answer that means nothing.
+func (b *backend) isIgnored(r backendReply) bool {
+	if b.ignored == "" || r.tag != b.ignored {
+		return false
+	}
+	b.ignored = ""
+	return true
+}
+
+// hearIgnored takes the answer that means nothing where it comes late: the
+// client must not get it.
+func (b *backend) hearIgnored() error {
+	for b.ignored != "" {
+		r, err := b.read()
+		switch {
+		case err != nil:
+			return err
+		case !b.isIgnored(r) && r.tag != untagged:
+			return fmt.Errorf("%w: no answer to %s", errNotIMAP, b.ignored)
+		}
+	}
+	return nil
+}
+
 func (b *backend) say(line string) error {
 	_, err := b.conn.WriteString(line + "\r\n")
 	return err
@@ -155,7 +180,7 @@ func (b *backend) say(line string) error {
 // goodbye is the error of a back end that ends the connection.
 func (b *backend) goodbye(r backendReply) error {
 	if to, ok := referralIn(r.code); ok {
-		return &referral{to}
+		return &proxy.Referral{To: to}
 	}
 	return fmt.Errorf("back end says goodbye: %s", r)
 }

@@ -54,7 +54,6 @@ var (
 		"THREAD=REFERENCES",
 		"UIDONLY",
 		"UIDPLUS",
-		"UNAUTHENTICATE",
 		"UNSELECT",
 		"UTF8=ACCEPT",
 		"WITHIN",
@@ -65,20 +64,30 @@ var (
 // response code (RFC 9051 §7.2.2).
 func (s *session) capabilityCode() string {
 	var b strings.Builder
-	b.WriteString("CAPABILITY " + strings.Join(s.gate.caps, " "))
+	b.Grow(256)
+	b.WriteString("CAPABILITY")
+	for _, c := range s.gate.caps {
+		b.WriteByte(' ')
+		b.WriteString(c)
+	}
 	if s.states() != before {
-		b.WriteString(" " + strings.Join(append(s.capsOfStore(), capsAfter...), " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
+		caps := append(s.capsOfStore(), capsAfter...)
+		if !s.told.Relayed() {
+			caps = append(caps, unauthenticate)
+		}
+		b.WriteString(" " + strings.Join(caps, " ") + " APPENDLIMIT=" + strconv.FormatInt(s.limits.AppendSize, 10))
 		b.WriteString(s.messageLimitCapability())
 		return b.String()
 	}
 	if s.canStartTLS() {
 		b.WriteString(" STARTTLS")
 	}
-	if !s.mayShowPassword() || auth.ProofsOf(s.gate.behind.authenticator(s))&auth.Passwords == 0 {
+	if !s.mayShowPassword() || auth.ProofsOf(s.authenticator())&auth.Passwords == 0 {
 		b.WriteString(" LOGINDISABLED")
 	}
 	for _, m := range s.mechanisms() {
-		b.WriteString(" AUTH=" + m)
+		b.WriteString(" AUTH=")
+		b.WriteString(m)
 	}
 	return b.String()
 }
@@ -107,7 +116,7 @@ func (s *session) mayShowPassword() bool {
 
 // mechanisms returns the SASL mechanisms that this connection may use.
 func (s *session) mechanisms() []string {
-	return auth.Mechanisms(s.gate.behind.authenticator(s), s.gate.sasl, s.credentials())
+	return auth.Mechanisms(s.authenticator(), s.gate.sasl, s.credentials())
 }
 
 // parseCapability reads CAPABILITY (RFC 9051 §6.1.1).

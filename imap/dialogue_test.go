@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,9 +35,29 @@ var openStores = map[string]func(t testing.TB) storage.Store{
 // processes two messages. Where the name of the dialogue begins with "quota" she may have five,
 // and one mailbox more.
 func TestDialogues(t *testing.T) {
+	direct := func(_ *testing.T, addr string) string { return addr }
 	for name, open := range openStores {
-		t.Run(name, func(t *testing.T) { playDialogues(t, open) })
+		t.Run(name, func(t *testing.T) { playDialogues(t, dialogues(t), open, direct) })
 	}
+}
+
+// TestP13DialoguesThroughAProxy plays them with a proxy between: after the login
+// it must not be seen. Left out are those that spell out the greeting, which is
+// the proxy's own.
+func TestP13DialoguesThroughAProxy(t *testing.T) {
+	through := func(t *testing.T, addr string) string { return newProxy(t, frontTo(routeTo(addr)), nil) }
+	paths := slices.DeleteFunc(dialogues(t), func(path string) bool {
+		name := filepath.Base(path)
+		return name == "session.txt" || name == "tls.txt"
+	})
+	playDialogues(t, paths, openStores["memory"], through)
+}
+
+func dialogues(t *testing.T) []string {
+	paths, err := filepath.Glob("testdata/*.txt")
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	return paths
 }
 
 // makeOtherKinds makes mailboxes that are not for mail.
@@ -50,10 +71,8 @@ func makeOtherKinds(t *testing.T, s storage.Store) {
 	}
 }
 
-func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
-	paths, err := filepath.Glob("testdata/*.txt")
-	require.NoError(t, err)
-	require.NotEmpty(t, paths)
+// playDialogues plays them at the address that reach makes of a server's.
+func playDialogues(t *testing.T, paths []string, open func(t testing.TB) storage.Store, reach func(t *testing.T, addr string) string) {
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			s, addr := newServer(t, func(s *Server) {
@@ -86,7 +105,7 @@ func playDialogues(t *testing.T, open func(t testing.TB) storage.Store) {
 			if isShared(path) {
 				makeShared(t, s.Store)
 			}
-			conn, err := net.Dial("tcp", addr)
+			conn, err := net.Dial("tcp", reach(t, addr))
 			require.NoError(t, err)
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)

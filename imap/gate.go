@@ -25,6 +25,7 @@ type gate struct {
 	fronts    func(netip.Addr) bool
 	caps      []string // before login, beside those of TLS and SASL
 	id        map[string]string
+	pass      Pass   // of a Proxy
 	limits    Limits // with their defaults
 	timeouts  Timeouts
 	logger    *slog.Logger
@@ -32,8 +33,7 @@ type gate struct {
 
 // interior is what is behind a gate: accounts, or back ends.
 type interior interface {
-	// authenticator returns who checks what a session's client shows, for one
-	// login.
+	// authenticator returns who checks what a session's client shows.
 	authenticator(s *session) auth.Authenticator
 	// enter lets in who has proved to be id by what he has shown, and returns
 	// what the tagged OK says.
@@ -86,11 +86,7 @@ func (s *session) wake(ctx context.Context, arrived error) {
 // handOver lets octets move until the client or the back end ends. Nothing of
 // the session stays.
 func (g *gate) handOver(ctx context.Context, link *proxy.Link, c *wire.Conn) {
-	link.HandOver(ctx, c, func(err error) {
-		if err != nil {
-			g.logger.LogAttrs(ctx, slog.LevelDebug, "relay ended", slog.String("session", link.Client().Session), slog.String("err", err.Error()))
-		}
-	})
+	link.HandOver(ctx, c, func(err error) { link.LogEnd(ctx, g.logger, err) })
 }
 
 func orDefaultLogger(l *slog.Logger) *slog.Logger {

@@ -78,7 +78,8 @@ type Server struct {
 	// x-session-id and others). It counts for logins and the log, where the
 	// session has the front end's name for it. From everybody else, and after
 	// login, such fields are ignored as all others are; what is told before
-	// STARTTLS is forgotten. Many users come from one such address: let
+	// STARTTLS is forgotten. There is no UNAUTHENTICATE for who comes through
+	// one, which would not notice. Many users come from one such address: let
 	// listener.Rule give it limits of its own, and put it into
 	// auth.ThrottleOptions.Trusted. nil: nobody's.
 	Fronts func(netip.Addr) bool

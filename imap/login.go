@@ -9,6 +9,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/internal/front"
+	"github.com/posthouse-mail/posthouse/proxy"
 	"github.com/posthouse-mail/posthouse/storage"
 )
 
@@ -52,23 +53,23 @@ func (s *session) credentials() auth.Credentials {
 }
 
 // asked is the Authenticator of one login. It remembers what it was asked, for
-// the log and for a back end.
+// the log.
 type asked struct {
 	auth.Authenticator
 	creds auth.Credentials
-	id    auth.Identity // that they prove
 }
 
 func (s *session) ask() *asked {
 	s.dropArrival()
-	return &asked{Authenticator: s.gate.behind.authenticator(s)}
+	return &asked{Authenticator: s.authenticator()}
 }
+
+// authenticator returns who checks what the client shows.
+func (s *session) authenticator() auth.Authenticator { return s.gate.behind.authenticator(s) }
 
 func (a *asked) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, error) {
 	a.creds = c
-	var err error
-	a.id, err = a.Authenticator.Authenticate(ctx, c)
-	return a.id, err
+	return a.Authenticator.Authenticate(ctx, c)
 }
 
 // Unwrap keeps the optional powers of the Authenticator.
@@ -80,7 +81,7 @@ func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
 	front.LogFailed(ctx, s.gate.logger, front.Login{
 		Service: "imap", Remote: s.remote().String(), User: a.creds.User, Session: s.id, Told: s.told,
 	}, err)
-	reply := authAnswer(err)
+	reply := authAnswer(err, s.gate.pass)
 	if !front.IsGuess(err) {
 		return reply
 	}
@@ -93,11 +94,11 @@ func (s *session) loginFailed(ctx context.Context, a *asked, err error) error {
 	return reply
 }
 
-func authAnswer(err error) error {
-	refused, ok := errors.AsType[*refusal](err)
+func authAnswer(err error, pass Pass) error {
+	refusal, ok := errors.AsType[*proxy.Refusal](err)
 	switch {
-	case ok && refused.shown:
-		return refused.answer()
+	case ok && pass&PassRefusals != 0 && refusal.Text != "":
+		return no(imap.ResponseCode(refusal.Code), refusal.Text)
 	case errors.Is(err, auth.ErrBadCredentials), errors.Is(err, auth.ErrDisabled):
 		return no(imap.ResponseCodeAuthenticationFailed, "Authentication failed")
 	case errors.Is(err, auth.ErrNeedsTLS):

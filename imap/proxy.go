@@ -14,8 +14,10 @@ import (
 
 // Proxy lets clients in as a Server does, logs them in at the back end that has
 // their mail, and moves octets between the two from then on: every extension
-// of the back end, compression too, is the client's. Set its fields before
-// Serve and leave them alone then; Front is required.
+// of the back end, compression too, is the client's; but for UNAUTHENTICATE,
+// which clients are not told of, because nothing here would see the next login.
+// Servers of this package refuse it to who comes through a front end. Set its
+// fields before Serve and leave them alone then; Front is required.
 //
 // What the client shows is shown to the back end: a password by PLAIN or LOGIN,
 // a token by the mechanism that brought it. With Auth it must be good here
@@ -108,16 +110,8 @@ func (p *Proxy) gate() *gate {
 	if caps == nil {
 		caps = capsOfBackends
 	}
-	policy := p.SASL
-	passwords := []string{"PLAIN", "LOGIN"}
-	if policy.Secure == nil {
-		policy.Secure = passwords
-	}
-	if policy.Plain == nil {
-		policy.Plain = passwords
-	}
 	return &gate{
-		behind: p, hostname: p.Hostname, sasl: policy, tls: p.TLS, plainAuth: p.PlainAuth, fronts: p.Fronts, caps: caps, id: p.ID,
+		behind: p, hostname: p.Hostname, sasl: proxy.PasswordsUnlessNamed(p.SASL), tls: p.TLS, plainAuth: p.PlainAuth, fronts: p.Fronts, caps: caps, id: p.ID, pass: p.Pass,
 		limits: p.Limits.withDefaults(), timeouts: p.Timeouts, logger: orDefaultLogger(p.Logger),
 	}
 }

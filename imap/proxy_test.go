@@ -48,12 +48,14 @@ func TestProxyDialogues(t *testing.T) {
 
 func TestP11CapabilitiesOfTheBackEndFollowALogin(t *testing.T) {
 	for name, how := range map[string]struct{ answer, want string }{
-		"in the code":  {"%s OK [CAPABILITY IMAP4rev1 X] hello", "a OK [CAPABILITY IMAP4rev1 X] hello\r\n"},
-		"untagged":     {"* CAPABILITY IMAP4rev1 Y\r\n%s OK hello", "* CAPABILITY IMAP4rev1 Y\r\na OK hello\r\n"},
-		"asked for":    {"%s OK hello", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK hello\r\n"},
-		"another code": {"%s OK [ALERT] hello", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK [ALERT] hello\r\n"},
-		"a referral":   {"%s OK [REFERRAL imap://inside.example/] hello", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK hello\r\n"},
-		"without text": {"%s OK", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK LOGIN completed\r\n"},
+		"in the code":                {"%s OK [CAPABILITY IMAP4rev1 X] hello", "a OK [CAPABILITY IMAP4rev1 X] hello\r\n"},
+		"untagged":                   {"* CAPABILITY IMAP4rev1 Y\r\n%s OK hello", "* CAPABILITY IMAP4rev1 Y\r\na OK hello\r\n"},
+		"asked for":                  {"%s OK hello", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK hello\r\n"},
+		"UNAUTHENTICATE in the code": {"%s OK [CAPABILITY IMAP4rev1 UNAUTHENTICATE X] hello", "a OK [CAPABILITY IMAP4rev1 X] hello\r\n"},
+		"UNAUTHENTICATE untagged":    {"* CAPABILITY IMAP4rev1 Y unauthenticate\r\n%s OK hello", "* CAPABILITY IMAP4rev1 Y\r\na OK hello\r\n"},
+		"another code":               {"%s OK [ALERT] hello", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK [ALERT] hello\r\n"},
+		"a referral":                 {"%s OK [REFERRAL imap://inside.example/] hello", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK hello\r\n"},
+		"without text":               {"%s OK", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK LOGIN completed\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := startBackend(t, func(p *peerOfProxy) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/posthouse-mail/posthouse/internal/wire"
+	"github.com/posthouse-mail/posthouse/proxy"
 )
 
 // FuzzBackEnd lets a back end say anything from its greeting on, in pieces.
@@ -39,7 +40,7 @@ func FuzzBackEnd(f *testing.F) {
 				rest = rest[n:]
 			}
 		}()
-		words := []loginWords{{user: "alice", password: "pä"}, {user: "alice", token: "t", mechanism: "XOAUTH2"}, {user: "a", as: "b", password: "c"}}
+		words := []proxy.Words{{Mechanism: "PLAIN", User: "alice", Secret: "pä"}, {Mechanism: "XOAUTH2", User: "alice", Secret: "t"}, {Mechanism: "PLAIN", User: "a", As: "b", Secret: "c"}}
 		told := tellLogin(&backend{conn: c, budget: maxBackendTalk}, words[int(how)%len(words)])
 		lines := bytes.SplitAfter(told, []byte("\r\n"))
 		if len(lines) > 3 || len(lines) == 3 && !bytes.HasPrefix(lines[0], []byte("* CAPABILITY ")) {
@@ -52,7 +53,7 @@ func FuzzBackEnd(f *testing.F) {
 }
 
 // tellLogin logs in and returns what the client is sent.
-func tellLogin(b *backend, w loginWords) []byte {
+func tellLogin(b *backend, w proxy.Words) []byte {
 	o := &output{}
 	at, err := (*arrival)(nil), b.greeting()
 	if err == nil {
@@ -65,10 +66,7 @@ func tellLogin(b *backend, w loginWords) []byte {
 		at, err = b.logIn(w)
 	}
 	if err != nil {
-		if refused, ok := err.(*refusal); ok {
-			refused.shown = true
-		}
-		reply, _ := answer(authAnswer(err))
+		reply, _ := answer(authAnswer(err, PassRefusals))
 		o.status("a", string(reply.Type), string(reply.Code), reply.Text)
 		return o.b
 	}
@@ -82,7 +80,7 @@ func tellLogin(b *backend, w loginWords) []byte {
 // TestBackEndsWordsAreCutShort holds what a log may get of a back end.
 func TestBackEndsWordsAreCutShort(t *testing.T) {
 	r := parseResponse([]byte("p1 NO [X] " + strings.Repeat("x", 5000)))
-	err := refused(r, loginWords{})
+	err := refused(r, proxy.Words{Mechanism: "PLAIN", User: "alice", Secret: "secret"})
 	if len(err.Error()) > 2*maxQuotedWords {
 		t.Fatal(len(err.Error()))
 	}

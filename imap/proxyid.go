@@ -2,7 +2,6 @@ package imap
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -65,7 +64,8 @@ func (f *idField) sayable() bool {
 		o.formOf(f.name) != asLiteral && o.formOf(f.value) != asLiteral
 }
 
-// tellID says fields in ID. That the back end does not like them is its affair.
+// tellID says fields in ID, whose answer comes before that of the next command.
+// That the back end does not like them is its affair.
 func (b *backend) tellID(fields []idField) error {
 	if len(fields) == 0 {
 		return nil
@@ -85,8 +85,7 @@ func (b *backend) tellID(fields []idField) error {
 		sep = ' '
 	}
 	o.byte(')')
-	if _, err := b.command(string(o.b)); err != nil {
-		return fmt.Errorf("ID: %w", err)
-	}
-	return nil
+	b.tags++
+	b.ignored = b.tag()
+	return b.say(b.ignored + " " + string(o.b))
 }

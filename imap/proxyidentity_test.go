@@ -87,3 +87,26 @@ func TestP27TheSessionsIDIsInTheLogAndAtTheBackEnd(t *testing.T) {
 	require.Len(t, told, 2, idHeard(b))
 	require.Contains(t, log.String(), "session="+told[1]+" backend=")
 }
+
+// TestIDAndTheLoginAreSaidTogether has a back end that answers nothing before
+// it has heard both, in whatever order; the client hears one answer.
+func TestIDAndTheLoginAreSaidTogether(t *testing.T) {
+	for _, order := range [][]string{{"ID", "login"}, {"login", "ID"}} {
+		b := startBackend(t, func(p *peerOfProxy) {
+			p.say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR ID] back end ready")
+			id, _, _ := strings.Cut(p.hear(), " ")
+			login, _, _ := strings.Cut(p.hear(), " ")
+			answers := map[string]string{
+				"ID":    "* ID NIL\r\n" + id + " OK ID done",
+				"login": login + " OK [CAPABILITY IMAP4rev1] in",
+			}
+			p.say(answers[order[0]])
+			p.say(answers[order[1]])
+			tag, _, _ := strings.Cut(p.hear(), " ")
+			p.say(tag + " OK done")
+		})
+		c := dial(t, newProxy(t, telling(b), nil))
+		require.Equal(t, "", c.ok("LOGIN alice secret"))
+		require.Equal(t, "", c.ok("NOOP"), order)
+	}
+}

@@ -6,13 +6,8 @@ import (
 	"github.com/posthouse-mail/posthouse/mapping"
 )
 
-// referral is the answer of a back end that knows where else the user is
-// (RFC 2221).
-type referral struct{ to mapping.Route }
-
-func (r *referral) Error() string { return "back end refers to " + r.to.String() }
-
-// referralIn reads the response code REFERRAL with an IMAP URL of a server:
+// referralIn reads the response code REFERRAL (RFC 2221) with an IMAP URL of a
+// server:
 //
 //	REFERRAL imap://[user[;AUTH=x]@]host[:port][/…]
 func referralIn(code string) (to mapping.Route, ok bool) {

@@ -40,9 +40,10 @@ type session struct {
 	bad   int // commands that could not be understood; in a row, after login
 	guard front.Guard
 
-	clientID []idField   // what the client of a Proxy says of itself
-	arrival  *arrival    // at a back end, of a login that is not over; nil: none
-	link     *proxy.Link // that goes on with the client; nil: none
+	clientID []idField      // what the client of a Proxy says of itself
+	visitor  *proxy.Visitor // of a Proxy, until somebody is logged in; nil: there is none yet
+	arrival  *arrival       // at a back end, of a login that is not over; nil: none
+	link     *proxy.Link    // that goes on with the client; nil: none
 
 	user     string
 	account  storage.Account

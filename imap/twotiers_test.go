@@ -58,6 +58,28 @@ func dialFrom(t *testing.T, from, address string) *client {
 	return talk(t, conn)
 }
 
+// TestX03ThereIsNoSecondLoginPastAFrontEnd: neither tier offers it, and the back
+// end takes none.
+func TestX03ThereIsNoSecondLoginPastAFrontEnd(t *testing.T) {
+	_, backend := newServer(t, func(s *Server) { s.Fronts = hereAlone })
+	address := serveProxy(t, &logBuffer{}, func(*net.TCPAddr) int { return int(netip.MustParseAddrPort(backend).Port()) })
+	for _, login := range []string{"LOGIN alice secret", "AUTHENTICATE PLAIN " + plainResponse("", "alice", "secret")} {
+		c := dialFrom(t, "127.0.0.9", address)
+		c.send("a " + login + "\r\n")
+		said, answer := c.until("a")
+		require.Contains(t, said+answer, "CAPABILITY IMAP4rev1 ")
+		require.NotContains(t, said+answer, "UNAUTHENTICATE")
+		require.NotContains(t, c.ok("CAPABILITY"), "UNAUTHENTICATE")
+		c.fails("UNAUTHENTICATE", "NO [CANNOT]")
+		c.fails("LOGIN bob hunter2", "BAD")
+		require.Contains(t, c.ok(`LIST "" "*"`), "INBOX", "alice's session goes on")
+	}
+	direct := dialFrom(t, "127.0.0.9", backend)
+	require.Contains(t, direct.ok("LOGIN alice secret")+direct.ok("CAPABILITY"), "UNAUTHENTICATE")
+	direct.ok("UNAUTHENTICATE")
+	direct.ok("LOGIN bob hunter2")
+}
+
 // TestP27BothTiersLogOneSession of one client, through one proxy and two.
 func TestP27BothTiersLogOneSession(t *testing.T) {
 	behind, shown := &logBuffer{}, make(chan auth.Credentials, 9)

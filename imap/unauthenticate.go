@@ -6,9 +6,18 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
+// unauthenticate is what a client that comes through a front end is not offered:
+// who has been let in there would be let in as somebody else here.
+const unauthenticate = "UNAUTHENTICATE"
+
+var errThroughFrontEnd = no(imap.ResponseCodeCannot, "Not through a front end: connect anew")
+
 // parseUnauthenticate reads UNAUTHENTICATE (RFC 8437).
 func parseUnauthenticate(*parser) request {
 	return requestFunc(func(_ context.Context, s *session) (result, error) {
+		if s.told.Relayed() {
+			return result{}, errThroughFrontEnd
+		}
 		s.forgetUser()
 		return result{code: s.capabilityCode(), text: "Now unauthenticated"}, nil
 	})

@@ -11,9 +11,9 @@ import (
 // TestUnauthenticateKnowsEveryFieldOfASession makes whoever adds a field say
 // whether UNAUTHENTICATE must forget it.
 func TestUnauthenticateKnowsEveryFieldOfASession(t *testing.T) {
-	ofConnection := []string{"gate", "server", "conn", "limits", "in", "id", "guard", "pace", "mu", "out", "told", "distrust"}
+	ofConnection := []string{"gate", "server", "conn", "limits", "in", "id", "guard", "pace", "mu", "out", "told", "distrust", "checks"}
 	ofCommand := []string{"running", "idling", "idle", "pushing", "waiting"}
-	ofProxy := []string{"clientID", "arrival", "link"} // which has no UNAUTHENTICATE
+	ofProxy := []string{"clientID", "visitor", "arrival", "link"} // which has no UNAUTHENTICATE
 	forgotten := []string{"state", "bad", "user", "account", "unwatch", "view", "extensions", "heard", "vanished", "contexts", "notify", "unfollow", "stale", "selected", "dirty"}
 	var known []string
 	for _, names := range [][]string{ofConnection, ofCommand, ofProxy, forgotten} {

@@ -72,14 +72,14 @@ func TestX01P21HeaderOfATrustedProxyTellsTheAddresses(t *testing.T) {
 	}
 }
 
-func TestX01HeaderFromElsewhereIsRefusedWhereOneIsRequired(t *testing.T) {
+func TestX01P21HeaderFromElsewhereIsRefusedWhereOneIsRequired(t *testing.T) {
 	l := listen(t, Config{Proxy: ProxyRequired, ProxyFrom: MustParseIPSet("10.0.0.0/8")})
 	nc := dial(t, l)
 	_, _ = io.WriteString(nc, v1Header)
 	requireRefused(t, nc)
 }
 
-func TestX01HeaderFromElsewhereIsInputWhereOneIsOptional(t *testing.T) {
+func TestX01P21HeaderFromElsewhereIsInputWhereOneIsOptional(t *testing.T) {
 	l := listen(t, Config{Proxy: ProxyOptional, ProxyFrom: MustParseIPSet("10.0.0.0/8")})
 	c := accepted(t, l, v1Header)
 	require.Equal(t, "127.0.0.1", addrOf(c.RemoteAddr()).String())
@@ -168,7 +168,7 @@ func (p pipes) connect(remote string) net.Conn {
 	return client
 }
 
-func TestX01HalfAHeaderAndThenSilenceIsClosedAfter3Seconds(t *testing.T) {
+func TestX01P21HalfAHeaderAndThenSilenceIsClosedAfter3Seconds(t *testing.T) {
 	for _, half := range []string{"PROXY TCP4 192.", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0", "P"} {
 		for _, mode := range []ProxyMode{ProxyOptional, ProxyRequired} {
 			synctest.Test(t, func(t *testing.T) {
@@ -251,7 +251,7 @@ func TestConnectionsThatWaitForTheirHeaderAreBounded(t *testing.T) {
 	})
 }
 
-func TestRulesAndLimitsAreAppliedToTheAddressThatTheHeaderTells(t *testing.T) {
+func TestP21RulesAndLimitsAreAppliedToTheAddressThatTheHeaderTells(t *testing.T) {
 	l := listen(t, Config{
 		Proxy: ProxyRequired, ProxyFrom: MustParseIPSet(loopback),
 		Rules:  []Rule{rule(Deny, 1, "192.0.2.0/24"), rule(Deny, 1, loopback)},

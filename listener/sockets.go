@@ -104,6 +104,14 @@ func inherit(fd int) (net.Listener, error) {
 	return l, nil
 }
 
+// Succeeds reports whether a predecessor waits for this process: from its start
+// as a successor until Ready.
+func (s *Sockets) Succeeds() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready != nil
+}
+
 // Ready closes the sockets that were inherited and not asked for, and tells the
 // predecessor, if there is one, that this process serves. Call it when all
 // listeners listen.

@@ -77,7 +77,7 @@ func FuzzSession(f *testing.F) {
 			})},
 			Auth: authtest.Account{User: "alice", Password: "pw"}, TLS: testcert.Server(),
 			PlainAuth: func(netip.Addr) bool { return true }, Fronts: func(netip.Addr) bool { return true },
-			Timeouts:  Timeouts{AuthDelay: -1, Handshake: time.Second}, Logger: slog.New(slog.DiscardHandler),
+			Timeouts: Timeouts{AuthDelay: -1, Handshake: time.Second}, Logger: slog.New(slog.DiscardHandler),
 		}
 		nc := says(octets)
 		c := wire.New(nc, p.Timeouts.wire())

@@ -47,13 +47,7 @@ func (p *Proxy) serve(ctx context.Context, c *wire.Conn) {
 	if link == nil {
 		return
 	}
-	args := []any{"session", link.Client().Session, "remote", link.Client().Remote.Addr().String(), "backend", link.Route().String()}
-	link.HandOver(ctx, c, func(err error) { // once this goroutine has ended
-		if err != nil {
-			args = append(args, "err", err)
-		}
-		p.logger().Log(ctx, slog.LevelInfo, "session ended", args...)
-	})
+	link.HandOver(ctx, c, func(err error) { link.LogEnd(ctx, p.logger(), err) }) // once this goroutine has ended
 }
 
 // converse returns the link to a back end that goes on with the client; nil:

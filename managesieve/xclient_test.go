@@ -81,7 +81,7 @@ func TestP27AllTiersLogOneSession(t *testing.T) {
 		require.Regexp(t, line, p.log.String())
 		require.Regexp(t, line, one.log.String())
 		require.Eventually(t, func() bool {
-			return strings.Contains(one.log.String(), `msg="session ended" session=`+got[2]+` remote=127.0.0.9 `)
+			return strings.Contains(one.log.String(), `msg="session ended" service=managesieve remote=127.0.0.9 session=`+got[2]+` `)
 		}, time.Minute, time.Millisecond)
 	}
 	require.Regexp(t, `msg="logged in" .* front=127.0.0.1`, one.log.String())
@@ -230,5 +230,5 @@ func TestP26P27DovecotInFrontTellsOfItsClients(t *testing.T) {
 	require.NotNil(t, session, p.log.String())
 	login := regexp.MustCompile(`managesieve-login: Info: Login: user=<user0>.*rip=127\.0\.0\.9.*session=<` + regexp.QuoteMeta(session[1]) + `>`)
 	require.Eventually(t, func() bool { return login.MatchString(d.Log()) }, time.Minute, 10*time.Millisecond, d.Log())
-	require.Contains(t, before.Log(), session[1])
+	require.Eventually(t, func() bool { return strings.Contains(before.Log(), session[1]) }, time.Minute, 10*time.Millisecond, before.Log())
 }

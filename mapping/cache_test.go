@@ -78,7 +78,7 @@ func quiet(o CacheOptions) CacheOptions {
 	return o
 }
 
-func TestACacheRemembersEachKindOfAnswerForItsTime(t *testing.T) {
+func TestP3ACacheRemembersEachKindOfAnswerForItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
 		c := NewCache(s, quiet(CacheOptions{}))
@@ -104,7 +104,7 @@ func TestACacheRemembersEachKindOfAnswerForItsTime(t *testing.T) {
 	})
 }
 
-func TestAThousandLookupsOfAColdUserAskOnce(t *testing.T) {
+func TestP4AThousandLookupsOfAColdUserAskOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
 		s.takes = time.Second
@@ -118,7 +118,7 @@ func TestAThousandLookupsOfAColdUserAskOnce(t *testing.T) {
 	})
 }
 
-func TestA05WarmUsersGoOnWhileTheSourceIsDownAndColdOnesAskLater(t *testing.T) {
+func TestA05P5WarmUsersGoOnWhileTheSourceIsDownAndColdOnesAskLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		s := newSource()
@@ -165,7 +165,7 @@ func TestA05AStalledSourceHoldsWarmUsersUpForPatienceOnly(t *testing.T) {
 	})
 }
 
-func TestStaleRoutesServeOnlyWhereTheOptionsLetThem(t *testing.T) {
+func TestP5StaleRoutesServeOnlyWhereTheOptionsLetThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
 		c := NewCache(s, quiet(CacheOptions{Stale: -1}))
@@ -268,7 +268,7 @@ func TestAPanicOfASourceIsAFailureOfOneLookup(t *testing.T) {
 	requireHost(t, c, alice, "", ErrUnavailable)
 }
 
-func TestACacheIsBounded(t *testing.T) {
+func TestP3ACacheIsBounded(t *testing.T) {
 	everybody := MapperFunc(func(_ context.Context, user string) (Route, error) {
 		if strings.HasPrefix(user, "nobody") {
 			return Route{}, ErrNotMapped

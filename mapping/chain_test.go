@@ -69,7 +69,7 @@ func TestTheDefaultHostIsForNamesThatAreAllowed(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotMapped)
 }
 
-func TestA05AnOutageIsNeverTheDefaultHost(t *testing.T) {
+func TestA05P5AnOutageIsNeverTheDefaultHost(t *testing.T) {
 	for _, broken := range []Mapper{down, both} {
 		r, err := Default(broken, Route{Host: "default"}, Everybody).Map(t.Context(), "alice")
 		require.Zero(t, r)

@@ -15,7 +15,7 @@ import (
 	"github.com/posthouse-mail/posthouse/mapping/mappingtest"
 )
 
-func TestTableKeepsThePromisesOfAMapper(t *testing.T) {
+func TestP2TableKeepsThePromisesOfAMapper(t *testing.T) {
 	m, err := mapping.ReadTable(strings.NewReader("alice@example.test a:1,user=x\nbob b\n*@example.net c,tls=start\n"))
 	require.NoError(t, err)
 	mappingtest.Run(t, mappingtest.Fixture{
@@ -27,7 +27,7 @@ func TestTableKeepsThePromisesOfAMapper(t *testing.T) {
 	})
 }
 
-func TestFileKeepsThePromisesOfAMapper(t *testing.T) {
+func TestP2FileKeepsThePromisesOfAMapper(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.map")
 	require.NoError(t, os.WriteFile(path, []byte("alice@example.test a:1,user=x\nbob b\n"), 0o600))
 	m, err := mapping.OpenFile(path)
@@ -39,14 +39,14 @@ func TestFileKeepsThePromisesOfAMapper(t *testing.T) {
 	})
 }
 
-func TestHashKeepsThePromisesOfAMapper(t *testing.T) {
+func TestP2HashKeepsThePromisesOfAMapper(t *testing.T) {
 	one := mapping.Route{Host: "10.0.0.11", Port: 1143}
 	m, err := mapping.NewHash([]mapping.HashHost{{Route: one}}, mapping.HashOptions{})
 	require.NoError(t, err)
 	mappingtest.Run(t, mappingtest.Fixture{Mapper: m, Known: map[string]mapping.Route{"alice@example.test": one, "bob": one}})
 }
 
-func TestStaticKeepsThePromisesOfAMapper(t *testing.T) {
+func TestP2StaticKeepsThePromisesOfAMapper(t *testing.T) {
 	mappingtest.Run(t, mappingtest.Fixture{
 		Mapper: mapping.Static(mapping.Route{Host: "a"}),
 		Known:  map[string]mapping.Route{"alice": {Host: "a"}},
@@ -69,7 +69,7 @@ type wrapper struct{ mapping.Mapper }
 
 func (w wrapper) Unwrap() mapping.Mapper { return w.Mapper }
 
-func TestWrappersKeepThePromisesOfAMapper(t *testing.T) {
+func TestP2WrappersKeepThePromisesOfAMapper(t *testing.T) {
 	some, err := mapping.ReadTable(strings.NewReader("alice@example.test a:1,user=x\nbob b\n*@example.net c,tls=start\n"))
 	require.NoError(t, err)
 	none, err := mapping.ReadTable(strings.NewReader(""))

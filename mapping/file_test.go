@@ -30,7 +30,7 @@ func hostOf(t *testing.T, f *File, user string) string {
 	return r.Host
 }
 
-func TestX10ABadReloadKeepsTheLastGoodMap(t *testing.T) {
+func TestX10P2ABadReloadKeepsTheLastGoodMap(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.map")
 	_, err := OpenFile(path)
 	require.ErrorIs(t, err, os.ErrNotExist)

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestR3412FileMapExactEntriesBeatPatternsAndThoseComeInOrder(t *testing.T) {
+func TestP2R3412FileMapExactEntriesBeatPatternsAndThoseComeInOrder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.map")
 	write(t, path, `/^[a-m].*@example\.test$/ first
 *@example.test second
@@ -31,7 +31,7 @@ alice@example.test exact:1143
 	}
 }
 
-func TestR3412FileMapABadLineIsReportedAndTheOldMapKept(t *testing.T) {
+func TestP2R3412FileMapABadLineIsReportedAndTheOldMapKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.map")
 	write(t, path, "alice old\n")
 	f, err := OpenFile(path)
@@ -48,10 +48,10 @@ func TestR3412FileMapABadLineIsReportedAndTheOldMapKept(t *testing.T) {
 	require.Equal(t, "new", hostOf(t, f, "bob"))
 }
 
-// TestR3412FileMapReloadsWithoutAPauseOfALookup compares lookups while a large
+// TestP2R3412FileMapReloadsWithoutAPauseOfALookup compares lookups while a large
 // map is read with the time that the reading takes: if lookups waited for it,
 // each reading would make one of them about as long.
-func TestR3412FileMapReloadsWithoutAPauseOfALookup(t *testing.T) {
+func TestP2R3412FileMapReloadsWithoutAPauseOfALookup(t *testing.T) {
 	const n, reloads = 100_000, 3
 	path := filepath.Join(t.TempDir(), "users.map")
 	var text strings.Builder

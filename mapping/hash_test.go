@@ -39,7 +39,7 @@ func placed(t *testing.T, m Mapper) []string {
 	return hosts
 }
 
-func TestAddingAHostMovesItsShareAndRemovingOneMovesItsUsersOnly(t *testing.T) {
+func TestP10AddingAHostMovesItsShareAndRemovingOneMovesItsUsersOnly(t *testing.T) {
 	for _, n := range []int{1, 2, 9} {
 		before, after := placed(t, newHash(t, hashHosts(n))), placed(t, newHash(t, hashHosts(n+1)))
 		added := fmt.Sprintf("10.0.0.%d", n+1)
@@ -54,7 +54,7 @@ func TestAddingAHostMovesItsShareAndRemovingOneMovesItsUsersOnly(t *testing.T) {
 	}
 }
 
-func TestWeightsAreHonouredWithinTenPercent(t *testing.T) {
+func TestP10WeightsAreHonouredWithinTenPercent(t *testing.T) {
 	weights := []int{1, 2, 3, 10, 100, 0}
 	hosts, total := hashHosts(len(weights)), 0
 	for i, w := range weights {
@@ -78,7 +78,7 @@ func TestWeightsAreHonouredWithinTenPercent(t *testing.T) {
 	}
 }
 
-func TestTagsKeepGroupsApart(t *testing.T) {
+func TestP10TagsKeepGroupsApart(t *testing.T) {
 	hosts := hashHosts(6)
 	for i := range hosts {
 		hosts[i].Tag = []string{"staff", "students"}[i%2]

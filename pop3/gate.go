@@ -79,13 +79,7 @@ func (g *gate) converse(ctx context.Context, c *wire.Conn) *proxy.Link {
 // handOver lets octets move until the client or the back end ends, once the
 // session's goroutine has ended.
 func (g *gate) handOver(ctx context.Context, link *proxy.Link, c *wire.Conn) {
-	args := []any{"session", link.Client().Session, "remote", link.Client().Remote.Addr().String(), "backend", link.Route().String()}
-	link.HandOver(ctx, c, func(err error) {
-		if err != nil {
-			args = append(args, "err", err)
-		}
-		g.logger.Log(ctx, slog.LevelInfo, "session ended", args...)
-	})
+	link.HandOver(ctx, c, func(err error) { link.LogEnd(ctx, g.logger, err) })
 }
 
 func orDefaultLogger(l *slog.Logger) *slog.Logger {

@@ -56,6 +56,7 @@ func TestA11LongTokensLogInAndHugeOnesDoNot(t *testing.T) {
 		"asked":   "S~ .*\nC: AUTH XOAUTH2\nS: + \nC: " + response(12<<10) + "\nS~ \\+OK Maildrop .*\n",
 	} {
 		dialogue.Play(t, dialTest(t, s.address), name, text)
+		s.ended(t) // and has given the maildrop back
 	}
 	for _, before := range []string{"AUTH XOAUTH2 ", "AUTH XOAUTH2\r\n"} {
 		nc := dialTest(t, s.address)

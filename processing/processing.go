@@ -57,7 +57,7 @@ type Options struct {
 	Schedule       Schedule      // when to try again, and how long
 	Concurrency    int           // attempts at a time; default 20
 	PerDestination int           // of them, to one destination; default 2. Needs a queue with the power queue.Limiter
-	Cooling        time.Duration // how long mail waits for a destination that was out of reach; default 1 minute, at most the first delay of Schedule
+	Cooling        time.Duration // how long mail waits for a destination that was out of reach; default 1 minute, at most the first delay of Schedule; negative: not at all, for a Sender that knows by itself what is down
 	Lease          time.Duration // how long an attempt may take; default 1 hour. More than the Sender's total time
 	Drain          time.Duration // how long running attempts may go on when Run is told to stop; default 20 seconds
 

@@ -291,6 +291,26 @@ func TestMailForADeadDestinationWaitsWithoutAttempts(t *testing.T) {
 	})
 }
 
+func TestWithoutCoolingWhatIsDeadKeepsNoOtherMailOfItsDestinationBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.Cooling = -1 })
+		w.post.answer = func(address string, _ int) sender.Result {
+			if address == "dead@cluster.test" {
+				return says(451, 4, 4, 1)
+			}
+			return says(250)
+		}
+		for _, name := range []string{"dead", "x", "dead", "y"} {
+			w.handle(t, mailTo(t, "alice@here.test", name+"@cluster.test"))
+		}
+		w.run(func() {
+			time.Sleep(30 * time.Second)
+			require.Len(t, w.post.parcels(), 2)
+			require.Len(t, w.queued(t), 2)
+		})
+	})
+}
+
 func TestColdDestinationsAreForgotten(t *testing.T) {
 	var c cooling
 	now := time.Now()

@@ -16,15 +16,15 @@ import (
 
 var errSlowLogin = errors.New("the login took longer than Backend.Connect")
 
-// address is where a link leads in its protocol.
-func (l *Link) address() string {
-	return net.JoinHostPort(strings.ToLower(l.route.Host), strconv.Itoa(l.client.Protocol.port(l.route)))
+// addressOf is where a route leads in a protocol.
+func addressOf(r mapping.Route, p Protocol) string {
+	return net.JoinHostPort(strings.ToLower(r.Host), strconv.Itoa(p.port(r)))
 }
 
 // connect opens a link, if the back end is well and has room. It holds an
-// attempt and a place until Link.Close.
-func (f *Front) connect(ctx context.Context, l *Link) error {
-	ctx, attempt, err := f.Health.start(ctx, l.address(), l.client.Remote.Addr())
+// attempt and a place until Link.Close. cut ends ctx.
+func (f *Front) connect(ctx context.Context, cut context.CancelCauseFunc, l *Link) error {
+	attempt, err := f.Health.start(cut, l.address, l.client.Remote.Addr())
 	if err != nil {
 		return err
 	}
@@ -43,17 +43,13 @@ func (f *Front) connect(ctx context.Context, l *Link) error {
 	return nil
 }
 
-// openWithin opens a link within its budget, in a goroutine of its own: names,
-// addresses and handshakes need a deep stack, which the session's goroutine
-// would keep.
+// openWithin opens a link within its budget.
 func (f *Front) openWithin(ctx context.Context, l *Link) error {
 	deadline := time.Now().Add(l.backend.Connect)
 	within, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	l.attempt.begin()
-	done := make(chan error, 1)
-	go func() { done <- f.open(within, l) }()
-	err := <-done
+	err := f.open(within, l)
 	if err == nil {
 		l.attempt.connected()
 		l.budget = time.AfterFunc(time.Until(deadline), l.expire)
@@ -118,5 +114,5 @@ func kindOf(l *Link, err error) error {
 	if errors.Is(err, ErrLoop) || errors.Is(err, ErrUnavailable) {
 		return err
 	}
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, l.address(), err)
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, l.address, err)
 }

@@ -70,11 +70,21 @@ var (
 // ServeHTTP answers a request.
 func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.once.Do(c.init)
-	if !isLocal(r) {
-		http.Error(w, `{"error": "only this machine is answered"}`, http.StatusForbidden)
-		return
-	}
 	c.handler.ServeHTTP(w, r)
+}
+
+// LocalOnly lets in whom a Control answers: loopback addresses and Unix sockets,
+// and no request that a browser sends for a page of another site. It is for what
+// stands beside one.
+func LocalOnly(next http.Handler) http.Handler {
+	next = http.NewCrossOriginProtection().Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isLocal(r) {
+			http.Error(w, `{"error": "only this machine is answered"}`, http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Health returns a handler of /health and /ping alone, which answers everybody.
@@ -111,7 +121,7 @@ func (c *Control) init() {
 	health.HandleFunc("GET /ping", c.ping)
 	mux.Handle("GET /health", health)
 	mux.Handle("GET /ping", health)
-	c.handler, c.health = http.NewCrossOriginProtection().Handler(mux), health
+	c.handler, c.health = LocalOnly(mux), health
 }
 
 func statusOf(err error) int {

@@ -40,7 +40,7 @@ func (f *Front) dial(ctx context.Context, l *Link) (net.Conn, error) {
 	}}
 	d.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: patience / 4, Interval: patience / 4, Count: 3}
 	for tries := len(sources); ; tries-- {
-		nc, err := d.DialContext(ctx, "tcp", l.address())
+		nc, err := d.DialContext(ctx, "tcp", l.address)
 		if err == nil || tries <= 1 || !isUsedUp(err) {
 			return nc, err
 		}

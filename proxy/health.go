@@ -92,24 +92,23 @@ func (h *Health) interval() time.Duration { return cmp.Or(h.Interval, 5*time.Sec
 func (h *Health) ramp() time.Duration     { return cmp.Or(h.Ramp, 10*time.Second) }
 
 // start asks to try a back end for a client. ErrUnavailable when it is down.
-// The context that it returns ends too, with a cause, when the back end is
-// found to be down before attempt.connected. A nil Health lets everything be
-// tried.
-func (h *Health) start(ctx context.Context, address string, client netip.Addr) (context.Context, *attempt, error) {
+// cut is called, with a cause, when the back end is found to be down before
+// attempt.connected, and without one when the attempt is over. A nil Health
+// lets everything be tried.
+func (h *Health) start(cut context.CancelCauseFunc, address string, client netip.Addr) (*attempt, error) {
 	if h == nil {
-		return ctx, nil, nil
+		return nil, nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
 	e := h.host(address, now)
-	a := &attempt{health: h, host: e, network: networkOf(client), began: now}
+	a := &attempt{health: h, host: e, network: networkOf(client), began: now, cut: cut}
 	if err := e.admit(a, now, h); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	ctx, a.cut = context.WithCancelCause(ctx)
 	e.trying[a] = struct{}{}
-	return ctx, a, nil
+	return a, nil
 }
 
 func (h *Health) host(address string, now time.Time) *hostHealth {

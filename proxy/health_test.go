@@ -25,7 +25,8 @@ const testHost = "backend.example.test:143"
 // try begins an attempt that must be let through.
 func try(t *testing.T, h *Health, client netip.Addr) (context.Context, *attempt) {
 	t.Helper()
-	ctx, a, err := h.start(t.Context(), testHost, client)
+	ctx, cut := context.WithCancelCause(t.Context())
+	a, err := h.start(cut, testHost, client)
 	require.NoError(t, err)
 	a.begin()
 	return ctx, a
@@ -33,7 +34,7 @@ func try(t *testing.T, h *Health, client netip.Addr) (context.Context, *attempt)
 
 func requireDown(t *testing.T, h *Health) {
 	t.Helper()
-	_, _, err := h.start(t.Context(), testHost, clientB)
+	_, err := h.start(nil, testHost, clientB)
 	require.ErrorIs(t, err, ErrUnavailable)
 }
 
@@ -91,7 +92,7 @@ func TestX14A1000LoginsToADeadBackEndMakeOneProbeAtATime(t *testing.T) {
 			time.Sleep(h.interval())
 			var probes []*attempt
 			for range 1000 {
-				if _, a, err := h.start(t.Context(), testHost, clientB); err == nil {
+				if a, err := h.start(func(error) {}, testHost, clientB); err == nil {
 					probes = append(probes, a)
 				}
 			}
@@ -112,7 +113,7 @@ func TestX14RecoveryIsSpreadOverTime(t *testing.T) {
 		for second := range 10 {
 			admitted := 0
 			for range 1000 {
-				if _, a, err := h.start(t.Context(), testHost, clientB); err == nil {
+				if a, err := h.start(func(error) {}, testHost, clientB); err == nil {
 					admitted++
 					a.loggedIn()
 				}
@@ -143,7 +144,7 @@ func TestFailureToConnectWhileRecoveringIsDownAgain(t *testing.T) {
 	})
 }
 
-func TestP36FailuresAfterTheIdentityCountOnlyFromTwoNetworks(t *testing.T) {
+func TestP36X15FailuresAfterTheIdentityCountOnlyFromTwoNetworks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := quietHealth()
 		for i := range 100 { // all of one /24
@@ -273,7 +274,7 @@ func TestEachChangeOfStateIsOneLineAndListTellsWhy(t *testing.T) {
 func TestHealthRemembersABoundedNumberOfHosts(t *testing.T) {
 	h := quietHealth()
 	for i := range 2 * maxHosts {
-		_, a, err := h.start(t.Context(), fmt.Sprintf("host%d:143", i), clientA)
+		a, err := h.start(func(error) {}, fmt.Sprintf("host%d:143", i), clientA)
 		require.NoError(t, err)
 		a.failed(beforeIdentity, errors.New(strings.Repeat("x", 1000)))
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/posthouse-mail/posthouse/internal/splice"
 	"github.com/posthouse-mail/posthouse/internal/wire"
 	"github.com/posthouse-mail/posthouse/mapping"
 )
@@ -19,6 +20,7 @@ type Link struct {
 
 	user    string
 	route   mapping.Route
+	address string // where it leads in its protocol
 	backend Backend
 	client  Client
 	nc      net.Conn // below Conn and its TLS layer
@@ -28,6 +30,7 @@ type Link struct {
 	once    sync.Once
 	seat    *seat           // among Sessions; nil: it has none
 	passed  []mapping.Route // that have referred to this one
+	endedBy splice.Party    // of a relay
 }
 
 // Route returns where the link leads, with the TLS mode that holds.

@@ -102,7 +102,9 @@ func (f *Front) try(ctx context.Context, v *visit) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.take(ctx, &Link{user: v.user, route: route, backend: b, client: v.client, seat: seat})
+	return f.take(ctx, &Link{
+		user: v.user, route: route, address: addressOf(route, v.client.Protocol), backend: b, client: v.client, seat: seat,
+	})
 }
 
 // route returns where a visit leads.
@@ -111,6 +113,9 @@ func (f *Front) route(ctx context.Context, v *visit) (mapping.Route, error) {
 		return *v.referred, nil
 	}
 	route, err := f.Mapper.Map(ctx, v.user)
+	if err == nil {
+		err = route.Check() // an empty host would be this machine
+	}
 	if err != nil && !errors.Is(err, mapping.ErrNotMapped) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -119,9 +124,11 @@ func (f *Front) route(ctx context.Context, v *visit) (mapping.Route, error) {
 
 // take connects a link that has a seat; errAgain when it was kicked meanwhile.
 func (f *Front) take(ctx context.Context, l *Link) (*Link, error) {
-	reaching, done := l.seat.reaching(ctx)
-	err := f.connect(reaching, l)
-	done()
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	l.seat.cutBy(cut)
+	err := f.connect(ctx, cut, l)
+	l.seat.cutBy(nil)
 	switch {
 	case !l.seat.wasKicked() && err == nil:
 		return l, nil

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/posthouse-mail/posthouse/internal/splice"
 	"github.com/posthouse-mail/posthouse/internal/wire"
@@ -49,18 +50,40 @@ func (l *Link) HandOver(ctx context.Context, client *wire.Conn, done func(error)
 // relay begins, and calls done when it has ended.
 func (l *Link) relay(ctx context.Context, client *wire.Conn, done func(error)) {
 	l.LoggedIn()
-	ctx, left := l.seat.reaching(ctx) // a kick ends the relay as it ends an attempt
-	closed := func(err error) {
+	ctx, cut := context.WithCancelCause(ctx)
+	l.seat.cutBy(cut) // a kick ends the relay as it ends an attempt
+	closed := func(by splice.Party, err error) {
+		l.endedBy = by
 		if l.seat.wasKicked() {
 			err = ErrKicked
 		}
 		defer done(err)
 		defer client.Close()
-		left()
+		l.seat.cutBy(nil)
+		cut(nil)
 		l.Close()
 	}
 	t := splice.Timeouts{Stuck: l.backend.ReadWrite, Idle: l.backend.Idle}
 	if err := splice.Start(ctx, client, l.Conn, t, closed); err != nil {
-		closed(err)
+		closed(splice.Nobody, err)
 	}
+}
+
+// LogEnd tells the log that a relayed session has ended, and who has ended it:
+// the client, the back end, or nobody (a kick, a time-out, the end of the
+// server). err is what Relay has returned, or HandOver has told. A back end that
+// has broken off is worth a warning.
+func (l *Link) LogEnd(ctx context.Context, logger *slog.Logger, err error) {
+	attrs := []slog.Attr{
+		slog.String("service", l.client.Protocol.String()), slog.String("remote", l.client.Remote.Addr().String()),
+		slog.String("session", l.client.Session), slog.String("backend", l.route.String()), slog.String("by", l.endedBy.String()),
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		attrs = append(attrs, slog.String("err", err.Error()))
+		if l.endedBy == splice.Server {
+			level = slog.LevelWarn
+		}
+	}
+	logger.LogAttrs(ctx, level, "session ended", attrs...)
 }

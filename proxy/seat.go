@@ -6,7 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // farewellOctets is how much a back end may still say after a connection was
@@ -32,24 +35,16 @@ type seat struct {
 	gone                  chan struct{}           // closed when the seat is free; nil: nobody waits for that
 }
 
-// reaching returns the context of the attempt to reach the back end, or of the
-// relay, which ends with ErrKicked when the session is kicked. Call done after
-// it.
-func (k *seat) reaching(ctx context.Context) (_ context.Context, done func()) {
+// cutBy names what ends the attempt to reach the back end, or the relay, with
+// ErrKicked, when the session is kicked; nil: there is neither any more.
+func (k *seat) cutBy(cancel context.CancelCauseFunc) {
 	if k == nil {
-		return ctx, func() {}
+		return
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
 	k.sessions.mu.Lock()
 	defer k.sessions.mu.Unlock()
-	if k.cancel = cancel; k.kicked {
+	if k.cancel = cancel; k.kicked && cancel != nil {
 		cancel(ErrKicked)
-	}
-	return ctx, func() {
-		k.sessions.mu.Lock()
-		k.cancel = nil
-		k.sessions.mu.Unlock()
-		cancel(nil)
 	}
 }
 
@@ -119,12 +114,35 @@ func (k *seat) Close() error {
 	if closed {
 		return nil
 	}
+	if hasEnded(k.Conn) {
+		defer k.leave()
+		return k.Conn.Close()
+	}
 	if c, ok := k.Conn.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
 		go k.sayFarewell()
 		return nil
 	}
 	defer k.leave()
 	return k.Conn.Close()
+}
+
+// hasEnded reports whether the other end has ended the connection, and all that
+// it has said was read. False where nobody knows without waiting.
+func hasEnded(nc net.Conn) (ended bool) {
+	c, ok := nc.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) {
+		var octet [1]byte
+		n, _, err := unix.Recvfrom(int(fd), octet[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		ended = n == 0 && err == nil
+	})
+	return ended
 }
 
 func (k *seat) sayFarewell() {

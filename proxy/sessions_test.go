@@ -172,8 +172,9 @@ func TestP40ALoginOnItsWayIsKickedAndBeginsAnew(t *testing.T) {
 	require.NoError(t, err)
 	k, err := c.Sessions.admit(t.Context(), v, route)
 	require.NoError(t, err)
-	ctx, done := k.reaching(t.Context())
-	defer done()
+	ctx, cut := context.WithCancelCause(t.Context())
+	defer cut(nil)
+	k.cutBy(cut)
 	kicked := make(chan int)
 	go func() {
 		n, _ := c.Sessions.Kick(context.Background(), everyone, 0)

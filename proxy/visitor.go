@@ -93,8 +93,8 @@ func (v *Visitor) arrive(ctx context.Context, user, as string) error {
 		}
 		link, err = v.Front.Refer(ctx, link, referral.To)
 	}
-	if refusal, ok := errors.AsType[*Refusal](err); ok {
-		return refusal
+	if _, refused := errors.AsType[*Refusal](err); refused {
+		return err
 	}
 	if errors.Is(err, mapping.ErrNotMapped) && v.Auth == nil {
 		return fmt.Errorf("%w: %w", auth.ErrBadCredentials, err)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 
 // ErrUnfit is a back end, or the configuration of one, that nobody can log in
 // at with what the client has shown. The back end is not down.
-var ErrUnfit = errors.New("back end can't be logged in to")
+var ErrUnfit = errors.New("back end can't be used as it is")
 
 // Words are what a back end is logged in to with.
 type Words struct {
@@ -115,10 +116,12 @@ type Refusal struct {
 	Kind error  // of package auth
 	Code string // the response code that the client is to hear, without brackets; empty: none
 	Text string // what a person may read: one line, printable, at most 300 octets
+
+	said string // for the log
 }
 
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("%v: back end says [%s] %s", r.Kind, r.Code, r.Text)
+	return fmt.Sprintf("%v: back end says [%s] %s", r.Kind, r.Code, cmp.Or(r.said, r.Text))
 }
 
 // Unwrap makes it an error of its kind.
@@ -130,16 +133,17 @@ type Referral struct{ To mapping.Route }
 func (r *Referral) Error() string { return "back end refers to " + r.To.String() }
 
 // Refused makes a Refusal of what a back end says. Where the password is none
-// of a client's, a refusal of it is not his fault: ErrUnavailable. A text that
-// repeats the secret is dropped.
+// of a client's, a refusal of it is not his fault: ErrUnavailable, and the text
+// is for the log alone. A text that repeats the secret is dropped.
 func (w Words) Refused(kind error, code, text string) *Refusal {
-	if w.Master && errors.Is(kind, auth.ErrBadCredentials) {
-		kind, text = auth.ErrUnavailable, ""
-	}
 	if strings.Contains(text, w.Secret) || strings.Contains(text, base64.StdEncoding.EncodeToString(w.Response())) {
 		text = ""
 	}
-	return &Refusal{Kind: kind, Code: code, Text: OneLine(text)}
+	r := &Refusal{Kind: kind, Code: OneLine(code), Text: OneLine(text)}
+	if w.Master && errors.Is(kind, auth.ErrBadCredentials) {
+		r.Kind, r.Text, r.said = auth.ErrUnavailable, "", r.Text
+	}
+	return r
 }
 
 // maxTold bounds what is told of a back end's words, in octets.

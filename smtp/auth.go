@@ -86,7 +86,7 @@ func (c *conversation) auth(ctx context.Context, arg string) *mail.Reply {
 		return c.authFailed(ctx, login, err)
 	}
 	if c.proxy != nil {
-		if err := c.proxy.enter(ctx, c, login, identity); err != nil {
+		if err := c.proxy.enter(ctx, c, identity); err != nil {
 			return c.authFailed(ctx, login, err)
 		}
 	}
@@ -97,20 +97,17 @@ func (c *conversation) auth(ctx context.Context, arg string) *mail.Reply {
 }
 
 // login watches one attempt: what was shown, and whether it got as far as a
-// check. A Proxy shows it to a back end.
+// check.
 type login struct {
 	auth.Authenticator
 	creds auth.Credentials
-	id    auth.Identity // that they prove
 	asked bool
 }
 
 // Authenticate notes what it is asked.
 func (l *login) Authenticate(ctx context.Context, creds auth.Credentials) (auth.Identity, error) {
 	l.creds, l.asked = creds, true
-	var err error
-	l.id, err = l.Authenticator.Authenticate(ctx, creds)
-	return l.id, err
+	return l.Authenticator.Authenticate(ctx, creds)
 }
 
 // Unwrap keeps the optional powers of the Authenticator.

@@ -22,8 +22,10 @@ type conversation struct {
 	helo  string       // of the client, as a front end has told it; empty: it has not
 	tx    *transaction // nil outside of MAIL … end of message
 	guard front.Guard
-	link  *proxy.Link // of a Proxy: to the back end that the client is logged in to; nil: none
-	gone  bool        // the session goes on without this goroutine: its end is not here
+
+	visitor *proxy.Visitor // of a Proxy, until somebody is logged in; nil: there is none yet
+	link    *proxy.Link    // of a Proxy: to the back end that the client is logged in to; nil: none
+	gone    bool           // the session goes on without this goroutine: its end is not here
 
 	errors   int  // refused commands since the last accepted message
 	commands int  // commands that moved no mail since then

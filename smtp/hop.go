@@ -2,7 +2,6 @@ package smtp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -18,9 +17,6 @@ type hop struct {
 
 	extensions map[string]string // keywords of EHLO, in capitals, with their parameters; nil: EHLO is due
 }
-
-// errUnfit is why a back end that is well can't be used as it is configured.
-var errUnfit = errors.New("back end is not fit")
 
 // begin leads a fresh link to the point where EHLO is due or was said: greeted,
 // secured as its Backend asks for, and told of the client where that is
@@ -80,14 +76,14 @@ func (h *hop) secure(ctx context.Context) error {
 		return err
 	}
 	if !h.has("STARTTLS") {
-		return fmt.Errorf("%w: it offers no STARTTLS", errUnfit)
+		return fmt.Errorf("%w: it offers no STARTTLS", proxy.ErrUnfit)
 	}
 	r, err := h.command("STARTTLS")
 	if err != nil {
 		return fmt.Errorf("STARTTLS: %w", err)
 	}
 	if r.code != 220 {
-		return fmt.Errorf("%w: STARTTLS: %w", errUnfit, r)
+		return fmt.Errorf("%w: STARTTLS: %w", proxy.ErrUnfit, r)
 	}
 	h.extensions = nil
 	return h.link.StartTLS(ctx)

@@ -101,15 +101,10 @@ func TestS28AClientsNameIsAWordAtTheBackEnd(t *testing.T) {
 	}
 }
 
-// bad are back ends that fail before a message can be theirs.
+// bad are back ends that fail before a message can be theirs, beside what those
+// of all protocols may do (TestFaultMatrix in package proxy).
 var bad = map[string]script{
-	"silent":                     {},
 	"refuses in the greeting":    {greeting: "554 go away"},
-	"busy":                       {greeting: "421 too many"},
-	"another protocol":           {greeting: "* OK IMAP4rev1"},
-	"closes in the greeting":     {greeting: "220-hi", until: "greeting"},
-	"greets for ever":            {greeting: "220-" + strings.Repeat("x\n220-", 1000)},
-	"a line without an end":      {greeting: "220 " + strings.Repeat("x", 1<<20)},
 	"codes that differ":          {greeting: "220-hi\n221 hi"},
 	"8-bit greeting of nonsense": {greeting: "\xff\xfe\x00"},
 	"closes at EHLO":             {greeting: "220 hi", until: "EHLO"},
@@ -122,13 +117,10 @@ var bad = map[string]script{
 
 // worse are back ends that fail later.
 var worse = map[string]script{
-	"closes at MAIL":         {greeting: "220 hi", until: "MAIL"},
-	"busy at MAIL":           {greeting: "220 hi", answers: map[string]string{"MAIL": "421 no"}},
 	"silent at RCPT":         {greeting: "220 hi", silent: "RCPT"},
 	"closes at DATA":         {greeting: "220 hi", until: "DATA"},
 	"refuses DATA":           {greeting: "220 hi", answers: map[string]string{"DATA": "451 no"}},
 	"nonsense at DATA":       {greeting: "220 hi", answers: map[string]string{"DATA": "999 what"}},
-	"closes after the data":  {greeting: "220 hi", until: "."},
 	"silent after the data":  {greeting: "220 hi", silent: "."},
 	"nonsense for an answer": {greeting: "220 hi", answers: map[string]string{".": "hello"}},
 }
@@ -149,28 +141,6 @@ func TestX05P37ABackEndThatFailsIsATemporaryRefusalWithinTheBudget(t *testing.T)
 			say(t, routing(ESMTP, r), ehloToRcpt+"C: RCPT TO:<a@d.test>\nS~ 250 .*\n"+content+"S~ 451 4\\..*\n")
 		})
 	}
-}
-
-func TestX05ADeadBackEndIsATemporaryRefusal(t *testing.T) {
-	way := mapping.Route{Host: "127.0.0.1", Port: freePort(t), TLS: mapping.TLSNone}
-	err := handleFrom(tellingRouter(way, 0), Session{})
-	require.ErrorIs(t, err, errBackendDown)
-	require.ErrorIs(t, err, proxy.ErrUnavailable)
-}
-
-func TestX08NothingIsSentWithoutTheTLSThatIsAskedFor(t *testing.T) {
-	h := &heard{}
-	way := scripted(t, script{greeting: "220 hi", heard: h}) // it offers no STARTTLS
-	way.TLS = mapping.TLSStart
-	require.ErrorIs(t, handleFrom(tellingRouter(way, 0), Session{}), errBackendDown)
-	require.Equal(t, []string{"LHLO front.example.test"}, h.all())
-
-	b := &box{}
-	s := newLMTP(b)
-	way = to(t, start(t, s)) // nobody has signed its certificate
-	way.TLS = mapping.TLSStart
-	require.ErrorIs(t, handleFrom(tellingRouter(way, 0), Session{}), errBackendDown)
-	require.Empty(t, b.all())
 }
 
 // FuzzS33BackEndReply proves that whatever a back end says is read within

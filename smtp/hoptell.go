@@ -41,10 +41,10 @@ func (h *hop) tell(client *Session) error {
 			return fmt.Errorf("XCLIENT: %w", err)
 		}
 		if r.code/100 == 5 && strings.HasPrefix(r.lines[0], "5.4.6 ") { // RFC 3463 §3.5
-			return fmt.Errorf("%w: %w: XCLIENT: %w", errUnfit, proxy.ErrLoop, r)
+			return fmt.Errorf("%w: %w: XCLIENT: %w", proxy.ErrUnfit, proxy.ErrLoop, r)
 		}
 		if r.code != 220 && r.code != 250 {
-			return fmt.Errorf("%w: XCLIENT: %w", errUnfit, r)
+			return fmt.Errorf("%w: XCLIENT: %w", proxy.ErrUnfit, r)
 		}
 		h.name, h.extensions = name, nil // it begins anew
 	}

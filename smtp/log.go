@@ -83,12 +83,16 @@ func (c *conversation) logLoginFailed(ctx context.Context, l *login, err error) 
 }
 
 func (c *conversation) logLogin(ctx context.Context) {
-	c.log.LogAttrs(ctx, slog.LevelInfo, "authenticated",
+	attrs := []slog.Attr{
 		slog.String("service", c.Protocol.String()),
 		c.remoteAttr(),
 		slog.String("user", quoted(c.facts.User)),
 		slog.String("session", c.facts.ID),
-		c.told.Attr())
+	}
+	if c.link != nil {
+		attrs = append(attrs, slog.String("backend", c.link.Route().String()))
+	}
+	c.log.LogAttrs(ctx, slog.LevelInfo, "authenticated", append(attrs, c.told.Attr())...)
 }
 
 // logEnd tells why a connection ended before its time.

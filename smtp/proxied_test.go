@@ -55,8 +55,8 @@ func TestS19ClientOfAProxyThatTellsNothingIsNobody(t *testing.T) {
 	require.True(t, got.facts.Front.Addr().IsLoopback())
 }
 
-// TestX02ClientOfAProxyTellsNothing: the proxy has told who it is.
-func TestX02ClientOfAProxyTellsNothing(t *testing.T) {
+// TestX02P21ClientOfAProxyTellsNothing: the proxy has told who it is.
+func TestX02P21ClientOfAProxyTellsNothing(t *testing.T) {
 	b := &box{}
 	s := newServer(b)
 	s.Fronts = netip.Addr.IsLoopback

@@ -106,15 +106,8 @@ func (p *Proxy) prepare() (*policy, error) {
 	s := &Server{
 		Protocol: Submission, Hostname: p.Hostname, Greeting: p.Greeting, Hooks: p.Hooks,
 		Handler: HandlerFunc(func(context.Context, *Message) error { return errNeedsAuth }),
-		Auth:    p.Auth, SASL: p.SASL, TLS: p.TLS, RequireTLS: p.RequireTLS, PlainAuth: p.PlainAuth, Fronts: p.Fronts, GreetDelay: p.GreetDelay,
+		Auth:    p.Auth, SASL: proxy.PasswordsUnlessNamed(p.SASL), TLS: p.TLS, RequireTLS: p.RequireTLS, PlainAuth: p.PlainAuth, Fronts: p.Fronts, GreetDelay: p.GreetDelay,
 		Limits: p.Limits, Timeouts: p.Timeouts, Logger: p.Logger,
-	}
-	passwords := []string{"PLAIN", "LOGIN"}
-	if s.SASL.Secure == nil {
-		s.SASL.Secure = passwords
-	}
-	if s.SASL.Plain == nil {
-		s.SASL.Plain = passwords
 	}
 	rules, err := s.prepare()
 	if err != nil {

@@ -202,10 +202,7 @@ func TestX05P37ASubmissionThatFailsBehindIsNeverAWrongPassword(t *testing.T) {
 	all := map[string]script{
 		"offers no AUTH":       {greeting: "220 hi"},
 		"offers another":       {greeting: "220 hi", extensions: []string{"AUTH GSSAPI"}},
-		"closes at AUTH":       {greeting: "220 hi", extensions: []string{"AUTH PLAIN"}, until: "AUTH"},
-		"silent at AUTH":       {greeting: "220 hi", extensions: []string{"AUTH PLAIN"}, silent: "AUTH"},
 		"busy at AUTH":         {greeting: "220 hi", extensions: []string{"AUTH PLAIN"}, answers: map[string]string{"AUTH": "421 4.3.2 no"}},
-		"can't ask now":        {greeting: "220 hi", extensions: []string{"AUTH PLAIN"}, answers: map[string]string{"AUTH": "454 4.7.0 no"}},
 		"wants TLS":            {greeting: "220 hi", extensions: []string{"AUTH PLAIN"}, answers: map[string]string{"AUTH": "538 no"}},
 		"asks on":              {greeting: "220 hi", extensions: []string{"AUTH PLAIN"}, answers: map[string]string{"AUTH": "334 ", "*": "501 no"}},
 		"lets in by a mistake": {greeting: "220 hi", extensions: []string{"AUTH PLAIN"}, answers: map[string]string{"AUTH": "250 ok"}},
@@ -224,16 +221,6 @@ func TestX05P37ASubmissionThatFailsBehindIsNeverAWrongPassword(t *testing.T) {
 				plainly("", "down", "secret")+"S~ 454 4.7.0 .*\n")
 		})
 	}
-}
-
-func TestP37ABackEndThatIsKilledInDATAAnswersNothing(t *testing.T) {
-	way := scripted(t, script{greeting: "220 hi", extensions: []string{"AUTH PLAIN"}, until: "."})
-	sayToProxy(t, newProxy(routes{"alice": way}), proxyHello+plainly("", "alice", "secret")+`S~ 235 .*
-C: MAIL FROM:<a@d.test>
-S~ 250 .*
-C: RCPT TO:<a@d.test>
-S~ 250 .*
-`+content+"EOF\n")
 }
 
 func TestX04ASubmissionInACircleIsNotAWrongPassword(t *testing.T) {

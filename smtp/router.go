@@ -35,13 +35,15 @@ import (
 //
 //   - Over LMTP, one for each recipient.
 //   - Over SMTP there is only one, which is never that of a part. When every
-//     recipient was accepted it is 250, and when none was, the refusal: a
-//     temporary one if there is any.
-//   - With a Queue, recipients that a back end has not accepted while others
-//     were are queued, and the answer is 250. The worker of the queue sends to
-//     them by Send, and reports what fails for good. When that can't be done
-//     the answer is 451: others get the message twice, nobody loses it.
-//   - Without a Queue, a transaction must not have two fates. Recipients
+//     recipient was accepted it is 250, and when all were refused for good, the
+//     refusal.
+//   - With a Queue, recipients that a back end has not accepted are queued
+//     otherwise, and the answer is 250, even when none was accepted yet. The
+//     worker of the queue sends to them by Send, and reports what fails for
+//     good. When they can't be queued the answer is temporary: if there are
+//     others, they get the message twice, and nobody loses it.
+//   - Without a Queue, a temporary refusal is the answer when none was accepted
+//     and there is one. A transaction must not have two fates: recipients
 //     that may have one of their own are put off by 452 4.5.3 at RCPT, and clients send to
 //     them in a transaction of their own (RFC 5321 §4.5.3.1.10): those on other
 //     back ends; where back ends speak LMTP, all after the first; where they
@@ -67,7 +69,7 @@ type Router struct {
 	// Speak says whether a back end is spoken to in proxy.LMTP or proxy.SMTP;
 	// nil: LMTP.
 	Speak func(mapping.Route) proxy.Protocol
-	Queue queue.Queue // for what a back end does not accept; nil: nothing is kept here
+	Queue queue.Queue // for what a back end does not accept now, where the client gets one answer; nil: nothing is kept here
 	// Onward sends the queue's mail for other domains, for Send; nil: it stays
 	// in the queue.
 	Onward Sender

@@ -300,6 +300,32 @@ S~ 250 .*
 `) // nobody got it: the client keeps it
 }
 
+func TestWithAQueueADownBackEndsMailIsAcceptedAndWhatIsRefusedForGoodIsNot(t *testing.T) {
+	_, spam := backend(t, LMTP, func(*Message) error { return mail.Errorf(550, [3]int{5, 7, 1}, "Spam") })
+	q := &memory{}
+	l := listen(t)
+	require.NoError(t, l.Close())
+	r := newRouter(routes{"a@d.test": to(t, l.Addr().String()), "b@d.test": spam})
+	r.Queue = q
+	mailFor := func(recipients ...string) (text string) {
+		text = ehloToRcpt
+		for _, name := range recipients {
+			text += "C: RCPT TO:<" + name + "@d.test>\nS~ 250 .*\n"
+		}
+		return text + content
+	}
+	say(t, routing(ESMTP, r), mailFor("b")+"S: 550 5.7.1 Spam\n")
+	require.Empty(t, q.put)
+	say(t, routing(ESMTP, r), mailFor("a")+"S~ 250 2.0.0 Accepted as .*\n")
+	require.Len(t, q.put, 1)
+	require.Equal(t, []string{"a@d.test"}, recipientsOf(q.put[0]))
+	say(t, routing(ESMTP, r), mailFor("a", "b")+"S~ 250 2.0.0 Accepted as .*\n")
+	require.Len(t, q.put, 2)
+	require.Equal(t, []string{"a@d.test", "b@d.test"}, recipientsOf(q.put[1]))
+	say(t, routing(LMTP, r), strings.Replace(mailFor("a"), ehloToRcpt, lhloToRcpt, 1)+"S~ 451 4.4.1 .*\n") // the client is a queue itself
+	require.Len(t, q.put, 2)
+}
+
 func TestP48AReceivedFieldPerHopEndsACircle(t *testing.T) {
 	var front [2]*Server
 	var at [2]string

@@ -85,7 +85,7 @@ func (r *Router) each(ctx context.Context, batches []*batch, send func(*batch) [
 func (r *Router) survive(ctx context.Context, b *batch, send func(*batch) []*mail.Reply) (replies []*mail.Reply) {
 	defer func() {
 		if v := recover(); v != nil {
-			r.log().ErrorContext(ctx, "leg panicked", "backend", b.host, "panic", v, "stack", string(debug.Stack()))
+			r.log().ErrorContext(ctx, "leg panicked", "backend", b.String(), "panic", v, "stack", string(debug.Stack()))
 			replies = b.all(mail.ErrTemporary.Because(fmt.Errorf("panic: %v", v)))
 		}
 	}()
@@ -136,13 +136,20 @@ func (r *Router) oneAnswer(ctx context.Context, m *Message, replies []*mail.Repl
 			worst = reply
 		}
 	}
+	none := len(failed) == len(replies)
 	switch {
 	case len(failed) == 0:
 		return nil
-	case len(failed) == len(replies):
+	case none && (r.Queue == nil || !worst.Temporary()):
 		return worst
 	}
-	if err := r.enqueue(ctx, m, failed); err != nil {
+	err := r.enqueue(ctx, m, failed)
+	switch {
+	case err != nil && none: // the client keeps it
+		r.log().LogAttrs(ctx, slog.LevelError, "message can't be queued",
+			slog.String("session", m.Session.ID), slog.String("id", m.ID), slog.String("reason", quoted(err.Error())))
+		return worst
+	case err != nil:
 		r.log().LogAttrs(ctx, slog.LevelError, "message was accepted for some recipients, and may arrive twice",
 			slog.String("session", m.Session.ID), slog.String("id", m.ID), slog.String("reason", quoted(err.Error())))
 		return mail.ErrTemporary.Because(err)

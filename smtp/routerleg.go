@@ -64,7 +64,7 @@ func (r *Router) send(ctx context.Context, j *sender.Job, s *Session, b *batch) 
 	defer link.Close()
 	h := &hop{link: link, name: r.hostname()}
 	if err := h.begin(ctx, s); err != nil {
-		if !errors.Is(err, errUnfit) && ctx.Err() == nil {
+		if !errors.Is(err, proxy.ErrUnfit) && ctx.Err() == nil {
 			link.Failed(err)
 		}
 		return b.results(r.unreachable(ctx, j, b, err))
@@ -83,7 +83,26 @@ func (r *Router) send(ctx context.Context, j *sender.Job, s *Session, b *batch) 
 	for i, t := range b.targets {
 		leg.Envelope.Recipients[i] = t.rcpt
 	}
-	return r.sender.SendOver(ctx, &hopConn{link: link}, b.host, &leg)
+	results := r.sender.SendOver(ctx, &hopConn{link: link}, b.host, &leg)
+	r.logPutOff(ctx, j, b, results)
+	return results
+}
+
+// logPutOff tells of a back end that has not taken a message for now, or of
+// which nobody knows whether it has.
+func (r *Router) logPutOff(ctx context.Context, j *sender.Job, b *batch, results []sender.Result) {
+	off := 0
+	var reason *mail.Reply
+	for _, result := range results {
+		if result.Reply.Temporary() {
+			off, reason = off+1, result.Reply
+		}
+	}
+	if off == 0 {
+		return
+	}
+	r.log().LogAttrs(ctx, slog.LevelWarn, "back end puts recipients off",
+		slog.String("id", j.ID), slog.String("backend", b.String()), slog.Int("recipients", off), slog.String("reason", quoted(reason.Error())))
 }
 
 // connect reaches the back end of a batch, by the name of its first recipient.
@@ -110,7 +129,7 @@ func (b *batch) results(reply *mail.Reply) []sender.Result {
 // unreachable is the answer when no mail was sent.
 func (r *Router) unreachable(ctx context.Context, j *sender.Job, b *batch, err error) *mail.Reply {
 	r.log().LogAttrs(ctx, slog.LevelWarn, "back end not usable",
-		slog.String("id", j.ID), slog.String("backend", b.host), slog.String("reason", quoted(err.Error())))
+		slog.String("id", j.ID), slog.String("backend", b.String()), slog.String("reason", quoted(err.Error())))
 	if errors.Is(err, proxy.ErrLoop) {
 		return errCircle.Because(err)
 	}

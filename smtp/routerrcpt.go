@@ -35,6 +35,9 @@ type way struct {
 	protocol proxy.Protocol
 }
 
+// String is for logs.
+func (w *way) String() string { return mapping.Route{Host: w.host, Port: w.port}.String() }
+
 // target is a recipient and where he is reached.
 type target struct {
 	way

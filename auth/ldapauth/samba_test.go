@@ -36,7 +36,7 @@ func (s domainController) connect(t *testing.T, c ldap.Config) *ldap.Connector {
 	return connector
 }
 
-func TestR344ActiveDirectoryIsADirectoryAsAnyOther(t *testing.T) {
+func TestP9R344ActiveDirectoryIsADirectoryAsAnyOther(t *testing.T) {
 	realtest.RequireSamba(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()

@@ -11,9 +11,9 @@ import (
 	"github.com/posthouse-mail/posthouse/internal/testcert"
 )
 
-// TestR344ActiveDirectory has all tests with a real Active Directory, since to
+// TestP9R344ActiveDirectory has all tests with a real Active Directory, since to
 // set one up takes long.
-func TestR344ActiveDirectory(t *testing.T) {
+func TestP9R344ActiveDirectory(t *testing.T) {
 	realtest.RequireSamba(t)
 	s, err := realtest.StartSambaAD(t.Context(), realtest.SambaOptions{})
 	require.NoError(t, err)

@@ -34,15 +34,22 @@ type Config struct {
 	Hostname  string           `toml:"hostname"`           // in greetings and trace headers
 	Address   string           `toml:"address"`            // to listen on, at the ports of fullnode
 	FrontEnds config.FrontEnds `toml:"trusted_front_ends"` // whose word on their clients is taken, and who may send passwords without TLS
-	Host      string           `toml:"host"`               // how the directory names this back end; whoever lives at another host is reached by way of forward_to
-	Forward   []string         `toml:"forward_to"`         // "host:port" each, SMTP of the front ends; tried in order
 	Domain    string           `toml:"domain"`
 	Drain     config.Duration  `toml:"drain"`
 	LogLevel  slog.Level       `toml:"log_level"`
 	TLS       config.TLS       `toml:"tls"`
 	LDAP      *config.LDAP     `toml:"ldap"` // the directory of the cluster; none: accounts of one's own
+	config.Place
 
 	config.ProxyProtocol // of all listeners, for front ends that tell by "proxy"
+}
+
+// domains are those of the cluster.
+func (c *Config) domains() []string {
+	if c.LDAP == nil {
+		return nil
+	}
+	return c.LDAP.Domains
 }
 
 func main() {
@@ -75,7 +82,9 @@ func run(ctx context.Context, file, data string, out io.Writer) error {
 		Domain: "example.test", Drain: config.Duration(10 * time.Second),
 	}
 	if file != "" {
-		if err := config.Load(file, c, func(string) error { return errors.Join(c.TLS.Validate(), c.ProxyProtocol.Validate()) }); err != nil {
+		if err := config.Load(file, c, func(string) error {
+			return errors.Join(c.TLS.Validate(), c.ProxyProtocol.Validate(), c.Place.Validate(c.domains()))
+		}); err != nil {
 			return err
 		}
 	}

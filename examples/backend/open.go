@@ -63,8 +63,7 @@ func (b *backend) open(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// accountsOfLDAP takes everybody from the directory of the cluster. To this
-// back end, who lives at another one is a foreigner.
+// accountsOfLDAP takes everybody from the directory of the cluster.
 func (b *backend) accountsOfLDAP(context.Context, io.Writer) (auth.Authenticator, error) {
 	connector, err := b.config.LDAP.Connector()
 	if err != nil {
@@ -72,7 +71,7 @@ func (b *backend) accountsOfLDAP(context.Context, io.Writer) (auth.Authenticator
 	}
 	b.closers = append(b.closers, connector)
 	users, err := ldapdir.New(connector, ldapdir.Options{Domains: b.config.LDAP.Domains})
-	b.directory = directory.Here(users, func(host string) bool { return b.config.Host == "" || host == b.config.Host })
+	b.directory = b.config.Here(users)
 	return ldapauth.New(connector, b.config.LDAP.AuthOptions()), err
 }
 

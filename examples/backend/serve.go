@@ -54,17 +54,12 @@ func (b *backend) service(out io.Writer, title string, port int, engine func() s
 	}
 }
 
-// mailFlow delivers to the users of this back end, and sends the rest to the
-// front ends, which know where everyone lives, or where there are none to the
-// MX hosts of its domains.
+// mailFlow delivers to the users of this back end, sends mail for those of
+// others to the front ends, and the rest to the MX hosts of its domains.
 func (b *backend) mailFlow() (*processing.Processor, error) {
-	var rules processing.Rules
-	if len(b.config.Forward) > 0 {
-		hosts, err := hostsOf(b.config.Forward)
-		if err != nil {
-			return nil, err
-		}
-		rules = processing.Rules{{Route: sender.Route{Hosts: hosts}}}
+	rules, err := b.config.Routes(b.config.domains())
+	if err != nil {
+		return nil, err
 	}
 	return processing.New(processing.Options{
 		Hostname: b.config.Hostname, Directory: b.directory, Store: b.store, Queue: b.queue,
@@ -82,23 +77,6 @@ func (b *backend) storeName(ctx context.Context, name string) (string, error) {
 	}
 	address, err := mail.ParseAddress(name)
 	return address.Key(), err
-}
-
-// hostsOf reads the addresses of front ends.
-func hostsOf(addresses []string) ([]sender.Host, error) {
-	var hosts []sender.Host
-	for _, address := range addresses {
-		name, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, fmt.Errorf("forward_to: %w", err)
-		}
-		number, err := strconv.ParseUint(port, 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("forward_to: %q is not a port", port)
-		}
-		hosts = append(hosts, sender.Host{Name: name, Port: int(number)})
-	}
-	return hosts, nil
 }
 
 func (b *backend) smtp(flow *processing.Processor, p smtp.Protocol) server.Engine {

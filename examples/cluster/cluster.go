@@ -42,9 +42,8 @@ func (c *cluster) ldap() string { return "ldap://" + net.JoinHostPort(c.address(
 // needs the other.
 func (c *cluster) start(ctx context.Context, out io.Writer) error {
 	fmt.Fprintln(out, "building the programs ...")
-	build := exec.CommandContext(ctx, "go", "build", "-o", c.dir+"/", module+"backend", module+"frontend")
-	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w: %s", err, text)
+	if err := c.build(ctx); err != nil {
+		return err
 	}
 	fmt.Fprintln(out, "starting a directory, two back ends and two front ends ...")
 	if err := c.startDirectory(ctx); err != nil {
@@ -62,6 +61,15 @@ func (c *cluster) start(ctx context.Context, out io.Writer) error {
 		if err := c.startFront(ctx, n); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// build builds the programs.
+func (c *cluster) build(ctx context.Context) error {
+	build := exec.CommandContext(ctx, "go", "build", "-o", c.dir+"/", module+"backend", module+"frontend")
+	if text, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w: %s", err, text)
 	}
 	return nil
 }

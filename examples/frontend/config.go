@@ -24,7 +24,7 @@ type Config struct {
 	LogLevel      slog.Level      `toml:"log_level"`
 	Drain         config.Duration `toml:"drain"`   // how long sessions may go on after a stop
 	Control       string          `toml:"control"` // loopback address of the control interface; "": there is none
-	State         string          `toml:"state"`   // directory for messages that come in, and for the certificate that is made where none is named; nothing in it is missed
+	State         string          `toml:"state"`   // directory for messages that come in, for the certificate that is made where none is named, and for queues; but for those, nothing in it is missed
 
 	// Domains are the cluster's; SMTP takes mail for users in these alone.
 	// Empty: in all, so that whoever is not mapped decides.
@@ -43,6 +43,7 @@ type Config struct {
 	LDAP     map[string]*config.LDAP `toml:"ldap"`          // directories, likewise
 	HTTP     map[string]*HTTPConfig  `toml:"http"`          // servers that speak nginx's auth_http protocol, likewise
 	Backend  BackendConfig           `toml:"backend"`
+	Queue    QueueConfig             `toml:"queue"` // how mail is sent that waits in the queues of services
 	Services []*ServiceConfig        `toml:"service"`
 }
 
@@ -54,6 +55,12 @@ type ServiceConfig struct {
 	Map         string `toml:"map"`          // a name under [map]; empty: all live at default_route
 	BackendPort int    `toml:"backend_port"` // of back ends whose route names none; 0: the protocol's own
 	Speak       string `toml:"speak"`        // of SMTP and LMTP: what back ends are spoken to in, "lmtp", which is the default, or "smtp"
+
+	// Queue is the name, under state, of a queue of SMTP's: mail that a back end
+	// does not take now is accepted, kept there and sent later. It needs domains,
+	// and a state that survives. Empty: nothing is kept, and mail waits where it
+	// comes from.
+	Queue string `toml:"queue"`
 }
 
 // loadConfig reads a file over the defaults. users is a file map that takes the
@@ -61,7 +68,7 @@ type ServiceConfig struct {
 func loadConfig(file, users string) (*Config, error) {
 	c := &Config{
 		PlaintextAuth: "loopback", Drain: config.Duration(30 * time.Second), MaxSize: 50 << 20,
-		Control: "127.0.0.1:1081", State: filepath.Join(os.TempDir(), fmt.Sprintf("frontend-%d", os.Getuid())),
+		Control: "127.0.0.1:1081", State: defaultState(),
 	}
 	if c.Hostname, _ = os.Hostname(); c.Hostname == "" {
 		c.Hostname = "localhost"
@@ -79,6 +86,11 @@ func loadConfig(file, users string) (*Config, error) {
 		return c, check("")
 	}
 	return c, config.Load(file, c, check)
+}
+
+// defaultState may be gone after a restart of the machine.
+func defaultState() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("frontend-%d", os.Getuid()))
 }
 
 // defaultServices are on loopback, before back ends that listen where
@@ -124,7 +136,7 @@ func (c *Config) validate() error {
 			return fmt.Errorf("service %s: %w", s.Protocol, err)
 		}
 	}
-	return nil
+	return c.validateQueues()
 }
 
 func (c *Config) validateService(s *ServiceConfig) error {

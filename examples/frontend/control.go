@@ -17,7 +17,7 @@ import (
 // control is how an operator looks at a front end and moves users, for who is
 // on this machine (see proxy.Control). At / it speaks of the map of the first
 // service, at /map/NAME/ of that map; sessions, delays and health are those of
-// all.
+// all. At /queue/NAME it tells what waits in a queue.
 func (f *frontend) control() (server.Service, error) {
 	mux := http.NewServeMux()
 	for _, name := range append(f.maps.Names(), "") {
@@ -35,6 +35,8 @@ func (f *frontend) control() (server.Service, error) {
 		c := &proxy.Control{Front: &proxy.Front{Mapper: mapper, Sessions: &f.sessions, Health: &f.health}, Drain: f.drain}
 		mux.Handle(path+"/", http.StripPrefix(path, c))
 	}
+	mux.Handle("GET /queue/{name}", proxy.LocalOnly(f.ofQueue((*keeper).list)))
+	mux.Handle("POST /queue/{name}/retry", proxy.LocalOnly(f.ofQueue((*keeper).retry)))
 	return &server.Protocol{
 		Title: "control",
 		Engine: func() server.Engine {

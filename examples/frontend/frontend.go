@@ -33,8 +33,11 @@ type frontend struct {
 	sessions    proxy.Sessions
 	health      proxy.Health
 	sockets     *listener.Sockets
+	succeeds    bool // another process has the sockets, and queues, until this one is ready
 	stop        context.CancelFunc
 	drained     chan struct{} // closed when all sessions have ended
+
+	keepers map[string]*keeper // of the queues, by name
 
 	own   atomic.Pointer[func(host string, port int) bool] // knows the own listeners
 	bound []net.Addr
@@ -48,7 +51,7 @@ func serve(ctx context.Context, c *Config, out io.Writer) error {
 		return err
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel})))
-	f := &frontend{config: c, logins: openLogins(c), sockets: sockets, drained: make(chan struct{})}
+	f := &frontend{config: c, logins: openLogins(c), sockets: sockets, succeeds: sockets.Succeeds(), drained: make(chan struct{}), keepers: make(map[string]*keeper)}
 	f.listening(nil)
 	if f.backend, err = c.Backend.backend(); err != nil {
 		return fmt.Errorf("backend: %w", err)
@@ -65,7 +68,8 @@ func serve(ctx context.Context, c *Config, out io.Writer) error {
 	return errors.Join(f.run(ctx, out), f.maps.Close())
 }
 
-// run serves: who looks after the front end comes first and goes last.
+// run serves: who looks after the front end comes first and goes last. Services
+// with a queue go first: a successor waits for it.
 func (f *frontend) run(ctx context.Context, out io.Writer) error {
 	ctx, f.stop = context.WithCancel(ctx)
 	defer f.stop()
@@ -78,20 +82,27 @@ func (f *frontend) run(ctx context.Context, out io.Writer) error {
 		s.Services = append(s.Services, control)
 	}
 	s.Services = append(s.Services, server.Func("maps", f.watch), server.Func("drain", f.awaitDrain))
-	for _, service := range f.config.Services {
-		p, err := f.service(service)
+	var queueing []server.Service
+	for _, c := range f.config.Services {
+		services, err := f.services(c)
 		if err != nil {
-			return fmt.Errorf("service %s: %w", service.Protocol, err)
+			return fmt.Errorf("service %s: %w", c.Protocol, err)
 		}
-		s.Services = append(s.Services, p)
+		if c.Queue != "" {
+			queueing = append(queueing, services...)
+			continue
+		}
+		s.Services = append(s.Services, services...)
 	}
+	s.Services = append(s.Services, queueing...)
 	defer server.OnSignal(ctx, syscall.SIGHUP, "reload", f.reload, nil)()
 	defer server.OnSignal(ctx, syscall.SIGUSR2, "upgrade", f.upgrade, nil)()
 	return s.Run(ctx, func() { f.announce(out) })
 }
 
-// service is a proxy behind its listeners.
-func (f *frontend) service(c *ServiceConfig) (server.Service, error) {
+// services are a proxy behind its listeners, and before it the queue, if it has
+// one.
+func (f *frontend) services(c *ServiceConfig) ([]server.Service, error) {
 	protocol, _ := protocolOf(c.Protocol)
 	users, err := f.maps.of(c)
 	if err != nil {
@@ -104,6 +115,9 @@ func (f *frontend) service(c *ServiceConfig) (server.Service, error) {
 	}}
 	if d.checked, err = f.logins.of(f.config, c, f.maps); err != nil {
 		return nil, err
+	}
+	if protocol == proxy.SMTP || protocol == proxy.LMTP {
+		d.route()
 	}
 	p := &server.Protocol{
 		Title: titles[protocol], Engine: d.engine, Drain: time.Duration(f.config.Drain),
@@ -122,7 +136,10 @@ func (f *frontend) service(c *ServiceConfig) (server.Service, error) {
 		}
 		plain(l)
 	}
-	return p, nil
+	if d.kept != nil {
+		return []server.Service{server.Func("queue "+c.Queue, d.kept.run), p}, nil
+	}
+	return []server.Service{p}, nil
 }
 
 // bind returns what notes a listener under a name.

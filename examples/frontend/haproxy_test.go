@@ -233,7 +233,7 @@ func (b *balanced) requireGuessingIsTheGuessers() {
 			_, _ = io.Copy(io.Discard, nc)
 		})
 	}
-	b.front.logs(`msg="login failed" session=\w+ remote=` + guesser + `.*too many`)
+	b.front.logs(`msg="authentication failed" service=pop3 remote=` + guesser + `.*too many`)
 	b.say(2, "S~ .OK .*\nC: USER NAME\nS~ .OK.*\nC: PASS PASSWORD\nS~ .OK.*\nC: QUIT\nS~ .OK.*\n")
 	guesses.Wait()
 }

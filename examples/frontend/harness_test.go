@@ -78,10 +78,16 @@ type testFrontEnd struct {
 	stop  func()
 }
 
-// startFrontEnd runs a configuration until the test ends.
+// startFrontEnd runs a configuration with a state of its own until the test
+// ends.
 func startFrontEnd(t *testing.T, config string, args ...string) *testFrontEnd {
 	t.Helper()
-	file := writeFile(t, "frontend.toml", fmt.Sprintf("drain = \"2s\"\nstate = %q\n", t.TempDir())+config)
+	return startWith(t, fmt.Sprintf("drain = \"2s\"\nstate = %q\n", t.TempDir())+config, args...)
+}
+
+func startWith(t *testing.T, config string, args ...string) *testFrontEnd {
+	t.Helper()
+	file := writeFile(t, "frontend.toml", config)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	out := &printed{ready: make(chan struct{})}
 	ended := make(chan error, 1)

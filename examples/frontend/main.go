@@ -1,7 +1,8 @@
 // Frontend is a front end of a cluster, composed from Posthouse's parts: it
 // takes IMAP, POP3, ManageSieve, submission and SMTP, finds out where each user
 // lives, and passes him on. It keeps no mail and nothing that another front end
-// would need: run as many as you like, and kill any of them.
+// would need, unless it is told to keep a queue: run as many as you like, and
+// kill any of them.
 //
 //	frontend -map FILE
 //	frontend -config FILE [-map FILE] [config]

@@ -33,6 +33,8 @@ type door struct {
 	protocol proxy.Protocol
 	front    *proxy.Front
 	checked  auth.Authenticator // nil: the back ends check logins
+	router   *smtp.Router       // of SMTP and LMTP
+	kept     *keeper            // nil: there is no queue
 }
 
 // engine makes the engine of a service: the proxy of its protocol, or for mail
@@ -62,24 +64,36 @@ func (d *door) engine() server.Engine {
 			Extensions: []string{"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", fmt.Sprintf("SIZE %d", d.config.MaxSize)},
 		}
 	case proxy.LMTP:
-		return d.router(smtp.LMTP)
+		return d.routing(smtp.LMTP)
 	}
-	return d.router(smtp.ESMTP)
+	return d.routing(smtp.ESMTP)
 }
 
-// router is a server that takes mail to users and sends it on to their back
-// ends before it answers. Nothing is kept here: a message that has to wait
-// waits where it comes from.
-func (d *door) router(p smtp.Protocol) *smtp.Server {
-	r := &smtp.Router{Front: d.front, Hostname: d.config.Hostname}
+// route makes what sends mail to users on to their back ends.
+func (d *door) route() {
+	d.router = &smtp.Router{Front: d.front, Hostname: d.config.Hostname}
 	if len(d.config.Domains) > 0 {
-		r.Local = d.local
+		d.router.Local = d.local
 	}
 	if d.Speak == proxy.SMTP.String() {
-		r.Speak = func(mapping.Route) proxy.Protocol { return proxy.SMTP }
+		d.router.Speak = func(mapping.Route) proxy.Protocol { return proxy.SMTP }
+	}
+	if d.Queue != "" {
+		d.kept = d.keeper()
+		d.keepers[d.Queue] = d.kept
+	}
+}
+
+// routing is a server that takes mail to users and sends it on before it
+// answers. Without a queue nothing is kept here: a message that has to wait
+// waits where it comes from.
+func (d *door) routing(p smtp.Protocol) *smtp.Server {
+	hooks := []smtp.Hooks{d.router.Hooks()}
+	if d.kept != nil {
+		hooks = append([]smtp.Hooks{d.kept.hooks()}, hooks...)
 	}
 	s := &smtp.Server{
-		Protocol: p, Handler: r, Hooks: []smtp.Hooks{r.Hooks()},
+		Protocol: p, Handler: d.router, Hooks: hooks,
 		Hostname: d.config.Hostname, TLS: d.certificate.Config(alpn[d.protocol]), SpoolDir: d.spool(),
 	}
 	s.Limits.MessageSize = d.config.MaxSize

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
 	"github.com/posthouse-mail/posthouse/examples/internal/moving"
 	"github.com/posthouse-mail/posthouse/examples/internal/socket"
 	"github.com/posthouse-mail/posthouse/queue"
@@ -41,8 +42,8 @@ func runCommand(ctx context.Context, c *command, args []string) error {
 	if _, err := os.Stat(c.data); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := lockDataDir(c.data)
-	if errors.Is(err, errInUse) {
+	lock, err := datadir.Lock(c.data)
+	if errors.Is(err, datadir.ErrInUse) {
 		c.node = socket.Dial(c.data)
 		return run(ctx)
 	}

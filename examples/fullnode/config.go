@@ -29,6 +29,7 @@ type Config struct {
 	// nobody: it may not relay, even from relay.trusted_networks.
 	TrustedFrontEnds config.FrontEnds `toml:"trusted_front_ends"`
 
+	config.Place // one back end of several, whose users LDAP directories know
 	// FrontEndUser is the name that they log in with for users whom they have
 	// checked, their master_user; empty: there is none. It can do nothing for
 	// itself, and is no postmaster.
@@ -112,6 +113,9 @@ func (c *Config) validate() error {
 		}
 	}
 	if err := c.validateAuth(); err != nil {
+		return err
+	}
+	if err := c.Place.Validate(c.sharedDomains()); err != nil {
 		return err
 	}
 	if err := c.validateLocations(); err != nil {

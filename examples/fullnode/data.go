@@ -8,6 +8,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/directory"
 	"github.com/posthouse-mail/posthouse/directory/embedded"
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
 	"github.com/posthouse-mail/posthouse/mail"
 	queuelocal "github.com/posthouse-mail/posthouse/queue/local"
 	"github.com/posthouse-mail/posthouse/storage"
@@ -17,7 +18,7 @@ import (
 // opened is an open data directory: who there is, what they have, and what
 // still has to be sent. Mail and queue share one log.
 type opened struct {
-	data      *dataDir
+	data      *datadir.Dir
 	hostname  string
 	settings  func(domain string) storage.Settings // of the store's accounts
 	directory *embedded.Directory                  // of the node's own accounts
@@ -27,23 +28,23 @@ type opened struct {
 	logins    *logins
 }
 
-func openData(c *Config, data *dataDir) (*opened, error) {
+func openData(c *Config, data *datadir.Dir) (*opened, error) {
 	return openDataWith(c, data, func(*storagelocal.Options) {})
 }
 
 // openDataWith is openData with options of the store that are not in the
 // configuration.
-func openDataWith(c *Config, data *dataDir, adjust func(*storagelocal.Options)) (*opened, error) {
+func openDataWith(c *Config, data *datadir.Dir, adjust func(*storagelocal.Options)) (*opened, error) {
 	o := &opened{data: data, hostname: c.Hostname}
 	var err error
-	if o.directory, err = embedded.Open(data.file("directory.jsonl")); err != nil {
+	if o.directory, err = embedded.Open(data.File("directory.jsonl")); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
 	options := c.storeOptions()
 	options.Notice = o.notice
 	adjust(&options)
 	o.settings = options.Settings
-	if o.store, err = storagelocal.Open(data.file("mail"), options); err != nil {
+	if o.store, err = storagelocal.Open(data.File("mail"), options); err != nil {
 		o.Close()
 		return nil, fmt.Errorf("mail store: %w", err)
 	}

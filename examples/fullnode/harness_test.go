@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -18,9 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/stretchr/testify/require"
+
+	"github.com/posthouse-mail/posthouse/internal/realtest/clients"
 )
 
 // binary is the built program, made once for all tests.
@@ -262,19 +262,7 @@ func (n *testNode) imapAs(user, password string) *imapclient.Client {
 // bodies returns the content of every message of a mailbox, by UID.
 func bodies(t testing.TB, c *imapclient.Client, mailbox string) [][]byte {
 	t.Helper()
-	selected, err := c.Select(mailbox, nil).Wait()
-	require.NoError(t, err)
-	if selected.NumMessages == 0 {
-		return nil
-	}
-	section := &imap.FetchItemBodySection{Peek: true}
-	messages, err := c.Fetch(imap.SeqSet{{Start: 1}}, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}}).Collect()
-	require.NoError(t, err)
-	var all [][]byte
-	for _, m := range messages {
-		all = append(all, m.FindBodySection(section))
-	}
-	return all
+	return clients.Bodies(t, c, mailbox)
 }
 
 // pop3All returns what RETR gives for every message.
@@ -335,26 +323,6 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
-}
-
-// runTool runs another program to its end and returns what it printed.
-func runTool(t testing.TB, dir, name string, args ...string) string {
-	t.Helper()
-	out, err := toolOutput(t, dir, name, args...)
-	require.NoError(t, err, "%s: %s", name, out)
-	return out
-}
-
-// toolOutput is runTool for a tool that may fail.
-func toolOutput(t testing.TB, dir, name string, args ...string) (string, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "HOME="+dir)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
 }
 
 const (

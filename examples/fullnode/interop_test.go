@@ -21,17 +21,6 @@ func (n *testNode) sendOne(content string) {
 	c.Close()
 }
 
-func TestSwaksSubmitsOverTLSWithALogin(t *testing.T) {
-	realtest.Require(t, "swaks")
-	n := startNode(t, "")
-	out := runTool(t, t.TempDir(), "swaks", "--server", n.address["submission"], "--from", n.user, "--to", n.user,
-		"--auth", "PLAIN", "--auth-user", n.user, "--auth-password", n.password, "--header", "Subject: by swaks")
-	require.Contains(t, out, "250 2.0.0")
-	got := bodies(t, n.imapClient(), "INBOX")
-	require.Len(t, got, 1)
-	require.Contains(t, string(got[0]), "Subject: by swaks")
-}
-
 // TestMailGoesOutThroughPostfixAndComesBackByLMTP sends a message for a
 // foreign domain: the node queues it and relays it to a Postfix, whose route
 // for that domain leads back to the node's LMTP as mail for a local user.

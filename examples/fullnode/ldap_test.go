@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/internal/realtest"
+	"github.com/posthouse-mail/posthouse/internal/realtest/clients"
 )
 
 // slapd starts an OpenLDAP server with user0@example.test and his kin.
@@ -173,7 +174,7 @@ func TestTheDirectoryOfTheClusterExampleServesItsUsers(t *testing.T) {
 	require.NoError(t, server.Start())
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
 	require.NoError(t, realtest.WaitPort(t.Context(), port))
-	runTool(t, dir, "ldapadd", "-x", "-H", uri, "-D", "cn=admin,dc=example,dc=test", "-w", "adminpw", "-f", "base.ldif")
+	clients.Run(t, dir, "ldapadd", "-x", "-H", uri, "-D", "cn=admin,dc=example,dc=test", "-w", "adminpw", "-f", "base.ldif")
 
 	file := filepath.Join(dir, "config.toml")
 	require.NoError(t, os.WriteFile(file, []byte(withLDAP(uri, "", `bind_dn = "cn=mail,ou=services,dc=example,dc=test"

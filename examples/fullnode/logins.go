@@ -85,10 +85,18 @@ func (o *opened) openResolver(c *Config) error {
 		if err != nil {
 			return fmt.Errorf("ldap.%s: %w", name, err)
 		}
-		all = append(all, d)
+		all = append(all, c.Here(d))
 	}
 	o.resolver = directory.Chain(all...)
 	return nil
+}
+
+// sharedDomains are those whose addresses LDAP directories know.
+func (c *Config) sharedDomains() (domains []string) {
+	for _, l := range c.LDAP {
+		domains = append(domains, l.Domains...)
+	}
+	return domains
 }
 
 // sources returns where the logins of a service are checked.

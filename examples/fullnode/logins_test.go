@@ -14,7 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
 	"github.com/posthouse-mail/posthouse/internal/realtest"
+	"github.com/posthouse-mail/posthouse/internal/realtest/clients"
 )
 
 // TestPasswordFilesAreSourcesOfLogins logs in somebody of a file, and lets the
@@ -43,7 +45,7 @@ func TestR343MechanismsAreOfferedSeparatelyWithTLSAndWithout(t *testing.T) {
 	require.Contains(t, said, "AUTH=SCRAM-SHA-256")
 	require.NotContains(t, said, "AUTH=PLAIN")
 	realtest.Require(t, "curl")
-	out := runTool(t, t.TempDir(), "curl", "-sSkv", "--user", "alice:"+n.password, "imaps://"+n.address["IMAP (TLS)"]+"/", "--sasl-ir")
+	out := clients.Run(t, t.TempDir(), "curl", "-sSkv", "--user", "alice:"+n.password, "imaps://"+n.address["IMAP (TLS)"]+"/", "--sasl-ir")
 	require.Contains(t, out, "AUTH=PLAIN")
 	require.NotContains(t, out, "SCRAM")
 }
@@ -55,7 +57,10 @@ func TestBansAreListedAndLifted(t *testing.T) {
 		return auth.Identity{}, auth.ErrBadCredentials
 	})
 	throttle := auth.NewThrottle(never, auth.ThrottleOptions{BanAfter: 2, UserFailures: 100, NetworkFailures: 100})
-	c := newControl(&opened{logins: &logins{throttle: throttle}})
+	data, err := datadir.Lock(t.TempDir())
+	require.NoError(t, err)
+	defer data.Close()
+	c := newControl(&opened{data: data, logins: &logins{throttle: throttle}})
 	say := func(method, path string) string {
 		answer := httptest.NewRecorder()
 		c.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, path, nil))

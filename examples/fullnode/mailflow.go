@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
 	"time"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/config"
 	"github.com/posthouse-mail/posthouse/processing"
 	"github.com/posthouse-mail/posthouse/smtp/sender"
 )
@@ -39,18 +38,16 @@ func (n *node) newProcessor() (*processing.Processor, error) {
 	})
 }
 
-// routes sends everything to the smart host, if there is one.
+// routes sends mail for users of other back ends to the front ends, and
+// everything else to the smart host, if there is one.
 func (n *node) routes() (processing.Rules, error) {
-	if n.config.Relay.SmartHost == "" {
-		return nil, nil
+	rules, err := n.config.Routes(n.config.sharedDomains())
+	if err != nil || n.config.Relay.SmartHost == "" {
+		return rules, err
 	}
-	host, port, err := net.SplitHostPort(n.config.Relay.SmartHost)
+	hosts, err := config.Hosts(n.config.Relay.SmartHost)
 	if err != nil {
 		return nil, fmt.Errorf("relay.smart_host: %w", err)
 	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return nil, fmt.Errorf("relay.smart_host: %q is not a port", port)
-	}
-	return processing.Rules{{Route: sender.Route{Hosts: []sender.Host{{Name: host, Port: int(number)}}}}}, nil
+	return append(rules, processing.Rule{Route: sender.Route{Hosts: hosts}}), nil
 }

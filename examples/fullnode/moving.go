@@ -12,7 +12,7 @@ import (
 
 // moving answers the commands that move accounts from or to another node.
 func (c *control) moving() http.Handler {
-	return &moving.Handler{Store: c.open.store, SpoolDir: c.open.data.file("spool"), Name: c.open.storeName}
+	return &moving.Handler{Store: c.open.store, SpoolDir: c.open.data.File("spool"), Name: c.open.storeName}
 }
 
 // storeName returns under which name the store has the account of a user, or

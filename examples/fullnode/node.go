@@ -15,6 +15,7 @@ import (
 
 	"github.com/posthouse-mail/posthouse/auth"
 	"github.com/posthouse-mail/posthouse/examples/internal/config"
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
 	"github.com/posthouse-mail/posthouse/examples/internal/socket"
 	"github.com/posthouse-mail/posthouse/imap"
 	"github.com/posthouse-mail/posthouse/listener"
@@ -38,12 +39,12 @@ type node struct {
 // serve runs the node until ctx ends.
 func serve(ctx context.Context, c *Config, data string, out io.Writer) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel})))
-	lock, err := lockDataDir(data)
+	lock, err := datadir.Lock(data)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	if err := os.MkdirAll(lock.file("spool"), 0o700); err != nil {
+	if err := os.MkdirAll(lock.File("spool"), 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	o, err := openData(c, lock)
@@ -73,7 +74,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	}
 	s := &server.Server{Services: []server.Service{
 		server.Func("logins", n.logins.run),
-		server.Func("control", socket.Serve(newControl(n.opened), n.data.path)),
+		server.Func("control", socket.Serve(newControl(n.opened), n.data.File())),
 		server.Func("sending", func(ctx context.Context, ready func()) error {
 			ready()
 			return n.processor.Run(ctx)
@@ -130,7 +131,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 		Handler:  n.processor,
 		Hooks:    []smtp.Hooks{n.metrics.smtpHooks(), n.processor.Hooks()},
 		TLS:      n.certificate.Config("smtp"),
-		SpoolDir: n.data.file("spool"),
+		SpoolDir: n.data.File("spool"),
 		Fronts:   n.config.TrustedFrontEnds.Contains,
 	}
 	s.Limits.MessageSize = n.config.Message.MaxSize
@@ -147,7 +148,7 @@ func (n *node) smtpServer(p smtp.Protocol) *smtp.Server {
 func (n *node) imap() server.Engine {
 	s := &imap.Server{
 		Store: n.store, Auth: n.loginsOf(&n.config.IMAP), Hostname: n.config.Hostname, TLS: n.certificate.Config("imap"),
-		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.file("spool"),
+		PlainAuth: n.plainAuth, SASL: n.sasl, SpoolDir: n.data.File("spool"),
 		Namespaces: namespaces, Access: access{n.opened}, Fronts: n.config.TrustedFrontEnds.Contains,
 	}
 	s.Limits.AppendSize = n.config.Message.MaxSize

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
 	queuelocal "github.com/posthouse-mail/posthouse/queue/local"
 	storagelocal "github.com/posthouse-mail/posthouse/storage/local"
 )
@@ -17,7 +18,7 @@ const maxPlan = 100_000
 type directoryCheck struct {
 	checkOptions
 	config *Config
-	lock   *dataDir
+	lock   *datadir.Dir
 	of     storagelocal.Options // Rebuild and Salvage of the next open
 	print  *checkPrinter
 	data   *opened
@@ -28,7 +29,7 @@ type directoryCheck struct {
 }
 
 // checkDirectory checks the data directory itself, and repairs it if asked.
-func (c *command) checkDirectory(ctx context.Context, lock *dataDir, args []string) error {
+func (c *command) checkDirectory(ctx context.Context, lock *datadir.Dir, args []string) error {
 	o, err := parseCheck(args)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/posthouse-mail/posthouse/auth"
+	"github.com/posthouse-mail/posthouse/examples/internal/datadir"
 )
 
 // secretScheme is the scheme of the secret that is kept of each password,
@@ -17,11 +18,11 @@ const secretScheme = "SCRAM-SHA-256"
 // saslPolicy offers every mechanism that the accounts allow. The key of the
 // salts of those who don't exist is kept, so that a restart does not tell
 // them from those who do.
-func saslPolicy(c *Config, data *dataDir) (auth.Policy, error) {
-	key, err := os.ReadFile(data.file("sasl.key"))
+func saslPolicy(c *Config, data *datadir.Dir) (auth.Policy, error) {
+	key, err := os.ReadFile(data.File("sasl.key"))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(key) == 0 { // a crash may leave it empty
 		key = []byte(rand.Text())
-		err = os.WriteFile(data.file("sasl.key"), key, 0o600)
+		err = os.WriteFile(data.File("sasl.key"), key, 0o600)
 	}
 	if err != nil {
 		return auth.Policy{}, fmt.Errorf("key of salts: %w", err)

@@ -70,7 +70,7 @@ func (o *opened) snapshot(ctx context.Context, dir string, progress func(done, t
 		return err
 	}
 	for _, name := range [...]string{"directory.jsonl", "sasl.key", "tls/cert.pem", "tls/key.pem"} {
-		err := copyFile(filepath.Join(unfinished, name), o.data.file(name))
+		err := copyFile(filepath.Join(unfinished, name), o.data.File(name))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -106,7 +106,7 @@ func (c *control) transferOptions(w http.ResponseWriter, r *http.Request, accoun
 	source := sha256.Sum256(fmt.Appendf(nil, "%d\x00%s\x00%s", inbox.ID(), r.FormValue("format"), r.FormValue("dir")))
 	flush := http.NewResponseController(w).Flush
 	return transfer.Options{
-		Journal: c.open.data.file("imports", hex.EncodeToString(source[:16])),
+		Journal: c.open.data.File("imports", hex.EncodeToString(source[:16])),
 		Progress: func(p transfer.Progress) {
 			fmt.Fprintln(w, progressLine(p))
 			_ = flush() // who doesn't listen any more ends the context

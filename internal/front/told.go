@@ -63,6 +63,12 @@ func NewTold(c *wire.Conn, fronts func(netip.Addr) bool) *Told {
 // Behind a proxy whoever speaks is a stranger.
 func (t *Told) Trusted() bool { return t != nil && !t.deaf }
 
+// Relayed reports whether the client may have logged in at a front end, which
+// only moves octets since: another login on the connection would pass by what
+// that checks. It is so where the connection is a front end's, and where a
+// PROXY header has told how many more proxies may come, as front ends do.
+func (t *Told) Relayed() bool { return t.Trusted() || t.HopsLeft() > 0 }
+
 // Listens reports whether the front end may still tell something. Nil tells
 // nothing.
 func (t *Told) Listens() bool { return t.Trusted() && !t.sealed }

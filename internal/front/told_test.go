@@ -113,3 +113,12 @@ func TestWhatAProxyTellsIsAllThereIs(t *testing.T) {
 	frontEnd, _ := told("PROXY TCP4 127.0.0.9 127.0.0.1 4711 25\r\n")
 	require.False(t, frontEnd.Trusted(), "its address is one of a proxy")
 }
+
+// TestX03WhoCameThroughAFrontEndIsKnown by its address, or by what front ends
+// alone say in a PROXY header: a load balancer has let nobody in.
+func TestX03WhoCameThroughAFrontEndIsKnown(t *testing.T) {
+	require.False(t, (*Told)(nil).Relayed(), "the client's own connection")
+	require.True(t, (&Told{Front: netip.MustParseAddrPort("10.0.0.1:1")}).Relayed())
+	require.False(t, (&Told{said: true, deaf: true}).Relayed(), "a load balancer")
+	require.True(t, (&Told{said: true, deaf: true, Hops: 6}).Relayed(), "a front end before it, or in its place")
+}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +21,7 @@ type Dovecot struct {
 	IMAP, POP3, LMTP int // ports
 	Sieve            int // ManageSieve's; 0 without DovecotSieve
 	IMAPS            int // with TLS from the first octet; of a proxy only
+	host             string
 	dir              string
 	cmd              *exec.Cmd
 }
@@ -47,7 +50,7 @@ func StartDovecot(ctx context.Context, users int, extras ...DovecotExtra) (*Dove
 	if err != nil {
 		return nil, err
 	}
-	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], dir: dir}
+	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], host: "127.0.0.1", dir: dir}
 	if slices.Contains(extras, DovecotSieve) {
 		d.Sieve = ports[3]
 	}
@@ -74,7 +77,7 @@ func (d *Dovecot) start(ctx context.Context) error {
 		if p == 0 {
 			continue
 		}
-		if err := WaitPort(ctx, p); err != nil {
+		if err := waitAddress(ctx, net.JoinHostPort(d.host, strconv.Itoa(p))); err != nil {
 			log, _ := os.ReadFile(filepath.Join(d.dir, "log"))
 			d.Stop()
 			return fmt.Errorf("%w\n%s", err, log)

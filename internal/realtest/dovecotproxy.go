@@ -25,7 +25,7 @@ func StartDovecotProxy(ctx context.Context, to Backends) (*Dovecot, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], IMAPS: ports[3], dir: dir}
+	d := &Dovecot{IMAP: ports[0], POP3: ports[1], LMTP: ports[2], IMAPS: ports[3], host: "127.0.0.1", dir: dir}
 	sieve := ""
 	if to.Sieve != 0 {
 		d.Sieve = ports[4]

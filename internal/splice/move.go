@@ -105,22 +105,38 @@ func (d *direction) read(p []byte) (n int, err error) {
 }
 
 func (d *direction) readDescriptor(p []byte) (n int, err error) {
-	failed := d.src.Raw.Control(func(fd uintptr) { // whatever its deadline
-		for {
-			if n, err = syscall.Read(int(fd), p); !errors.Is(err, syscall.EINTR) {
-				return
-			}
-		}
-	})
+	r := &d.reading
+	r.p, r.n, r.err = p, 0, nil
+	failed := d.src.Raw.Control(r.once) // whatever its deadline
+	r.p = nil
 	switch {
 	case failed != nil:
 		return 0, failed
-	case err != nil:
-		return 0, os.NewSyscallError("read", err)
-	case n == 0:
+	case r.err == syscall.EAGAIN:
+		return 0, r.err
+	case r.err != nil:
+		return 0, os.NewSyscallError("read", r.err)
+	case r.n == 0:
 		return 0, io.EOF
 	}
-	return n, nil
+	return r.n, nil
+}
+
+// reading is a read from a descriptor. It is kept, and so is its function: made
+// anew for each, they would be garbage for each.
+type reading struct {
+	once func(fd uintptr)
+	p    []byte
+	n    int
+	err  error
+}
+
+func (r *reading) try(fd uintptr) {
+	for {
+		if r.n, r.err = syscall.Read(int(fd), r.p); !errors.Is(r.err, syscall.EINTR) {
+			return
+		}
+	}
 }
 
 // readLayer reads a TLS record that has begun to arrive, or what the layer has

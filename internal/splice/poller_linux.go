@@ -9,8 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// warm is how long a direction waits in a goroutine before it is parked.
-const warm = time.Second
+const (
+	parks = true
+	// warm is how long a direction waits in a goroutine before it is parked.
+	warm = time.Second
+)
 
 // poller waits for all parked directions at once, which need no goroutine
 // then.

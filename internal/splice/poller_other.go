@@ -4,9 +4,11 @@ package splice
 
 import "time"
 
-// warm is how long a direction waits in a goroutine before it is parked, which
-// it never is here.
-const warm = time.Hour
+const (
+	parks = false
+	// warm is how long a direction waits before that is found out again.
+	warm = time.Hour
+)
 
 // poller only keeps the time: each direction waits in a goroutine of its own.
 type poller struct{ closed chan struct{} }

@@ -71,6 +71,7 @@ type rig struct {
 	nearClient, nearServer *wire.Conn
 	kick                   context.CancelCauseFunc
 	done                   chan error
+	by                     Party // who ended first, when done has said why
 }
 
 func start(t testing.TB, clientBy, serverBy string, timeouts Timeouts) *rig {
@@ -87,7 +88,8 @@ func (r *rig) run(t testing.TB, timeouts Timeouts) {
 	ctx, kick := context.WithCancelCause(context.Background())
 	r.kick = kick
 	over := make(chan struct{})
-	require.NoError(t, Start(ctx, r.nearClient, r.nearServer, timeouts, func(err error) {
+	require.NoError(t, Start(ctx, r.nearClient, r.nearServer, timeouts, func(by Party, err error) {
+		r.by = by
 		r.done <- err
 		close(over)
 	}))

@@ -5,11 +5,11 @@
 //
 //   - While nothing arrives, a pair holds no buffer, no pipe and no timer: each
 //     direction waits until the descriptor is readable, and takes what it needs
-//     then. It waits in a goroutine of the smallest stack, and on Linux, after a
-//     second, in none. (A connection that gives no access to its descriptor keeps a
-//     goroutine and a buffer.)
-//   - What moves octets runs in a goroutine of its own, which ends with the burst:
-//     the stack that it needs, TLS needs a deep one, does not outlive it.
+//     then. After a second it waits in no goroutine on Linux, elsewhere always in
+//     one of the smallest stack. (A connection that gives no access to its
+//     descriptor keeps a goroutine and a buffer.)
+//   - The stack of who moves octets, TLS needs a deep one, does not outlive the
+//     burst by more than that.
 //   - A direction holds one buffer or one pipe at most, whatever is moved: a slow
 //     reader slows the writer, and nobody else.
 //   - Every octet that one side sent before it ended in order is written to the
@@ -36,6 +36,19 @@ var (
 	ErrIdle  = errors.New("nothing was said for too long")
 	ErrStuck = errors.New("what was sent was not accepted for too long")
 )
+
+// Party says who has ended a pair.
+type Party int32
+
+// The parties. Nobody is a time-out, or whoever has ended the context.
+const (
+	Nobody Party = iota
+	Client
+	Server
+)
+
+// String names a party.
+func (p Party) String() string { return [...]string{"nobody", "client", "back end"}[p] }
 
 // Timeouts of a pair. A zero field means its default.
 type Timeouts struct {
@@ -66,7 +79,7 @@ type pair struct {
 	client, server side
 	up, down       direction // client to server, server to client
 	t              Timeouts
-	done           func(error)
+	done           func(Party, error)
 	stop           func() bool // takes the pair off its context
 	start          time.Time
 	id             uint64 // see watch
@@ -77,7 +90,8 @@ type pair struct {
 	moved    atomic.Int64 // when something moved last, since start
 	answered atomic.Bool  // it was the server's
 	phase    atomic.Int32
-	closed   atomic.Bool // both connections were closed here
+	first    atomic.Int32 // the Party that has ended, or broken off, before the other
+	closed   atomic.Bool  // both connections were closed here
 
 	mu     sync.Mutex // guards what follows, and closing
 	err    error      // why it ends
@@ -98,8 +112,8 @@ func newSide(c *wire.Conn) (side, error) {
 // Start moves octets between a client and a server, beginning with what both
 // have read ahead, until both have ended, one breaks off, a time-out passes or
 // ctx ends. It returns at once; done is then called once, after both
-// connections were closed: nil when the end was in order. After an error nothing
-// was started: close both.
+// connections were closed, with the party that was the first to end, and nil
+// when the end was in order. After an error nothing was started: close both.
 //
 // The end of one side's octets is passed on; the other may finish what it
 // says. A connection that was reset resets the other.
@@ -109,13 +123,13 @@ func newSide(c *wire.Conn) (side, error) {
 // seconds and the server spoke last. No farewell is said: whether the
 // last octet ended a message or is in the middle of a mail, nobody knows who
 // does not speak the protocol.
-func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func(error)) error {
+func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func(Party, error)) error {
 	p := &pair{t: t, start: time.Now()}
-	p.done = func(err error) {
+	p.done = func(first Party, err error) {
 		if ctx.Err() != nil && errors.Is(err, net.ErrClosed) {
 			err = context.Cause(ctx) // whoever ended it closed the connection too
 		}
-		done(err)
+		done(first, err)
 	}
 	p.t.Stuck = cmp.Or(t.Stuck, 400*time.Second)
 	p.t.Idle = cmp.Or(t.Idle, 31*time.Minute)
@@ -126,16 +140,16 @@ func Start(ctx context.Context, client, server *wire.Conn, t Timeouts, done func
 	if p.client, err = newSide(client); err != nil {
 		return err
 	}
-	p.up = direction{pair: p, src: &p.client, dst: &p.server}
-	p.down = direction{pair: p, src: &p.server, dst: &p.client}
+	p.up.init(p, &p.client, &p.server)
+	p.down.init(p, &p.server, &p.client)
 	p.answered.Store(true)
 	p.running.Store(2)
 	if err := watched.add(p); err != nil {
 		return err
 	}
 	p.stop = context.AfterFunc(ctx, func() { p.abort(context.Cause(ctx)) })
-	go p.up.burst()
-	go p.down.burst()
+	go p.up.run()
+	go p.down.run()
 	return nil
 }
 
@@ -185,7 +199,7 @@ func (p *pair) leave() {
 	p.abort(nil)
 	watched.remove(p)
 	defer logPanic()
-	p.done(p.err)
+	p.done(Party(p.first.Load()), p.err)
 }
 
 // logPanic keeps a panic in one pair from ending all others.

@@ -9,6 +9,10 @@ import (
 // of this package are that much longer at most.
 const sweepEvery = time.Second
 
+// linger is how long the watch outlives the last pair: where one comes after
+// the other, making it anew for each would cost more than the pair.
+const linger = 100 * time.Millisecond
+
 // watch knows all pairs. One goroutine, which lives as long as there are any,
 // ends those that are overdue and wakes the directions that are parked.
 type watch struct {
@@ -16,6 +20,7 @@ type watch struct {
 	pairs  map[uint64]*pair
 	last   uint64  // id of a pair
 	poller *poller // while there are pairs
+	ending bool    // it will be asked soon whether there are any
 }
 
 // watched are the pairs of the whole process.
@@ -42,6 +47,16 @@ func (w *watch) remove(p *pair) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.pairs, p.id)
+	if len(w.pairs) == 0 && !w.ending {
+		w.ending = true
+		time.AfterFunc(linger, w.endIfIdle)
+	}
+}
+
+func (w *watch) endIfIdle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ending = false
 	if len(w.pairs) == 0 {
 		w.poller.close()
 		w.poller, w.pairs = nil, nil
@@ -83,7 +98,8 @@ func (w *watch) wake(token uint64) {
 		d = &p.down
 	}
 	if d.claim() {
-		go d.burst()
+		d.drained = false
+		go d.run()
 	}
 }
 

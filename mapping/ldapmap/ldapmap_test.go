@@ -81,7 +81,7 @@ func TestAnAddressOfItsOwnBeatsASubAddress(t *testing.T) {
 	require.Equal(t, "a.example.test", r.Host)
 }
 
-func TestR34112AnEntryWithoutAHostIsUnavailableWithAReason(t *testing.T) {
+func TestP7R34112AnEntryWithoutAHostIsUnavailableWithAReason(t *testing.T) {
 	d := ldapfake.New(t, config())
 	d.Add("uid=alice"+people, "mail", "alice@example.test")
 	d.Add("uid=empty"+people, "mail", "empty@example.test", "mailHost", "")
@@ -136,7 +136,7 @@ func TestX10BadHostsAreUnavailableAndLoggedOncePerInterval(t *testing.T) {
 	}
 }
 
-func TestR3421SeveralEntriesAreAnErrorOrTheFirstBySwitch(t *testing.T) {
+func TestP7R3421SeveralEntriesAreAnErrorOrTheFirstBySwitch(t *testing.T) {
 	for several, want := range map[ldap.Several]string{ldap.SeveralIsError: "", ldap.SeveralIsFirst: "a.example.test"} {
 		c := config()
 		c.Several = several

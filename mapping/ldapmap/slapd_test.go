@@ -42,7 +42,7 @@ func reader() ldap.Config {
 	return ldap.Config{BindDN: realtest.SlapdReader, BindPassword: realtest.SlapdReaderPassword}
 }
 
-func TestR3412LDAPSearchAndLDAPBindAreOneMapTypeWithTwoConnectors(t *testing.T) {
+func TestP2R3412LDAPSearchAndLDAPBindAreOneMapTypeWithTwoConnectors(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
 	wrong := reader()
 	wrong.BindPassword = "wrong"
@@ -104,7 +104,7 @@ func TestR34112AnEntryOfARealServerWithoutAHostIsUnavailable(t *testing.T) {
 	require.ErrorIs(t, err, ldap.ErrSeveral)
 }
 
-func TestA05RoutesThatAreRememberedOutliveTheServer(t *testing.T) {
+func TestA05P5RoutesThatAreRememberedOutliveTheServer(t *testing.T) {
 	s := startSlapd(t, realtest.SlapdOptions{})
 	m := mapping.NewCache(ldapmap.New(connect(t, s, ldap.Config{}), ldapmap.Options{}), mapping.CacheOptions{TTL: time.Nanosecond})
 	warm, err := m.Map(t.Context(), "user1@example.test")

@@ -161,6 +161,34 @@ func TestLostAfterTheEndOfDataIsTemporaryAndNotTriedElsewhere(t *testing.T) {
 	require.Empty(t, good.messages(), "the first host may have taken it")
 }
 
+// TestP37AReplyWithoutItsEndIsNone is cut after a code, which by itself says
+// nothing: 250 could have become 250-, and then anything.
+func TestP37AReplyWithoutItsEndIsNone(t *testing.T) {
+	for _, cut := range []string{"250", "250 2.0.0 ta", "250-2.0.0 taken\r\n250 in two lines"} {
+		host, port := hostile(t, func(c net.Conn, r *bufio.Reader) {
+			answer(c, "220 hi")
+			for _, reply := range []string{"250 hi", "250 ok", "250 ok", "354 go"} {
+				if _, err := r.ReadString('\n'); err != nil {
+					return
+				}
+				for _, piece := range []string{reply[:2], reply[2:], "\r", "\n"} { // pieces are put together
+					_, _ = io.WriteString(c, piece)
+				}
+			}
+			for line := ""; line != ".\r\n"; {
+				var err error
+				if line, err = r.ReadString('\n'); err != nil {
+					return
+				}
+			}
+			_, _ = io.WriteString(c, cut)
+		})
+		j := job(text, "a@us.test", "b@d.test")
+		j.Route = to(sender.Host{Name: host, Port: port})
+		require.Equal(t, smtp.EnhancedCode{4, 4, 2}, send(t, options(), j)[0].Reply.EnhancedCode(), "%q", cut)
+	}
+}
+
 func TestRefusalAmidTheContentIsHeard(t *testing.T) {
 	host, port := hostile(t, func(c net.Conn, r *bufio.Reader) {
 		for _, reply := range []string{"220 hi", "250 hi", "250 ok", "250 ok", "354 go"} {

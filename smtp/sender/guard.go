@@ -24,6 +24,7 @@ type guard struct {
 	free   bool   // the client has no deadline set
 	budget int    // octets that the peer may still send in this reply
 	forged []byte // served before the connection's own octets
+	held   []byte // the beginning of a line whose end has not come
 	hello  bool   // the reply being read is that to EHLO
 	line   []byte // the first line of the reply being read, as far as it is there
 }
@@ -39,13 +40,35 @@ func (g *guard) Read(p []byte) (int, error) {
 		g.forged = g.forged[n:]
 		return n, nil
 	}
-	if g.budget <= 0 {
-		return 0, errReplyTooLong
+	for {
+		if g.budget <= 0 {
+			return 0, errReplyTooLong
+		}
+		n, err := g.Conn.Read(p[:min(len(p), g.budget)])
+		g.budget -= n
+		g.note(p[:n])
+		switch whole := bytes.LastIndexByte(p[:n], '\n') + 1; {
+		case whole > 0:
+			return g.serve(p, n, whole), nil
+		case err != nil:
+			return 0, err
+		}
+		g.held = append(g.held, p[:n]...)
 	}
-	n, err := g.Conn.Read(p[:min(len(p), g.budget)])
-	g.budget -= n
-	g.note(p[:n])
-	return n, err
+}
+
+// serve returns the lines that have ended, and holds back what has come of the
+// next: the client would take "25" and the end of the connection for a line, and
+// "250 OK" without its end for a success.
+func (g *guard) serve(p []byte, n, whole int) int {
+	rest := bytes.Clone(p[whole:n])
+	if len(g.held) > 0 {
+		lines := append(g.held, p[:whole]...)
+		whole = copy(p, lines)
+		g.forged = lines[whole:]
+	}
+	g.held = rest
+	return whole
 }
 
 // note keeps the first line of a reply. EHLO keywords are the same in any

@@ -1,13 +1,10 @@
-package main
+package clients
 
 import (
-	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,24 +15,35 @@ import (
 // root: it delivers nothing as root.
 const nobody = 65534
 
-func TestGetmailFetchesAndDeletes(t *testing.T) {
+// GetmailIMAP has getmail take all mail from INBOX and delete it.
+func (a *Account) GetmailIMAP(t testing.TB) { a.getmail(t, "IMAP", a.IMAP, `mailboxes = ("INBOX",)`) }
+
+// GetmailPOP3 has getmail take all mail and delete it.
+func (a *Account) GetmailPOP3(t testing.TB) { a.getmail(t, "POP3", a.POP3, "") }
+
+func (a *Account) getmail(t testing.TB, protocol string, s Service, option string) {
 	realtest.Require(t, "getmail")
-	n := startNode(t, "")
-	n.appendNumbered("INBOX", 0, 6)
+	a.Append(t, "INBOX", 0, 6)
 	// The directories of t.TempDir may be closed to others.
 	dir, err := os.MkdirTemp("", "getmail")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	maildir := filepath.Join(dir, "mail")
 	makeMaildir(t, maildir, 0, 0)
-	writeFile(t, filepath.Join(dir, "getmailrc"), "[retriever]", "type = SimpleIMAPRetriever", "server = 127.0.0.1", "port = "+n.port("IMAP"),
-		"username = "+n.user, "password = "+n.password, `mailboxes = ("INBOX",)`,
+	host, port := a.hostPort(s)
+	secured := ""
+	if a.TLS != NoTLS {
+		pem, err := os.ReadFile(a.Authorities)
+		require.NoError(t, err)
+		writeFile(t, filepath.Join(dir, "ca.pem"), string(pem))
+		secured = "ca_certs = " + dir + "/ca.pem" + a.by("", "\nuse_starttls = true", "")
+	}
+	writeFile(t, filepath.Join(dir, "getmailrc"), "[retriever]", "type = Simple"+protocol+a.by("", "", "SSL")+"Retriever",
+		"server = "+host, "port = "+port, "username = "+a.User, "password = "+a.Password, option, secured,
 		"[destination]", "type = Maildir", "path = "+maildir+"/",
 		"[options]", "delete = true", "read_all = true", "delivered_to = false", "received = false")
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	cmd, cancel := command(t, dir, "getmail", "--getmaildir="+dir)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "getmail", "--getmaildir="+dir)
-	cmd.Env = append(os.Environ(), "HOME="+dir)
 	if os.Getuid() == 0 {
 		require.NoError(t, filepath.Walk(dir, func(file string, _ os.FileInfo, err error) error {
 			require.NoError(t, err)
@@ -45,8 +53,8 @@ func TestGetmailFetchesAndDeletes(t *testing.T) {
 	}
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	got, _ := maildirShelf(t, maildir)
-	require.Len(t, got, 6)
+	got, _ := lookMaildir(t, maildir)
+	require.Len(t, got, 6, "%s", out)
 	require.Contains(t, got, "5@example.org")
-	require.Empty(t, n.shelf("INBOX"), "delete = true")
+	require.Empty(t, a.Look(t, "INBOX"), "delete = true")
 }

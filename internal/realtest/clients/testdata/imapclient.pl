@@ -1,13 +1,17 @@
-# Uses Perl's Mail::IMAPClient as programs do: imapclient.pl PORT USER PASSWORD
+# Uses Perl's Mail::IMAPClient as programs do:
+# imapclient.pl HOW HOST:PORT AUTHORITIES USER PASSWORD
 use strict;
 use warnings;
 use Mail::IMAPClient;
 
-my ( $port, $user, $password ) = @ARGV;
+my ( $how, $address, $authorities, $user, $password ) = @ARGV;
+my ( $host, $port ) = $address =~ /^(.*):(\d+)$/;
+my @trust  = ( SSL_ca_file => $authorities, SSL_verify_mode => 1 );
+my %secure = $how eq "TLS" ? ( Ssl => [@trust] ) : $how eq "STARTTLS" ? ( Starttls => [@trust] ) : ();
 
 sub connected {
     my $c = Mail::IMAPClient->new(
-        Server => "127.0.0.1", Port => $port, User => $user, Password => $password, Uid => 1, Peek => 1, Timeout => 30, @_,
+        Server => $host, Port => $port, %secure, User => $user, Password => $password, Uid => 1, Peek => 1, Timeout => 30, @_,
     ) or die "login: $@";
     return $c;
 }
