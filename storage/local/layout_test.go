@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -69,7 +70,28 @@ func TestReaderWrittenFromTheDocumentFindsAllMail(t *testing.T) {
 	torn := said.foundIn(t, backup)
 	require.Equal(t, after.keys, torn.keys, "what a crash leaves at the end is no part of the log")
 	w = openLayout(t, backup, oneSegment)
+
+	third := filepath.Join(base, "third")
+	x := openLayout(t, third, oneSegment)
+	x.now.Store(w.now.Load())
+	for _, a := range said.accounts {
+		var archive bytes.Buffer
+		_, err := w.s.Pack(t.Context(), a.User, &archive, local.PackOptions{})
+		require.NoError(t, err)
+		_, err = x.s.Unpack(t.Context(), a.User, &archive, local.UnpackOptions{})
+		require.NoError(t, err)
+	}
 	require.Equal(t, said.accounts, w.close().accounts, "and the store thinks so too")
+	moved := x.close()
+	moved.foundIn(t, third)
+	for _, accounts := range [][]layoutAccount{said.accounts, moved.accounts} {
+		for _, a := range accounts {
+			for k := range a.Retained {
+				a.Retained[k].Number = 0 // its number is the store's
+			}
+		}
+	}
+	require.Equal(t, said.accounts, moved.accounts, "where all accounts have moved to")
 }
 
 // layoutWriter uses the real store and queue.

@@ -262,7 +262,7 @@ func TestP42KilledWhileItUnpacks(t *testing.T) {
 	richAccount(t, from, "alice")
 	ahead := pack(t, from, "alice", PackOptions{Part: Bodies})
 	before := portrait(t, from, "alice")
-	stride := int64(9)
+	stride := int64(4)
 	if fromEnv(t, "POSTHOUSE_CUTS", 0) > 0 {
 		stride = 1
 	}

@@ -132,15 +132,17 @@ func (m *record) sane() bool {
 	date := m.date.time()
 	return m.flags <= storage.Seen|storage.Answered|storage.Flagged|storage.Deleted|storage.Draft &&
 		flags.Check() == nil && slices.Equal(again.Keywords, m.words) && !slices.ContainsFunc(m.words, badKeyword) &&
-		date.Year() >= 1 && date.Year() <= 9999 && !date.IsZero() && newStamp(date) == m.date &&
+		date.Year() >= 0 && date.Year() <= 9999 && !date.IsZero() && newStamp(date) == m.date &&
 		m.saved >= 0 && m.saved <= latestSecond && len(m.prefix) <= maxPrefix &&
 		m.named != "" && len(m.named) <= 255 && !strings.ContainsFunc(m.named, badInObjectID) &&
 		(m.blob != 0 || m.offset == 0 && m.bodySize() == 0)
 }
 
-// badKeyword reports what is no keyword (RFC 9051 §9, flag-keyword).
+// badKeyword reports what would end a list of flags, or begin something else in
+// it. Other octets that are in no keyword (RFC 9051 §9, flag-keyword) are let
+// through: an import may have brought them, and nobody should stay for them.
 func badKeyword(k imap.Flag) bool {
-	return k == "" || strings.ContainsFunc(string(k), func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`(){%*"\]`, c) })
+	return k == "" || strings.ContainsFunc(string(k), func(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune(`(){"\`, c) })
 }
 
 // badInObjectID reports what no object ID has (RFC 8474 §7).
