@@ -222,12 +222,22 @@ func (r *rig) waitUntilStuck(t testing.TB) {
 	t.Helper()
 	before := int64(-1)
 	eventually(t, "a stop", func() bool {
-		time.Sleep(50 * time.Millisecond)
-		now := buffers.lent.Load() + int64(lentPipes())
-		stuck := now > 0 && now == before
+		time.Sleep(200 * time.Millisecond)
+		now := lastMoves()
+		stuck := buffers.lent.Load()+int64(lentPipes()) > 0 && now == before
 		before = now
 		return stuck
 	})
+}
+
+// lastMoves changes whenever something moves in any pair.
+func lastMoves() (sum int64) {
+	watched.mu.Lock()
+	defer watched.mu.Unlock()
+	for _, p := range watched.pairs {
+		sum += p.moved.Load()
+	}
+	return sum
 }
 
 func TestAReaderThatAcceptsNothingIsStuck(t *testing.T) {
