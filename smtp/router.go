@@ -40,14 +40,12 @@ import (
 //   - With a Queue, recipients that a back end has not accepted are queued
 //     otherwise, and the answer is 250, even when none was accepted yet. The
 //     worker of the queue sends to them by Send, and reports what fails for
-//     good. When they can't be queued the answer is temporary: if there are
-//     others, they get the message twice, and nobody loses it.
-//   - Without a Queue, a temporary refusal is the answer when none was accepted
-//     and there is one. A transaction must not have two fates: recipients
-//     that may have one of their own are put off by 452 4.5.3 at RCPT, and clients send to
-//     them in a transaction of their own (RFC 5321 §4.5.3.1.10): those on other
-//     back ends; where back ends speak LMTP, all after the first; where they
-//     speak SMTP, more than 100. There the content is sent only if all are taken.
+//     good.
+//   - Without a Queue, or when it fails, the strictest refusal is the answer: a
+//     temporary one if there is any. When the client sends the message again,
+//     those who have accepted it don't get it twice, as long as it comes to the
+//     same Router within a day. After a permanent refusal, whose text says so,
+//     they have it although the sender is told that it has failed.
 //
 // A back end that is out of reach, breaks off, or is lost amid the content is a
 // temporary refusal by its recipients; so is an answer that is lost, which may
@@ -81,6 +79,7 @@ type Router struct {
 
 	once   sync.Once
 	sender *sender.Sender
+	taken  taken
 }
 
 // Sender hands a message to another system. A *sender.Sender is one.

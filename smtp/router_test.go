@@ -217,52 +217,49 @@ func TestS18NoLocalPartIsARoute(t *testing.T) {
 	}
 }
 
-func TestWithoutAQueueATransactionHasOneFate(t *testing.T) {
-	one, first := backend(t, ESMTP, nil)
-	two, second := backend(t, ESMTP, nil)
-	r := newRouter(routes{"a@d.test": first, "b@d.test": second, "c@d.test": first})
-	say(t, routing(ESMTP, r), ehloToRcpt+`C: RCPT TO:<a@d.test>
-S~ 250 .*
-C: RCPT TO:<c@d.test>
-S: 452 4.5.3 Send to this recipient in a transaction of its own
-`) // LMTP could accept one and not the other
-	r.Speak = func(mapping.Route) proxy.Protocol { return proxy.SMTP }
-	say(t, routing(ESMTP, r), ehloToRcpt+`C: RCPT TO:<a@d.test>
-S~ 250 .*
+// toAll names recipients on three back ends.
+const toAll = `C: RCPT TO:<a@d.test>
 C: RCPT TO:<b@d.test>
-S: 452 4.5.3 Send to this recipient in a transaction of its own
 C: RCPT TO:<c@d.test>
 S~ 250 .*
-`+content+`S~ 250 2.0.0 Accepted as .*
-C: MAIL FROM:<s@other.test>
 S~ 250 .*
-C: RCPT TO:<b@d.test>
 S~ 250 .*
-`+content+`S~ 250 2.0.0 Accepted as .*
-`)
-	require.Equal(t, []string{"a@d.test", "c@d.test"}, recipientsOf(one.only(t)))
-	require.Equal(t, []string{"b@d.test"}, recipientsOf(two.only(t)))
-}
+`
 
-func TestWithoutAQueueAllAreRefusedWhereOneIs(t *testing.T) {
-	b := &box{}
-	s := newServer(b)
-	s.Hooks = []Hooks{{Rcpt: func(_ context.Context, _ *Session, _ *mail.Envelope, r *mail.Recipient) error {
-		if r.To.Local() == "c" {
-			return mail.Errorf(550, [3]int{5, 1, 1}, "Not here")
-		}
-		return nil
-	}}}
-	first := to(t, start(t, s))
-	r := newRouter(routes{"a@d.test": first, "c@d.test": first})
-	r.Speak = func(mapping.Route) proxy.Protocol { return proxy.SMTP }
-	say(t, routing(ESMTP, r), ehloToRcpt+`C: RCPT TO:<a@d.test>
-C: RCPT TO:<c@d.test>
-S~ 250 .*
-S~ 250 .*
-`+content+`S: 550 5.1.1 Not here
-`)
-	require.Empty(t, b.all())
+// TestP44WithoutAQueueTheStrictestRefusalIsTheAnswer: who sends again, as a
+// temporary refusal asks for, sends no duplicates.
+func TestP44WithoutAQueueTheStrictestRefusalIsTheAnswer(t *testing.T) {
+	for name, speak := range map[string]proxy.Protocol{"LMTP": proxy.LMTP, "SMTP": proxy.SMTP} {
+		t.Run(name, func(t *testing.T) {
+			var refusal error
+			p := LMTP
+			if speak == proxy.SMTP {
+				p = ESMTP
+			}
+			one, first := backend(t, p, nil)
+			two, second := backend(t, p, func(*Message) error { return refusal })
+			three, third := backend(t, p, nil)
+			r := newRouter(routes{"a@d.test": first, "b@d.test": second, "c@d.test": third})
+			r.Speak = func(mapping.Route) proxy.Protocol { return speak }
+			server := routing(ESMTP, r)
+			refusal = mail.Errorf(452, [3]int{4, 2, 2}, "Over quota")
+			say(t, server, ehloToRcpt+toAll+content+"S: 452 4.2.2 Over quota\nC: MAIL FROM:<s@other.test>\nS~ 250 .*\n"+toAll+content+"S: 452 4.2.2 Over quota\n")
+			require.Len(t, one.all(), 1)
+			require.Len(t, three.all(), 1)
+
+			refusal = nil
+			say(t, server, ehloToRcpt+toAll+content+"S~ 250 2.0.0 Accepted as .*\n")
+			one.only(t)
+			require.Len(t, two.all(), 3, "refused twice, and taken")
+			three.only(t)
+			say(t, server, ehloToRcpt+toAll+"C: DATA\nS~ 354 .*\nC: Subject: another\nC: \nC: x\nC: .\nS~ 250 2.0.0 Accepted as .*\n")
+			require.Len(t, one.all(), 2, "another message is another")
+
+			refusal = mail.Errorf(550, [3]int{5, 7, 1}, "Spam")
+			say(t, server, ehloToRcpt+toAll+"C: DATA\nS~ 354 .*\nC: Subject: spam\nC: \nC: x\nC: .\nS: 550 5.7.1 The others have the message, but for some: Spam\n")
+			require.Len(t, one.all(), 3)
+		})
+	}
 }
 
 func TestP37WithAQueueWhatABackEndDoesNotAcceptIsQueued(t *testing.T) {
@@ -290,7 +287,7 @@ S~ 250 .*
 C: RCPT TO:<c@d.test>
 S~ 250 .*
 S~ 250 .*
-`+content+`S~ 451 4.3.0 .*
+`+content+`S~ 451 4.4.2 .*
 `)
 	say(t, routing(ESMTP, r), ehloToRcpt+`C: RCPT TO:<b@d.test>
 C: RCPT TO:<c@d.test>

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/posthouse-mail/posthouse/mail"
@@ -22,12 +23,12 @@ type batch struct {
 // Handle sends a message to the back ends of its recipients; see Router for
 // what it answers.
 func (r *Router) Handle(ctx context.Context, m *Message) error {
-	batches, replies := r.sort(ctx, m.Envelope.Recipients)
+	batches, replies := r.sort(ctx, m.Envelope.Recipients, r.whoHas(m))
 	r.each(ctx, batches, func(b *batch) []*mail.Reply {
 		if b.foreign {
 			return r.foreign(ctx, m, b)
 		}
-		return r.leg(ctx, r.jobOf(m, b), m.Session, b)
+		return r.leg(ctx, jobOf(m), m.Session, b)
 	}, replies)
 	if m.Session.Protocol == LMTP {
 		each := make(RecipientErrors, len(replies))
@@ -41,12 +42,31 @@ func (r *Router) Handle(ctx context.Context, m *Message) error {
 	return r.oneAnswer(ctx, m, replies)
 }
 
-// sort maps recipients into batches. Of those of whom nothing can be known now
-// replies says why.
-func (r *Router) sort(ctx context.Context, recipients []mail.Recipient) (batches []*batch, replies []*mail.Reply) {
+// whoHas says who of a message's recipients has it of an earlier attempt; nil:
+// nobody has.
+func (r *Router) whoHas(m *Message) []bool {
+	had, err := r.taken.among(m)
+	if err != nil {
+		r.logAgain(m, err)
+	}
+	return had
+}
+
+// logAgain tells why recipients may get a message twice.
+func (r *Router) logAgain(m *Message, err error) {
+	r.log().LogAttrs(context.Background(), slog.LevelWarn, "message was accepted for some recipients, and may arrive twice",
+		slog.String("session", m.Session.ID), slog.String("id", m.ID), slog.String("reason", quoted(err.Error())))
+}
+
+// sort maps recipients into batches, but for those who have the message. Of
+// those of whom nothing can be known now replies says why.
+func (r *Router) sort(ctx context.Context, recipients []mail.Recipient, had []bool) (batches []*batch, replies []*mail.Reply) {
 	replies = make([]*mail.Reply, len(recipients))
 	of := make(map[way]*batch)
 	for i, rcpt := range recipients {
+		if had != nil && had[i] {
+			continue
+		}
 		t, unknown := r.find(ctx, rcpt)
 		if unknown != nil {
 			replies[i] = unknown
@@ -136,35 +156,45 @@ func (r *Router) oneAnswer(ctx context.Context, m *Message, replies []*mail.Repl
 			worst = reply
 		}
 	}
-	none := len(failed) == len(replies)
 	switch {
 	case len(failed) == 0:
 		return nil
-	case none && (r.Queue == nil || !worst.Temporary()):
+	case r.Queue == nil:
+		return r.strictest(m, replies, worst)
+	case !slices.Contains(replies, nil) && !worst.Temporary():
 		return worst
 	}
-	err := r.enqueue(ctx, m, failed)
-	switch {
-	case err != nil && none: // the client keeps it
+	if err := r.enqueue(ctx, m, failed); err != nil {
 		r.log().LogAttrs(ctx, slog.LevelError, "message can't be queued",
 			slog.String("session", m.Session.ID), slog.String("id", m.ID), slog.String("reason", quoted(err.Error())))
-		return worst
-	case err != nil:
-		r.log().LogAttrs(ctx, slog.LevelError, "message was accepted for some recipients, and may arrive twice",
-			slog.String("session", m.Session.ID), slog.String("id", m.ID), slog.String("reason", quoted(err.Error())))
-		return mail.ErrTemporary.Because(err)
+		if !worst.Temporary() { // the sender is not told of it here, but by the queue
+			worst = mail.ErrTemporary.Because(err)
+		}
+		return r.strictest(m, replies, worst)
 	}
 	r.log().LogAttrs(ctx, slog.LevelInfo, "recipients queued",
 		slog.String("session", m.Session.ID), slog.String("id", m.ID), slog.Int("recipients", len(failed)), slog.String("reason", quoted(worst.Error())))
 	return nil
 }
 
-var errNoQueue = errors.New("there is no queue for the others")
+// strictest answers a client who has to keep the message, since some have not
+// accepted it. Those who have don't get it once more when it is sent again.
+func (r *Router) strictest(m *Message, replies []*mail.Reply, worst *mail.Reply) error {
+	switch {
+	case !slices.Contains(replies, nil):
+		return worst
+	case !worst.Temporary():
+		c := *worst
+		c.Text = "The others have the message, but for some: " + worst.Text
+		return &c
+	}
+	if err := r.taken.note(m, replies); err != nil {
+		r.logAgain(m, err)
+	}
+	return worst
+}
 
 func (r *Router) enqueue(ctx context.Context, m *Message, failed []mail.Recipient) error {
-	if r.Queue == nil {
-		return errNoQueue
-	}
 	e := m.Envelope
 	e.Recipients = failed
 	_, err := r.Queue.Put(ctx, &queue.Message{Envelope: e, Prefix: m.Trace, Body: m.Body, Received: m.Received, Session: m.Session.ID})

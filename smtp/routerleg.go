@@ -22,12 +22,8 @@ var (
 var errMoved = errors.New("the recipient has just moved")
 
 // jobOf is what a leg has to do for a message that arrives.
-func (r *Router) jobOf(m *Message, b *batch) *sender.Job {
-	j := &sender.Job{ID: m.ID, Envelope: m.Envelope, Body: message.Join(m.Trace, m.Body), Terms: sender.Exact}
-	if m.Session.Protocol != LMTP && r.Queue == nil && b.protocol != proxy.LMTP {
-		j.Terms |= sender.Whole
-	}
-	return j
+func jobOf(m *Message) *sender.Job {
+	return &sender.Job{ID: m.ID, Envelope: m.Envelope, Body: message.Join(m.Trace, m.Body), Terms: sender.Exact}
 }
 
 // leg sends a job to the back end of a batch. A nil reply is success.
@@ -142,7 +138,7 @@ func (r *Router) unreachable(ctx context.Context, j *sender.Job, b *batch, err e
 // are told of no client, since none is there.
 func (r *Router) Send(ctx context.Context, j *sender.Job) []sender.Result {
 	results := make([]sender.Result, len(j.Envelope.Recipients))
-	batches, unknown := r.sort(ctx, j.Envelope.Recipients)
+	batches, unknown := r.sort(ctx, j.Envelope.Recipients, nil)
 	for i, reply := range unknown {
 		results[i].Reply = reply
 	}

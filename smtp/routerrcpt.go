@@ -15,12 +15,7 @@ import (
 var (
 	errNotMapped = reply(550, 5, 1, 1, "No such user here")
 	errMapDown   = reply(451, 4, 4, 3, "Recipients can't be looked up now, please try again later")
-	errOtherFate = reply(452, 4, 5, 3, "Send to this recipient in a transaction of its own")
 )
-
-// maxTogether bounds the recipients of a transaction that is sent whole: back
-// ends must take so many (RFC 5321 §4.5.3.1.8).
-const maxTogether = 100
 
 // Hooks returns what a Server must ask for a Router: it decides about
 // recipients.
@@ -109,20 +104,5 @@ func (r *Router) checkRecipient(ctx context.Context, s *Session, e *mail.Envelop
 			return r
 		}
 	}
-	if s.Protocol == LMTP || r.Queue != nil || len(e.Recipients) == 0 {
-		return nil
-	}
-	first, unknown := r.find(ctx, e.Recipients[0])
-	if unknown != nil {
-		return errMapDown.Because(unknown)
-	}
-	if t.way != first.way || !t.together(len(e.Recipients)+1) {
-		return errOtherFate
-	}
 	return nil
-}
-
-// together reports whether one answer can be true for n recipients.
-func (w *way) together(n int) bool {
-	return w.foreign || w.protocol != proxy.LMTP && n <= maxTogether
 }

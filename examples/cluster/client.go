@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/smtp"
@@ -100,34 +99,23 @@ func readPOP3(front string, who user) (string, error) {
 	return text, err
 }
 
-// send sends a message to some, in as many transactions as it takes: a
-// recipient who is answered 452 is for the next one (RFC 5321 §4.5.3.1.10).
+// send sends a message to some, in one transaction.
 func send(c *smtp.Client, subject, from string, to ...string) error {
-	for len(to) > 0 {
-		if err := c.Mail(from); err != nil {
-			return err
+	if err := c.Mail(from); err != nil {
+		return err
+	}
+	for _, recipient := range to {
+		if err := c.Rcpt(recipient); err != nil {
+			return fmt.Errorf("%s: %w", recipient, err)
 		}
-		var taken, later []string
-		for _, recipient := range to {
-			err := c.Rcpt(recipient)
-			if reply, ok := errors.AsType[*textproto.Error](err); ok && reply.Code == 452 && len(taken) > 0 {
-				later = append(later, recipient)
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", recipient, err)
-			}
-			taken = append(taken, recipient)
-		}
-		w, err := c.Data()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "From: <%s>\r\nTo: %s\r\nSubject: %s\r\n\r\nHello.\r\n", from, strings.Join(taken, ", "), subject)
-		if err := w.Close(); err != nil {
-			return err
-		}
-		to = later
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "From: <%s>\r\nTo: %s\r\nSubject: %s\r\n\r\nHello.\r\n", from, strings.Join(to, ", "), subject)
+	if err := w.Close(); err != nil {
+		return err
 	}
 	return c.Quit()
 }

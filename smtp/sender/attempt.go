@@ -84,11 +84,7 @@ func (a *attempt) endpoint(ctx context.Context, e endpoint) {
 // The error says why it could not go on, and was noted.
 func (a *attempt) over(ctx context.Context, session *session) error {
 	t := &transaction{attempt: a, session: session}
-	atOnce := a.sender.o.MaxRecipients
-	if a.job.Terms&Whole != 0 {
-		atOnce = max(1, len(a.results))
-	}
-	for batch := range slices.Chunk(a.open(), atOnce) {
+	for batch := range slices.Chunk(a.open(), a.sender.o.MaxRecipients) {
 		if err := t.run(ctx, batch); err != nil {
 			session.close()
 			a.failed(session.end.Name, replyTo(ctx, err, lost))

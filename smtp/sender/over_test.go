@@ -49,29 +49,6 @@ func TestAConnectionThatIsLostIsATemporaryFailure(t *testing.T) {
 	require.Equal(t, []int{451}, codes(results))
 }
 
-func TestWholeSendsToAllOrToNobody(t *testing.T) {
-	p := newPeer(t, nil)
-	p.refuse["two@d.test"] = &smtp.SMTPError{Code: 550, Message: "no"}
-	p.refuse["three@d.test"] = &smtp.SMTPError{Code: 450, Message: "later"}
-	j := job("x\r\n", "a@b.test", "one@d.test", "two@d.test")
-	j.Terms = sender.Whole
-	require.Equal(t, []int{550, 550}, codes(sendOver(t, p, j)))
-	j = job("x\r\n", "a@b.test", "one@d.test", "two@d.test", "three@d.test")
-	j.Terms = sender.Whole
-	require.Equal(t, []int{450, 450, 450}, codes(sendOver(t, p, j)))
-	require.Empty(t, p.messages())
-
-	var many []string
-	for i := range 150 {
-		many = append(many, "u"+strings.Repeat("x", i)+"@d.test")
-	}
-	j = job("x\r\n", "a@b.test", many...)
-	j.Terms = sender.Whole
-	sendOver(t, p, j)
-	require.Len(t, p.messages(), 1)
-	require.Len(t, p.messages()[0].to, 150)
-}
-
 func TestExactRefusesWhatCantBeCarried(t *testing.T) {
 	p := hostPeer(t, map[string]string{"EHLO": "250 hi"})
 	for terms, want := range map[sender.Terms]int{0: 250, sender.Exact: 554} {

@@ -94,10 +94,6 @@ const (
 	// report of success is wanted where there is no DSN. The usual ways are to send such content
 	// nevertheless, and to leave the report to the caller (Result.DSN).
 	Exact Terms = 1 << iota
-	// Whole sends no content to a host before it has taken every recipient, in
-	// one transaction. Where it refuses some, that is the Reply for all: a
-	// temporary one if there is any.
-	Whole
 )
 
 // Result is what became of one recipient.

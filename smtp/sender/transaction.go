@@ -40,10 +40,6 @@ func (t *transaction) run(ctx context.Context, recipients []int) error {
 	if err != nil || len(taken) == 0 {
 		return err
 	}
-	if refusal := t.incomplete(recipients); refusal != nil {
-		t.say(recipients, refusal)
-		return nil
-	}
 	if w.chunked {
 		return t.content(ctx, taken, t.chunk)
 	}
@@ -51,20 +47,6 @@ func (t *transaction) run(ctx context.Context, recipients []int) error {
 		return t.answer(flatten(taken), err)
 	}
 	return t.content(ctx, taken, t.lines)
-}
-
-// incomplete returns why a job that is sent whole must not be sent: the
-// refusal of one of the recipients, a temporary one if there is any.
-func (t *transaction) incomplete(recipients []int) (refusal *mail.Reply) {
-	if t.job.Terms&Whole == 0 {
-		return nil
-	}
-	for _, i := range recipients {
-		if r := t.results[i].Reply; r != nil && (refusal == nil || r.Temporary() && !refusal.Temporary()) {
-			refusal = r
-		}
-	}
-	return refusal
 }
 
 // envelope sends MAIL and RCPT and returns the recipients that were taken,
