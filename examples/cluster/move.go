@@ -24,6 +24,7 @@ func (c *cluster) move(ctx context.Context, who user, to int) error {
 		func() error { return c.control(ctx, http.MethodPut, "/delays/"+person, `{"for": "30s"}`) },
 		func() error { return c.control(ctx, http.MethodPost, "/kick", fmt.Sprintf(`{"user": %q}`, who.name)) },
 		func() error { _, err := c.atBack(ctx, from, "freeze", who.name); return err },
+		func() error { return errors.Join(putOff(c.front(1), "1025", who), putOff(c.back(from), "2525", who)) }, // as mail that comes now
 		func() error {
 			arrived, err := c.atBack(ctx, to, "unpack", "-arrived", who.name)
 			if err != nil {

@@ -207,8 +207,13 @@ func userMoves(ctx context.Context, c *cluster) error {
 			return errors.Join(fmt.Errorf("through front end %d she has %q, and had %q", n, has, had), err)
 		}
 	}
-	if err := mailTo(c.front(2), "1025", "At the new back end", alice.name); err != nil {
-		return err
+	for _, subject := range []string{"In the window", "At the new back end"} { // what was put off comes again
+		if err := mailTo(c.front(2), "1025", subject, alice.name); err != nil {
+			return err
+		}
+	}
+	if said, err := readIMAP(c.front(1), alice); err != nil || strings.Count(said, "In the window") != 1 {
+		return errors.Join(fmt.Errorf("what was put off has not arrived once: %q", said), err)
 	}
 	for n := 1; n <= 2; n++ {
 		if err := expect(readIMAP, c.front(n), alice, "At the new back end"); err != nil {
@@ -251,6 +256,15 @@ func (c *cluster) inventory(front int, who user) (string, error) {
 	return all, nil
 }
 
+// putOff is nil when mail for a user is refused for the time being.
+func putOff(host, port string, who user) error {
+	err := mailTo(host, port, "In the window", who.name)
+	if reply, ok := errors.AsType[*textproto.Error](err); !ok || reply.Code/100 != 4 {
+		return errors.Join(fmt.Errorf("mail for %s at %s is not put off", who.name, host), err)
+	}
+	return nil
+}
+
 func backEndDown(ctx context.Context, c *cluster) error {
 	c.backs[0].kill()
 	if err := expect(readIMAP, c.front(1), alice, "T NO [UNAVAILABLE]"); err != nil {
@@ -262,9 +276,8 @@ func backEndDown(ctx context.Context, c *cluster) error {
 	if err := expect(readIMAP, c.front(1), bob, "Kept at back end 2"); err != nil {
 		return err
 	}
-	err := mailTo(c.front(1), "1025", "Never mind", alice.name)
-	if reply, ok := errors.AsType[*textproto.Error](err); !ok || reply.Code/100 != 4 {
-		return errors.Join(errors.New("mail to a back end that is down is not put off"), err)
+	if err := putOff(c.front(1), "1025", alice); err != nil {
+		return err
 	}
 	if err := c.startBack(ctx, 1); err != nil {
 		return err
