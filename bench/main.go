@@ -29,6 +29,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
+	"syscall"
 )
 
 const mailboxes = 200
@@ -48,7 +49,7 @@ type target interface {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	run, args := deliveries, os.Args[1:]
 	if len(args) > 0 {

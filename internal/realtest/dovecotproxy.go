@@ -39,6 +39,7 @@ func StartDovecotProxy(ctx context.Context, to Backends) (*Dovecot, error) {
 	}
 	if err := write(d.dir, "extras.conf", sieve+fmt.Sprintf(`
 auth_username_format = %%Lu
+default_vsz_limit = 2G
 lmtp_proxy = yes
 passdb {
   driver = static
