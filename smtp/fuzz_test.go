@@ -193,31 +193,39 @@ func slowSession(in string, c *conversation) (messages []string) {
 			in = in[n:]
 			reset()
 		case "BDAT":
-			digits, last, hasLast := strings.Cut(arg, " ")
-			size, err := strconv.ParseUint(digits, 10, 63)
-			if err != nil || hasLast && !strings.EqualFold(last, "LAST") || size > 50<<20 || uint64(len(in)) < size {
+			piece, last, ok := slowChunk(arg, in)
+			if !ok {
 				return messages
 			}
-			piece := in[:size]
-			in = in[size:]
+			in = in[len(piece):]
 			if !open || recipients == 0 {
 				continue
 			}
 			chunked = true
 			content += piece
-			bare := hasLone(content, hasLast)
+			bare := hasLone(content, last)
 			if binary {
 				bare = hasLone(slowHeader(content), false)
 			}
 			switch {
 			case bare:
 				reset()
-			case hasLast:
+			case last:
 				messages = append(messages, content)
 				reset()
 			}
 		}
 	}
+}
+
+// slowChunk takes the octets of a BDAT from the beginning of in.
+func slowChunk(arg, in string) (piece string, last, ok bool) {
+	digits, word, last := strings.Cut(arg, " ")
+	size, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || last && !strings.EqualFold(word, "LAST") || size > 50<<20 || uint64(len(in)) < size {
+		return "", false, false
+	}
+	return in[:size], last, true
 }
 
 // hasLone reports a CR or LF that is no part of CRLF; a CR at the end of what
